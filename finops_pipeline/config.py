@@ -1,0 +1,284 @@
+"""`finops.toml` read into a frozen `Config`.
+
+What belongs here: every key a user may write, with its meaning (the description is the help,
+the comment `finops init` writes, and the reference in docs/configuration.md), and the errors
+for keys that do not exist. Money and prices are read as `Decimal`, never as float.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from .errors import ConfigError, UnknownName
+
+Dimension = Literal["feature", "tenant", "environment"]
+DIMENSIONS: tuple[Dimension, ...] = ("feature", "tenant", "environment")
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+
+
+class Section(BaseModel):
+    """A table of `finops.toml`: frozen, and a key it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class WarehouseSection(Section):
+    """Where tables are kept, and what a run may use of the machine."""
+
+    path: str = Field("warehouse", description="Folder of the Parquet tables, relative to this file.")
+    database: str = Field("showback.duckdb", description="The database analysts open, relative to this file.")
+    memory_limit: str = Field("3GB", description="Memory DuckDB may use before it spills to disk.")
+    threads: int = Field(2, ge=1, description="Threads DuckDB may use.")
+    keep_days: int = Field(30, ge=0, description="Days an outdated generation of the tables is kept.")
+
+
+class BillingSection(Section):
+    """One billing export. A source that speaks FOCUS needs nothing but this block."""
+
+    name: Name = Field(description="Name of the source, used in x_Source.")
+    dialect: str = Field(description="SQL file in sql/bill that reads it: `aws_cur` (CUR 2.0) or `focus` (1.0 to 1.2).")
+    location: str = Field(
+        description="Where its files are: a path relative to this file or `s3://bucket/...`, with `{period}` "
+        "for YYYY-MM and `*` for any part of a file name."
+    )
+    manifest: str | None = Field(
+        None, description="Where the delivery's manifest is, if it has one; a delivery is read when all parts it lists are there."
+    )
+
+
+class MetricsSection(Section):
+    """Kubernetes metrics of one cluster."""
+
+    name: Name = Field(description="Name of the source.")
+    kind: Literal["prometheus", "openmetrics", "parquet"] = Field(
+        description="`prometheus` asks a server; `openmetrics` and `parquet` read files of samples."
+    )
+    cluster: str = Field(description="Name of the cluster, used in x_Cluster.")
+    url: str | None = Field(None, description="Address of the Prometheus server (kind `prometheus`).")
+    location: str | None = Field(None, description="Where the files are, with `{date}` for YYYY-MM-DD (the other kinds).")
+    token_env: str | None = Field(None, description="Environment variable that holds a bearer token for the server.")
+    timeout_seconds: int = Field(60, ge=1, description="Longest wait for one answer of the server.")
+
+
+class InferenceSection(Section):
+    """Inference logs. Prompts and completions are never read."""
+
+    name: Name = Field(description="Name of the source.")
+    dialect: str = Field(
+        description="SQL file in sql/usage/calls that reads it: `otel_genai` (OpenTelemetry spans as JSON lines), "
+        "`litellm` (spend logs) or `calls` (Parquet in our own columns)."
+    )
+    location: str = Field(description="Where the files are, with `{date}` for YYYY-MM-DD.")
+
+
+class GitopsSection(Section):
+    """A GitOps repository: what it declares is read, what we propose is written to branches of it."""
+
+    name: Name = Field(description="Name of the repository.")
+    path: str = Field(description="Local clone, relative to this file.")
+    base_branch: str = Field("main", description="Branch that proposals start from.")
+    overlays: list[str] = Field(
+        default=["**"], description="Directories that Argo CD or Flux applies, as glob patterns from the root of the repository."
+    )
+    helm_values: list[str] = Field(
+        default=[], description="Chart values files, as glob patterns; the chart's workload is read from their well-known keys."
+    )
+    cluster: str | None = Field(None, description="Cluster this repository is applied to, if it is one.")
+    showback_path: str = Field("showback", description="Folder of the repository that closed periods are published to.")
+    showback: bool = Field(True, description="Publish closed periods to this repository by pull request.")
+
+
+class OwnerSection(Section):
+    """Tag and label keys, in order of trust, for each dimension."""
+
+    feature: list[str] = Field(default=["feature", "app.kubernetes.io/part-of"], description="Keys that name the feature.")
+    tenant: list[str] = Field(default=["tenant", "customer"], description="Keys that name the tenant.")
+    environment: list[str] = Field(default=["environment", "env", "stage"], description="Keys that name the environment.")
+
+
+class AliasSection(Section):
+    """Values that mean the same: `canonical = ["other", "spelling"]`. Case and outer blanks never matter."""
+
+    feature: dict[str, list[str]] = Field(default={}, description="Other spellings of features.")
+    tenant: dict[str, list[str]] = Field(default={}, description="Other spellings of tenants.")
+    environment: dict[str, list[str]] = Field(
+        default={"production": ["prod"], "staging": ["stage"], "development": ["dev"]},
+        description="Other spellings of environments.",
+    )
+
+
+class Where(Section):
+    """What a charge must equal for a rule to apply; all that are given must match."""
+
+    ProviderName: str | None = Field(None, description="Provider, exactly.")
+    SubAccountId: str | None = Field(None, description="Sub account, exactly.")
+    ServiceName: str | None = Field(None, description="Service, exactly.")
+    ServiceCategory: str | None = Field(None, description="Service category, exactly.")
+    ChargeCategory: str | None = Field(None, description="Charge category, exactly.")
+    ResourceId: str | None = Field(None, description="Resource, exactly.")
+
+
+class RuleSection(Section):
+    """An owner for charges that cannot be tagged, such as support or tax. The first match fills what tags left open."""
+
+    where: Where = Field(description="Which charges.")
+    feature: str | None = Field(None, description="Feature to give them.")
+    tenant: str | None = Field(None, description="Tenant to give them.")
+    environment: str | None = Field(None, description="Environment to give them.")
+    why: str = Field("", description="Reason, shown by `finops explain`.")
+
+
+class InferenceSplitSection(Section):
+    """Charges of a shared endpoint or bought API, split among callers by the work they caused."""
+
+    name: Name = Field(description="Name of the split.")
+    where: Where = Field(description="Which charges.")
+    endpoint: str = Field(description="Endpoints whose calls split them; `*` stands for any text.")
+
+
+class AllocationSection(Section):
+    """Ratios that are policy, so they are written down. Only their proportion matters."""
+
+    cpu_core_hour: Decimal = Field(Decimal("0.031611"), gt=0, description="Price weight of a CPU core hour (OpenCost's default).")
+    memory_gib_hour: Decimal = Field(Decimal("0.004237"), gt=0, description="Price weight of a GiB hour (OpenCost's default).")
+    gpu_hour: Decimal = Field(Decimal("0.95"), gt=0, description="Price weight of a GPU hour (OpenCost's default).")
+    input_token: Decimal = Field(Decimal("1"), ge=0, description="Work of an input token, where GPU time is not logged.")
+    cached_input_token: Decimal = Field(Decimal("0.1"), ge=0, description="Work of an input token read from a cache.")
+    output_token: Decimal = Field(Decimal("2.5"), ge=0, description="Work of an output token (OpenCost's fallback ratio).")
+    endpoint_idle: Literal["line", "callers"] = Field(
+        "line", description="GPU time no call used, where logged: a line of its own, or borne by the callers."
+    )
+
+
+class ContainerRequestsSection(Section):
+    """Parameters of sql/rightsizing/container_requests.sql."""
+
+    cpu_percentile: Decimal = Field(Decimal("0.95"), gt=0, le=1, description="Percentile of the hourly CPU peaks to ask for.")
+    cpu_headroom: Decimal = Field(Decimal("0.15"), ge=0, description="Part added to that CPU percentile.")
+    memory_headroom: Decimal = Field(Decimal("0.20"), ge=0, description="Part added to the largest memory peak.")
+    minimum_cpu_millicores: int = Field(10, ge=1, description="Never ask for less CPU than this.")
+    minimum_memory_mib: int = Field(32, ge=1, description="Never ask for less memory than this.")
+    minimum_hours: int = Field(72, ge=1, description="Hours of measurement below which the answer is none.")
+    minimum_change: Decimal = Field(Decimal("0.10"), ge=0, description="Smaller changes are not worth a pull request.")
+    maximum_throttling: Decimal = Field(
+        Decimal("0.05"), ge=0, le=1, description="Throttled part of CPU periods above which CPU is not lowered."
+    )
+
+
+class IdleResourcesSection(Section):
+    """Parameters of sql/rightsizing/idle_resources.sql."""
+
+    gpu_busy: Decimal = Field(Decimal("0.02"), ge=0, le=1, description="GPU busy part at or below which an endpoint counts as idle.")
+    minimum_hours: int = Field(72, ge=1, description="Hours of measurement below which the answer is none.")
+    idle_replicas: int = Field(0, ge=0, description="Replicas proposed for a workload that serves nobody.")
+
+
+class RightsizingSection(Section):
+    """The recommenders."""
+
+    container_requests: ContainerRequestsSection = Field(default=ContainerRequestsSection(), description="Requests against use.")
+    idle_resources: IdleResourcesSection = Field(default=IdleResourcesSection(), description="Workloads that serve nobody.")
+
+
+class PullRequestsSection(Section):
+    """Where proposals go. Nothing leaves the machine until a forge is configured."""
+
+    forge: Literal["folder"] = Field("folder", description="`folder`: patches in a folder, and branches in the local clone.")
+    path: str = Field("proposals", description="Folder the patches and bodies are written to, relative to this file.")
+    max_open: int = Field(10, ge=0, description="Open pull requests at most, per repository; the largest savings first.")
+
+
+class S3Section(Section):
+    """How to reach S3 and what speaks its protocol. Credentials come from where boto3 finds them."""
+
+    region: str | None = Field(None, description="Region; else boto3's own default.")
+    profile: str | None = Field(None, description="Profile of the AWS configuration files.")
+    endpoint_url: str | None = Field(None, description="Another server of the same protocol.")
+
+
+class Config(Section):
+    """All of `finops.toml`. `root` is the folder it lies in; paths are relative to it."""
+
+    root: Path = Field(default=Path(), exclude=True)
+    warehouse: WarehouseSection = Field(default=WarehouseSection(), description="")
+    billing: list[BillingSection] = Field(default=[], description="")
+    metrics: list[MetricsSection] = Field(default=[], description="")
+    inference: list[InferenceSection] = Field(default=[], description="")
+    gitops: list[GitopsSection] = Field(default=[], description="")
+    owner: OwnerSection = Field(default=OwnerSection(), description="")
+    alias: AliasSection = Field(default=AliasSection(), description="")
+    rule: list[RuleSection] = Field(default=[], description="")
+    inference_split: list[InferenceSplitSection] = Field(default=[], description="")
+    allocation: AllocationSection = Field(default=AllocationSection(), description="")
+    rightsizing: RightsizingSection = Field(default=RightsizingSection(), description="")
+    pull_requests: PullRequestsSection = Field(default=PullRequestsSection(), description="")
+    s3: S3Section = Field(default=S3Section(), description="")
+
+    @field_validator("billing", "metrics", "inference", "gitops", "inference_split")
+    @classmethod
+    def _names_differ(cls, blocks: list[Any]) -> list[Any]:
+        names = [b.name for b in blocks]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise ValueError(f"two blocks are called {twice[0]!r}; give each its own name")
+        return blocks
+
+    def path(self, relative: str) -> Path:
+        """A path of the configuration, made absolute."""
+        return (self.root / relative).resolve()
+
+    @property
+    def home(self) -> Path:
+        """Folder of the Parquet tables."""
+        return self.path(self.warehouse.path)
+
+    @property
+    def database(self) -> Path:
+        """The file analysts open."""
+        return self.path(self.warehouse.database)
+
+
+def load(path: Path) -> Config:
+    """Read a `finops.toml`. Raises `ConfigError` that names the file, the key and what to do."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; write one with `finops init {path.parent}`") from error
+    try:
+        data = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from error
+    return parse(data, path.parent.resolve(), str(path))
+
+
+def parse(data: dict[str, Any], root: Path, where: str = "finops.toml") -> Config:
+    """A `Config` from parsed TOML; see `load`."""
+    if "root" in data:
+        raise UnknownName("key", "root", Config.model_fields.keys() - {"root"}, where)
+    try:
+        return Config.model_validate({**data, "root": root})
+    except ValidationError as error:
+        first = error.errors()[0]
+        loc = [str(p) for p in first["loc"]]
+        if first["type"] == "extra_forbidden":
+            raise UnknownName("key", loc[-1], _keys_at(loc[:-1]), f"{where}: [{'.'.join(loc[:-1])}]") from None
+        raise ConfigError(f"{where}: {'.'.join(loc)}: {first['msg']}") from None
+
+
+def _keys_at(loc: list[str]) -> set[str]:
+    """Keys known at a place of the configuration, list positions skipped."""
+    model: type[BaseModel] = Config
+    for part in loc:
+        if part.isdigit():
+            continue
+        annotation: Any = model.model_fields[part].annotation
+        for candidate in (annotation, *getattr(annotation, "__args__", ())):
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                model = candidate
+                break
+    return set(model.model_fields) - {"root"}

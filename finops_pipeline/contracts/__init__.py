@@ -1,0 +1,118 @@
+"""Every table declared once, and projected to pandera, Arrow, DuckDB and the docs.
+
+What belongs here: what a table is and how it is checked. What a column is lives in
+`fields.py`; which columns a table has, in the module of its stage. How a table is filled is
+in `sql/<stage>/<table>.sql`, whose name is the table's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..errors import ContractBroken, UnknownName
+from .fields import FIELDS, MONEY
+
+STAGES = ("bill", "usage", "declared", "allocation", "findings", "showback", "rightsizing")
+"""The road, in order. A stage reads its own tables and those of earlier stages."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One published table.
+
+    `columns` lists the fields in order, a trailing `?` marks one that may be null. `partition`
+    is `BillingPeriod`, `x_Day`, or `""` for a table that is replaced whole. `key` is the grain:
+    no two rows of a partition share it (empty where the grain has no key of its own).
+    """
+
+    name: str
+    stage: str
+    doc: str
+    partition: str
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Column names in order."""
+        return tuple(c.rstrip("?") for c in self.columns)
+
+    @property
+    def nullable(self) -> frozenset[str]:
+        """Columns that may be null."""
+        return frozenset(c[:-1] for c in self.columns if c.endswith("?"))
+
+    @property
+    def duckdb(self) -> dict[str, str]:
+        """Column name -> DuckDB type, in order."""
+        return {n: FIELDS[n].type for n in self.names}
+
+    @property
+    def money(self) -> tuple[str, ...]:
+        """The cost columns: those the conservation law speaks of."""
+        return tuple(n for n in self.names if n in ("BilledCost", "EffectiveCost"))
+
+    def schema(self) -> Any:
+        """The pandera schema: exact types, nullability and allowed values."""
+        import pandera.polars as pa
+
+        columns = {n: FIELDS[n].column(n in self.nullable) for n in self.names}
+        return pa.DataFrameSchema(columns, strict=True, name=self.name, description=self.doc)
+
+    def arrow(self) -> Any:
+        """The pyarrow schema."""
+        import polars as pl
+
+        from .fields import TYPES
+
+        empty = pl.DataFrame(schema={n: TYPES[t] for n, t in self.duckdb.items()})
+        return empty.to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+
+    def validate(self, files: Iterable[Path]) -> None:
+        """Check Parquet files against the contract, streaming; raise `ContractBroken`."""
+        import pandera.errors
+        import polars as pl
+        from pandera.config import ValidationDepth, config_context
+
+        frame = pl.scan_parquet([str(f) for f in files], hive_partitioning=False)
+        # A LazyFrame checks its schema only, silently, unless told otherwise.
+        with config_context(validation_depth=ValidationDepth.SCHEMA_AND_DATA):
+            try:
+                self.schema().validate(frame, lazy=True)
+            except pandera.errors.SchemaErrors as error:
+                raise ContractBroken(self.name, str(error)) from error
+
+
+def tables_of(stage: str, partition: str, specs: Mapping[str, tuple[str, str, str]]) -> list[Table]:
+    """Tables of one stage from `{name: (doc, key, columns)}`, key and columns as words."""
+    return [
+        Table(name, stage, " ".join(doc.split()), partition, tuple(key.split()), tuple(cols.split()))
+        for name, (doc, key, cols) in specs.items()
+    ]
+
+
+@cache
+def tables() -> dict[str, Table]:
+    """All tables by name, in the order of the road."""
+    from . import allocation, bill, declared, findings, rightsizing, showback, usage
+
+    found: dict[str, Table] = {}
+    for module in (bill, usage, declared, allocation, findings, showback, rightsizing):
+        for table in module.TABLES:
+            found[table.name] = table
+    return found
+
+
+def table(name: str) -> Table:
+    """The table called `name`; `UnknownName` names the nearest right one."""
+    try:
+        return tables()[name]
+    except KeyError:
+        raise UnknownName("table", name, tables()) from None
+
+
+__all__ = ["FIELDS", "MONEY", "STAGES", "Table", "table", "tables", "tables_of"]

@@ -1,0 +1,43 @@
+"""Stage 1, bill: what the providers ask for."""
+
+from . import tables_of
+
+TABLES = tables_of(
+    "bill",
+    "BillingPeriod",
+    {
+        "cost_and_usage": (
+            """The bill: one row per charge as a provider delivered it, in FOCUS 1.2 columns.""",
+            "x_Source x_SourceFile x_SourceRow",
+            """BillingPeriod
+            BilledCost EffectiveCost ListCost? ContractedCost? ListUnitPrice? ContractedUnitPrice?
+            BillingCurrency BillingAccountId? BillingAccountName? SubAccountId? SubAccountName?
+            BillingPeriodStart BillingPeriodEnd ChargePeriodStart ChargePeriodEnd
+            InvoiceId InvoiceIssuerName? ProviderName PublisherName?
+            ChargeCategory ChargeClass? ChargeDescription? ChargeFrequency?
+            CommitmentDiscountId? CommitmentDiscountType? CommitmentDiscountStatus?
+            ConsumedQuantity? ConsumedUnit? PricingCategory? PricingQuantity? PricingUnit?
+            RegionId? RegionName? AvailabilityZone? ResourceId? ResourceName? ResourceType?
+            ServiceCategory ServiceName SkuId? SkuPriceId?
+            Tags x_TagSetId x_LineItemType? x_Operation? x_Source x_SourceFile x_SourceRow""",
+        ),
+        "quarantine": (
+            """Rows of the bill that could not be read: one row per refused row, with its file, row
+            and reason. Their money, where it could be read, stays in every total.""",
+            "x_Source x_SourceFile x_SourceRow",
+            """BillingPeriod BilledCost? EffectiveCost? BillingCurrency InvoiceId ProviderName
+            x_Reason x_RawRow x_Source x_SourceFile x_SourceRow""",
+        ),
+        "tag_set": (
+            """One row per distinct set of tags on the bill of a period.""",
+            "x_TagSetId",
+            "BillingPeriod x_TagSetId Tags",
+        ),
+        "delivery": (
+            """One row per file the period was read from, with the rows it held and the money its own
+            cost column sums to, taken by a query that shares nothing with the dialect.""",
+            "x_Source x_SourceFile",
+            "BillingPeriod x_Source x_SourceFile x_Bytes x_Rows BilledCost? EffectiveCost?",
+        ),
+    },
+)

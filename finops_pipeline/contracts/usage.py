@@ -1,0 +1,65 @@
+"""Stage 2, usage: what the clusters and the models did."""
+
+from . import tables_of
+
+TABLES = tables_of(
+    "usage",
+    "x_Day",
+    {
+        "metric_hour": (
+            """Hourly measurements as they come from Prometheus or from files: one row per cluster,
+            hour, series and labelled object. The unit of x_Value is fixed by x_Series.""",
+            "",
+            """x_Day x_Source x_Cluster x_HourStart x_Series x_Namespace? x_Pod? x_PodUid?
+            x_Container? x_Node? x_Workload? x_WorkloadKind? x_Labels x_Value""",
+        ),
+        "container_usage": (
+            """One row per cluster, hour, pod UID and container: what it asked for and what it used.""",
+            "x_Cluster x_HourStart x_PodUid x_Container",
+            """x_Day x_Cluster x_HourStart x_Namespace x_Pod x_PodUid x_Container x_Node?
+            x_Workload x_WorkloadKind x_Labels x_RunningMs
+            x_CpuRequestCoreMs x_CpuUsageCoreMs? x_CpuPeakMillicores? x_CpuPeriods?
+            x_CpuThrottledPeriods? x_CpuLimitMillicores?
+            x_MemoryRequestByteSeconds x_MemoryUsageByteSeconds? x_MemoryPeakBytes?
+            x_MemoryLimitBytes? x_GpuRequestMs x_GpuBusyMs? x_OomKills""",
+        ),
+        "pod_usage": (
+            """One row per cluster, hour and pod UID: the resources the pod held, that is the larger
+            of requested and used for each container, taken hour by hour.""",
+            "x_Cluster x_HourStart x_PodUid",
+            """x_Day x_Cluster x_HourStart x_Namespace x_Pod x_PodUid x_Node? x_Workload
+            x_WorkloadKind x_Labels x_RunningMs x_CpuAllocatedCoreMs x_MemoryAllocatedByteSeconds
+            x_GpuRequestMs x_GpuBusyMs?""",
+        ),
+        "node_usage": (
+            """One row per cluster, hour and node: its capacity and the id it has on the bill.""",
+            "x_Cluster x_HourStart x_Node",
+            """x_Day x_Cluster x_HourStart x_Node x_ProviderId? ResourceId? x_InstanceType? x_GpuModel?
+            x_Labels x_RunningMs x_CpuCapacityCoreMs x_MemoryCapacityByteSeconds x_GpuCapacityMs""",
+        ),
+        "workload_replicas": (
+            """One row per cluster, hour and workload: the replicas production was asked for.""",
+            "x_Cluster x_HourStart x_Namespace x_WorkloadKind x_Workload",
+            "x_Day x_Cluster x_HourStart x_Namespace x_WorkloadKind x_Workload x_Replicas",
+        ),
+        "inference_usage": (
+            """One row per hour, endpoint, feature, tenant, environment and model: the inference
+            calls, each counted once, with the owner as the caller logged it.""",
+            "x_Source x_HourStart x_Endpoint x_Provider x_Feature x_Tenant x_Environment x_Model",
+            """x_Day x_Source x_HourStart x_Endpoint x_Provider x_Feature? x_Tenant? x_Environment?
+            x_Model x_Calls x_FailedCalls x_UnknownTokenCalls x_InputTokens x_CachedInputTokens
+            x_OutputTokens x_GpuMs x_GpuMsCalls x_LatencyMs x_LatencyMaxMs?""",
+        ),
+        "unread_usage": (
+            """Lines of the usage inputs that could not be read: one row per refused line.""",
+            "",
+            "x_Day x_Source x_SourceFile x_SourceRow x_Reason x_RawRow",
+        ),
+    },
+)
+
+INFERENCE_CALL = (
+    "x_CallId? x_Time x_Endpoint x_Provider x_Feature? x_Tenant? x_Environment? x_Model x_Status "
+    "x_InputTokens? x_CachedInputTokens? x_OutputTokens? x_GpuMs? x_LatencyMs?"
+)
+"""What a log dialect (`sql/usage/calls/<dialect>.sql`) yields, one row per log line."""

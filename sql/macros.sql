@@ -1,0 +1,40 @@
+-- The words the other files share. Loaded before every query; paste it first in a shell.
+--
+-- Money is DECIMAL(38,12) everywhere. DuckDB's `/`, avg() and DECIMAL * DOUBLE are DOUBLE, so
+-- money is only ever added, and divided here, on integers: one unit is 10^-12 of the currency.
+
+-- Money to whole units, exactly.
+create or replace macro money_units(money) as
+    cast(money * 1000000000000 as hugeint);
+
+-- Whole units back to money, exactly.
+create or replace macro units_money(units) as
+    cast(cast(units as decimal(38, 0)) * cast('0.000000000001' as decimal(12, 12)) as decimal(38, 12));
+
+-- The only division of money. Whole units of `amount` that fall to `weight` out of `total`,
+-- rounded toward zero; the caller hands the rest out by largest apportion_rest(), ties by a
+-- stable key. Weights are non-negative integers with total <= 10^18, so that no product
+-- overflows whatever the amount: amount = q * total + r, and r * weight < 10^36.
+create or replace macro apportion(amount, weight, total) as
+    (amount // total) * weight + ((amount % total) * weight) // total;
+
+-- What apportion() cut off, as a non-negative integer to rank by.
+create or replace macro apportion_rest(amount, weight, total) as
+    abs(((amount % total) * weight) % total);
+
+-- Money per `quantity`, rounded toward zero at 12 decimals; null when there is no quantity.
+create or replace macro money_per(money, quantity) as
+    units_money(money_units(money) // nullif(cast(quantity as hugeint), 0));
+
+-- Tag and label keys that mean the same: `user:Cost-Center`, `cost_center`, `label_cost_center`.
+create or replace macro normal_key(tag_key) as
+    regexp_replace(
+        regexp_replace(lower(trim(tag_key)), '^(user[:_]|label_)', ''), '[^a-z0-9]+', '_', 'g'
+    );
+
+-- Tag values that mean the same: case and outer blanks never matter, empty is missing.
+create or replace macro normal_value(tag_value) as nullif(lower(trim(tag_value)), '');
+
+-- A JSON object of text as a map.
+create or replace macro json_map(object) as
+    cast(cast(object as json) as map(varchar, varchar));
