@@ -205,6 +205,7 @@ class Config(Section):
     """All of `finops.toml`. `root` is the folder it lies in; paths are relative to it."""
 
     root: Path = Field(default=Path(), exclude=True)
+    first_period: str = Field("2024-01", description="Oldest billing period there is, YYYY-MM.", pattern=r"^\d{4}-\d{2}$")
     warehouse: WarehouseSection = Field(default=WarehouseSection(), description="")
     billing: list[BillingSection] = Field(default=[], description="")
     metrics: list[MetricsSection] = Field(default=[], description="")

@@ -28,6 +28,12 @@ TABLES = tables_of(
             """BillingPeriod BilledCost? EffectiveCost? BillingCurrency InvoiceId ProviderName
             x_Reason x_RawRow x_Source x_SourceFile x_SourceRow""",
         ),
+        "delivered_tag_set": (
+            """One row per distinct set of tags in one delivered file, with the charges that carry
+            it.""",
+            "x_Source x_SourceFile x_TagSetId",
+            "BillingPeriod x_Source x_SourceFile x_TagSetId Tags x_ChargeRows",
+        ),
         "tag_set": (
             """One row per distinct set of tags on the bill of a period.""",
             "x_TagSetId",

@@ -168,7 +168,7 @@ FIELDS: dict[str, Field] = {
     "x_CpuLimitMillicores": Field("BIGINT", "CPU limit of one container, millicores.", ge=0),
     "x_MemoryLimitBytes": Field("BIGINT", "Memory limit of one container, bytes.", ge=0),
     # ------------------------------------------------------------------------- inference
-    "x_Endpoint": Field("VARCHAR", "What served the call: `namespace/workload` in a cluster, `provider/model` for a bought API."),
+    "x_Endpoint": Field("VARCHAR", "What did the work: `namespace/workload` in a cluster, `provider/model` for a bought API; `(none)` where neither."),
     "x_Provider": Field("VARCHAR", "Who served the model, by OpenTelemetry's gen_ai.provider.name."),
     "x_CallId": Field("VARCHAR", "Id of the call given by the gateway or tracer; the same id delivered twice is one call."),
     "x_Status": Field("VARCHAR", "`ok` or `error`.", isin=("ok", "error")),
@@ -227,6 +227,12 @@ FIELDS: dict[str, Field] = {
     "x_Witnesses": Field("VARCHAR", "JSON list of {witness, value, where}: who says what, and the row that says it."),
     "x_WitnessCount": Field("BIGINT", "Independent witnesses for the likely value.", ge=0),
     "x_ChargeRows": Field("BIGINT", "Charges the finding is about.", ge=0),
+    "x_LargestCharge": Field(MONEY, "EffectiveCost of the single charge at x_SourceFile and x_SourceRow, the largest of the group."),
+    "x_OwnerValue": Field("VARCHAR", "Value of an owner dimension, normalised and after aliases."),
+    "x_Spelling": Field("VARCHAR", "The value as its witness writes it, case and blanks kept."),
+    "x_Decides": Field("BOOLEAN", "Whether the row settles the value: tags by trust without contradiction, evidence by nine tenths of its weight."),
+    "x_Witness": Field("VARCHAR", "Who says it: cluster labels, the inference log, Git, the configuration; `use` is the measured use, by calls where there are any, else by labels.", isin=("cluster_label", "inference_log", "git", "configuration", "use")),
+    "x_Where": Field("VARCHAR", "Where the witness says it: workload, endpoint, file of a repository or section of finops.toml."),
     # ----------------------------------------------------------------------- rightsizing
     "x_RecommendationId": Field("VARCHAR", "Stable id: the same proposal has the same id in the next run."),
     "x_Recommender": Field("VARCHAR", "SQL file in sql/rightsizing that gave the answer."),

@@ -1,0 +1,5 @@
+"""Stage 1. What do the providers ask for? Every export of the period in FOCUS columns, to the cent."""
+
+from .factory import assets_of
+
+bill = assets_of("bill")

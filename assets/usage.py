@@ -1,0 +1,5 @@
+"""Stage 2. What did the clusters and the models do? By hour, from Prometheus and inference logs."""
+
+from .factory import assets_of
+
+usage = assets_of("usage")

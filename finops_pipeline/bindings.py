@@ -1,0 +1,128 @@
+"""What of `finops.toml` reaches SQL: scalars as `$parameters`, lists as small tables to join.
+
+What belongs here: the one translation from configuration to SQL. Tag keys and values are
+normalised here as `normal_key` and `normal_value` of sql/macros.sql do it there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from .config import DIMENSIONS, Config, Where
+from .errors import ConfigError
+
+Scalar = str | int | Decimal
+
+
+@dataclass(frozen=True)
+class SmallTable:
+    """A list of the configuration as a table: DuckDB column types and rows."""
+
+    columns: Mapping[str, str]
+    rows: tuple[tuple[str | int | None, ...], ...]
+
+
+_WHERE = {name: "VARCHAR" for name in Where.model_fields}
+SMALL_TABLES: dict[str, dict[str, str]] = {
+    "owner_key": {"x_Dimension": "VARCHAR", "x_Rank": "INTEGER", "x_TagKey": "VARCHAR"},
+    "value_alias": {"x_Dimension": "VARCHAR", "x_From": "VARCHAR", "x_To": "VARCHAR"},
+    "owner_rule": {
+        "x_Rank": "INTEGER",
+        **_WHERE,
+        "x_Feature": "VARCHAR",
+        "x_Tenant": "VARCHAR",
+        "x_Environment": "VARCHAR",
+        "x_Reason": "VARCHAR",
+    },
+    "inference_split": {"x_Rank": "INTEGER", "x_Name": "VARCHAR", **_WHERE, "x_Endpoint": "VARCHAR"},
+}
+
+
+def normal_key(key: str) -> str:
+    """A tag key as `normal_key` of sql/macros.sql writes it."""
+    return re.sub(r"[^a-z0-9]+", "_", re.sub(r"^(user[:_]|label_)", "", key.strip().lower()))
+
+
+def normal_value(value: str) -> str:
+    """A tag value as `normal_value` of sql/macros.sql writes it."""
+    return value.strip().lower()
+
+
+def small_tables(config: Config) -> dict[str, SmallTable]:
+    """The lists of the configuration, by table name."""
+    keys: list[tuple[str | int | None, ...]] = []
+    aliases: dict[tuple[str, str], str] = {}
+    for dimension in DIMENSIONS:
+        for rank, key in enumerate(getattr(config.owner, dimension), start=1):
+            keys.append((dimension, rank, normal_key(key)))
+        for canonical, others in getattr(config.alias, dimension).items():
+            for other in others:
+                known = aliases.setdefault(
+                    (dimension, normal_value(other)), normal_value(canonical)
+                )
+                if known != normal_value(canonical):
+                    raise ConfigError(
+                        f"[alias.{dimension}]: {other!r} is an alias of both {known!r} and "
+                        f"{canonical!r}; keep one"
+                    )
+    rules = [
+        (rank, *_matches(rule.where), *(_lower(getattr(rule, d)) for d in DIMENSIONS), rule.why)
+        for rank, rule in enumerate(config.rule, start=1)
+    ]
+    splits = [
+        (rank, split.name, *_matches(split.where), _like(split.endpoint))
+        for rank, split in enumerate(config.inference_split, start=1)
+    ]
+    rows: dict[str, list[Any]] = {
+        "owner_key": sorted(set(keys)),
+        "value_alias": sorted((d, f, t) for (d, f), t in aliases.items()),
+        "owner_rule": rules,
+        "inference_split": splits,
+    }
+    return {n: SmallTable(SMALL_TABLES[n], tuple(rows[n])) for n in SMALL_TABLES}
+
+
+def parameters(config: Config) -> dict[str, Scalar]:
+    """The scalars of the configuration, by `$name`. Price weights are integers, in millionths."""
+    ratios = config.allocation
+    found: dict[str, Scalar] = {
+        "cpu_weight": _scaled(ratios.cpu_core_hour, 1_000_000),
+        "memory_weight": _scaled(ratios.memory_gib_hour, 1_000_000),
+        "gpu_weight": _scaled(ratios.gpu_hour, 1_000_000),
+        "input_token_weight": _scaled(ratios.input_token, 1000),
+        "cached_token_weight": _scaled(ratios.cached_input_token, 1000),
+        "output_token_weight": _scaled(ratios.output_token, 1000),
+        "endpoint_idle": ratios.endpoint_idle,
+    }
+    return found
+
+
+def recommender_parameters(config: Config, recommender: str) -> dict[str, Scalar]:
+    """The parameters of one recommender: the keys of its `[rightsizing.<name>]` section."""
+    section = getattr(config.rightsizing, recommender, None)
+    return dict(section.model_dump()) if section is not None else {}
+
+
+def _matches(where: Where) -> tuple[str | None, ...]:
+    return tuple(getattr(where, name) for name in Where.model_fields)
+
+
+def _lower(value: str | None) -> str | None:
+    return None if value is None else normal_value(value)
+
+
+def _like(pattern: str) -> str:
+    """A `*` pattern as a LIKE pattern, escaped with a backslash."""
+    escaped = re.sub(r"([\\%_])", r"\\\1", pattern)
+    return escaped.replace("*", "%")
+
+
+def _scaled(value: Decimal, factor: int) -> int:
+    scaled = value * factor
+    if scaled != int(scaled):
+        raise ConfigError(f"[allocation]: {value} has more digits than 1/{factor} can hold; round it")
+    return int(scaled)

@@ -1,0 +1,219 @@
+"""The command line: `finops init | check | sample | run | sql | explain | report`.
+
+What belongs here: arguments, what is printed, and exit codes (0 done, 1 failed, 2 the
+configuration or the arguments are wrong, 75 try again later). What a command does is elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+from . import config as configuration
+from .errors import ConfigError, FinopsError
+from .periods import before, open_period, periods
+
+DEFAULT_CONFIG = "finops.toml"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = given.command
+    try:
+        return command(given)
+    except FinopsError as error:
+        print(f"finops: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output (head, less) went away: that is its right.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="finops",
+        description="From the cloud bill to feature, tenant and environment, to the cent.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(
+        name: str, command: Callable[[argparse.Namespace], int], text: str
+    ) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=command)
+        return sub
+
+    def add_config(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument(
+            "--config",
+            type=Path,
+            default=Path(os.environ.get("FINOPS_CONFIG", DEFAULT_CONFIG)),
+            help="the finops.toml to use (default: $FINOPS_CONFIG, else ./finops.toml)",
+        )
+
+    init = add("init", _init, "Write a finops.toml with every key explained.")
+    init.add_argument("directory", type=Path, nargs="?", default=Path())
+
+    check = add("check", _check, "Check finops.toml and look whether its inputs are there.")
+    add_config(check)
+    check.add_argument("--period", default=None, help="billing period YYYY-MM (default: the open one)")
+
+    sample = add("sample", _sample, "Write the inputs of a made-up company, and the truth about it.")
+    sample.add_argument("directory", type=Path)
+    sample.add_argument("--days", type=int, default=31, help="days of inputs (default 31)")
+    sample.add_argument("--scale", type=int, default=1, help="how large the company is (default 1)")
+    sample.add_argument("--seed", type=int, default=1, help="another company of the same kind")
+    sample.add_argument(
+        "--start", type=date.fromisoformat, default=date(2026, 10, 1), help="first day YYYY-MM-DD"
+    )
+    sample.add_argument(
+        "--openmetrics", action="store_true", help="also write the metrics as OpenMetrics text"
+    )
+
+    run = add("run", _run, "Run the whole road for one or more billing periods.")
+    add_config(run)
+    run.add_argument("--from", dest="first", metavar="YYYY-MM", help="first billing period")
+    run.add_argument("--to", dest="last", metavar="YYYY-MM", help="last billing period")
+    run.add_argument("--period", metavar="YYYY-MM", help="one billing period")
+    run.add_argument(
+        "--no-proposals", action="store_true", help="do not write pull requests"
+    )
+
+    sql = add("sql", _sql, "Ask showback.duckdb. Without a query, list its tables.")
+    add_config(sql)
+    sql.add_argument("query", nargs="?", help="one SQL statement, or - to read it from standard input")
+    sql.add_argument("--csv", action="store_true", help="print CSV instead of a table")
+
+    explain = add("explain", _explain, "Take a showback number apart, down to files and rows.")
+    add_config(explain)
+    for option, text in (
+        ("period", "billing period YYYY-MM (default: the newest)"),
+        ("day", "day YYYY-MM-DD"),
+        ("feature", "feature, as the showback writes it"),
+        ("tenant", "tenant"),
+        ("environment", "environment"),
+        ("service", "service name"),
+        ("model", "model"),
+    ):
+        explain.add_argument(f"--{option}", help=text)
+    explain.add_argument("--rows", type=int, default=10, help="rows shown per step (default 10)")
+
+    report = add("report", _report, "Write the report page again from showback.duckdb.")
+    add_config(report)
+    return parser
+
+
+# -------------------------------------------------------------------------------- commands
+
+
+def _init(given: argparse.Namespace) -> int:
+    from .template import template
+
+    target: Path = given.directory / DEFAULT_CONFIG
+    if target.exists():
+        raise ConfigError(f"{target} is there already; move it away to write a new one")
+    given.directory.mkdir(parents=True, exist_ok=True)
+    target.write_text(template(), encoding="utf-8")
+    print(f"wrote {target}\nEdit the blocks at its top, then: finops check --config {target}")
+    return 0
+
+
+def _check(given: argparse.Namespace) -> int:
+    from .pipeline import survey
+
+    config = configuration.load(given.config)
+    missing = 0
+    print(f"{given.config}: every key is known")
+    for line, found in survey(config, given.period or open_period()):
+        missing += not found
+        print(f"  {'ok ' if found else '-- '} {line}")
+    if missing:
+        print(f"{missing} input(s) not found; a run would go on without them")
+    return 1 if missing else 0
+
+
+def _sample(given: argparse.Namespace) -> int:
+    from .sample import write
+
+    truth = write(
+        given.directory,
+        days=given.days,
+        scale=given.scale,
+        seed=given.seed,
+        start=given.start,
+        openmetrics=given.openmetrics,
+    )
+    print(f"wrote {given.directory}: {truth.summary()}")
+    print(f"next: finops run --config {given.directory / DEFAULT_CONFIG} --period {given.start:%Y-%m}")
+    return 0
+
+
+def _run(given: argparse.Namespace) -> int:
+    config = configuration.load(given.config)
+    now = open_period()
+    first = given.period or given.first or before(now)
+    last = given.period or given.last or (given.first and max(given.first, now)) or now
+    wanted = periods(first, last)
+    if wanted[0] < config.first_period:
+        raise ConfigError(
+            f"{wanted[0]} is before first_period = {config.first_period!r} of {given.config}; "
+            "lower it there"
+        )
+    print(f"finops: {first}" + (f" to {last}" if last != first else ""), file=sys.stderr)
+    environment = {
+        "DAGSTER_HOME": str(config.path(".dagster")),
+        **os.environ,
+        "FINOPS_CONFIG": str(given.config.resolve()),
+    }
+    options = ["--no-proposals"] if given.no_proposals else []
+    # Dagster is another program, as the schedule and the user interface start it: no second
+    # engine, and this package never imports it.
+    done = subprocess.run(
+        [sys.executable, "-m", "assets", first, last, *options], env=environment, check=False
+    )
+    if done.returncode == 0:
+        from .summary import summary
+
+        print(summary(config, last))
+    return done.returncode
+
+
+def _sql(given: argparse.Namespace) -> int:
+    from .ask import ask, list_tables
+
+    config = configuration.load(given.config)
+    query = sys.stdin.read() if given.query == "-" else given.query
+    print(ask(config.database, query, csv=given.csv) if query else list_tables(config.database))
+    return 0
+
+
+def _explain(given: argparse.Namespace) -> int:
+    from .explain import explain
+
+    config = configuration.load(given.config)
+    wanted = {
+        name: getattr(given, name)
+        for name in ("period", "day", "feature", "tenant", "environment", "service", "model")
+        if getattr(given, name) is not None
+    }
+    print(explain(config.database, wanted, rows=given.rows))
+    return 0
+
+
+def _report(given: argparse.Namespace) -> int:
+    from .pipeline import write_report
+
+    print(f"wrote {write_report(configuration.load(given.config))}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

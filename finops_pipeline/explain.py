@@ -1,0 +1,41 @@
+"""From a showback number back to method, weights, charges, file and row: `finops explain`.
+
+What belongs here: the order in which the three queries of sql/explain are told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from . import queries
+from .ask import as_table, fetch, opened
+from .errors import ConfigError
+
+STEPS = (
+    ("1_showback", "What the showback says"),
+    ("2_pools", "The pools it is part of, and by which weight"),
+    ("3_charges", "The charges of those pools, as delivered"),
+)
+
+
+def explain(database: Path, wanted: Mapping[str, str], *, rows: int = 10) -> str:
+    """Text that takes the matching showback rows apart; `ConfigError` when nothing matches."""
+    names = ("period", "day", "feature", "tenant", "environment", "service", "model")
+    bound: dict[str, Any] = {n: wanted.get(n) for n in names}
+    told: list[str] = []
+    with opened(database) as connection:
+        if bound["period"] is None:
+            newest = fetch(connection, "select max(BillingPeriod) from showback")[1]
+            bound["period"] = newest[0][0]
+        for name, title in STEPS:
+            columns, found = fetch(connection, queries.query(f"explain/{name}").text, bound)
+            if name == "1_showback" and not found:
+                raise ConfigError(
+                    f"no showback row matches {dict(wanted)}; see what there is with "
+                    "`finops sql \"select distinct x_Feature, x_Tenant, x_Environment from showback\"`"
+                )
+            more = f"   (first {rows} of {len(found):,})" if len(found) > rows else ""
+            told.append(f"{title}{more}\n\n{as_table(columns, found[:rows])}")
+    return "\n\n".join(told)

@@ -1,0 +1,545 @@
+"""From recommendations to pull requests: the smallest edits, and a body a reviewer wants to read.
+
+What belongs here: grouping, editing and wording, all pure: tables and texts in, `Proposal`s out.
+Where a proposal goes is `forges/`; how a value is found and replaced is `manifests/`; what is
+recommended, and why, is `sql/rightsizing/`.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from .config import DIMENSIONS, GitopsSection
+from .errors import EditRefused
+from .manifests import Declared, Key, edit
+from .manifests.quantities import cpu_like, memory_like, millicores, whole_bytes
+from .money import display, exact, figures, total
+
+if TYPE_CHECKING:
+    import polars as pl
+
+MARKER = "<!-- finops-pipeline ids: {} -->"
+LABELS = ("finops",)
+
+
+@dataclass(frozen=True)
+class FileEdit:
+    """One file of a proposal, before and after. `before` is None for a new or renewed file."""
+
+    path: str
+    before: str | None
+    after: str
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A pull request to be. `base` is the commit it starts from, `ids` what it answers.
+
+    `saving` is EffectiveCost a month, in `currency`; negative where it costs more. `period` is
+    the billing period it was computed from.
+    """
+
+    repository: str
+    base: str
+    branch: str
+    title: str
+    body: str
+    edits: tuple[FileEdit, ...]
+    labels: tuple[str, ...]
+    saving: Decimal
+    currency: str
+    ids: tuple[str, ...]
+    period: str
+
+
+@dataclass(frozen=True)
+class Held:
+    """A proposal that waits because enough are open. Nothing was edited for it."""
+
+    repository: str
+    branch: str
+    title: str
+    saving: Decimal
+    currency: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A recommendation that became no edit, and why."""
+
+    id: str
+    repository: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All proposals of a run, the largest savings first, with what waits and what was refused."""
+
+    proposals: tuple[Proposal, ...]
+    held: tuple[Held, ...]
+    refused: tuple[Refusal, ...]
+
+    def branches(self, repository: str) -> frozenset[str]:
+        """Branches that are still recommended, waiting ones included."""
+        both = (*self.proposals, *self.held)
+        return frozenset(p.branch for p in both if p.repository == repository)
+
+
+@dataclass(frozen=True)
+class _Change:
+    """A recommendation with the value as its author would write it."""
+
+    row: Mapping[str, Any]
+    key: Key
+    old: str
+    new: str
+
+
+def plan(
+    recommendations: pl.DataFrame,
+    declared: Mapping[str, Declared],
+    max_open: int,
+    declined: Collection[str] = frozenset(),
+    opened: Collection[str] = frozenset(),
+) -> Plan:
+    """Proposals for the rows of `recommendation` whose outcome is `propose`.
+
+    One per repository, recommender and overlay, so that each is small. `declared` holds each
+    repository as read now. Ids in `declined` were turned down and are left out. Branches in
+    `opened` are open already and keep their place under `max_open`, which counts per repository.
+    """
+    refused: list[Refusal] = []
+    groups: dict[tuple[str, ...], list[_Change]] = {}
+    for row in recommendations.sort("x_RecommendationId").iter_rows(named=True):
+        if row["x_Outcome"] != "propose":
+            continue
+        identity, repository = row["x_RecommendationId"], row["x_Repository"] or ""
+        if identity in declined:
+            refused.append(Refusal(identity, repository, "it was declined before"))
+            continue
+        change = _change(row, declared.get(repository))
+        if isinstance(change, str):
+            refused.append(Refusal(identity, repository, change))
+        else:
+            group = (repository, row["x_Recommender"], row["x_Overlay"], row["BillingCurrency"] or "")
+            groups.setdefault(group, []).append(change)
+    ranked = sorted(
+        ((_branch(group, changes), group, changes) for group, changes in groups.items()),
+        key=lambda ranking: (
+            ranking[1][0],
+            ranking[0] not in opened,
+            -_saving(ranking[2]),
+            ranking[0],
+        ),
+    )
+    proposals: list[Proposal] = []
+    held: list[Held] = []
+    for branch, group, changes in ranked:
+        repository, recommender, overlay, currency = group
+        taken = sum(p.repository == repository for p in proposals)
+        if taken >= max_open:
+            reason = f"{taken} proposals are open in {repository}, the most that max_open allows"
+            saving = _saving(changes)
+            title = _title(recommender, overlay, changes, currency)
+            held.append(Held(repository, branch, title, saving, currency, reason))
+            continue
+        proposal = _proposal(branch, group, changes, declared[repository], refused)
+        if proposal is not None:
+            proposals.append(proposal)
+    proposals.sort(key=lambda p: (-p.saving, p.repository, p.branch))
+    held.sort(key=lambda h: (-h.saving, h.repository, h.branch))
+    return Plan(tuple(proposals), tuple(held), tuple(refused))
+
+
+def _change(row: Mapping[str, Any], declared: Declared | None) -> _Change | str:
+    """The change a row asks for, or why there is none."""
+    if declared is None:
+        return f"no [[gitops]] block is called {row['x_Repository']!r}"
+    key = Key(
+        row["x_Repository"], row["x_Overlay"], row["x_Namespace"], row["x_WorkloadKind"],
+        row["x_Workload"], row["x_Container"], row["x_Field"],
+    )  # fmt: skip
+    now = declared.values().get(key)
+    if now is None:
+        return f"{_name(row)}: {row['x_Field']} is no longer declared where it could be edited"
+    if now != row["x_Current"]:
+        return f"{_name(row)}: Git says {now} now, the answer was for {row['x_Current']}"
+    wanted, field = row["x_Proposed"], row["x_Field"]
+    if field.endswith(".cpu"):
+        new = cpu_like(millicores(wanted), now)
+    elif field.endswith(".memory"):
+        new = memory_like(whole_bytes(wanted), now)
+    else:
+        new = wanted
+    return _Change(row, key, now, new)
+
+
+def _proposal(
+    branch: str,
+    group: tuple[str, ...],
+    changes: list[_Change],
+    declared: Declared,
+    refused: list[Refusal],
+) -> Proposal | None:
+    """Edit one value after the other, reading the repository again after each.
+
+    An edit that changes any other declared value, in any overlay, is refused.
+    """
+    repository, recommender, overlay, currency = group
+    after, done, where = declared, [], {}
+    for change in changes:
+        try:
+            place = after.places[change.key]
+            text = edit(after.files[place.path], place, change.new)
+            tried = after.changed({place.path: text})
+            _check_only(change, after, tried)
+        except EditRefused as error:
+            refused.append(Refusal(change.row["x_RecommendationId"], repository, str(error)))
+            continue
+        after, where[change.key] = tried, place
+        done.append(change)
+    if not done:
+        return None
+    paths = sorted({place.path for place in where.values()})
+    edits = tuple(FileEdit(p, declared.files[p], after.files[p]) for p in paths)
+    ids = tuple(sorted(c.row["x_RecommendationId"] for c in done))
+    body = _body(recommender, overlay, done, where, currency, ids, declared)
+    return Proposal(
+        repository=repository,
+        base=declared.commit or "",
+        branch=branch,
+        title=_title(recommender, overlay, done, currency),
+        body=body,
+        edits=edits,
+        labels=(*LABELS, recommender),
+        saving=_saving(done),
+        currency=currency,
+        ids=ids,
+        period=done[0].row["BillingPeriod"],
+    )
+
+
+def _check_only(change: _Change, before: Declared, after: Declared) -> None:
+    """Raise `EditRefused` unless exactly this value changed, in this overlay alone."""
+    was, now = before.values(), after.values()
+    other = sorted(
+        k for k in was.keys() | now.keys() if was.get(k) != now.get(k) and k != change.key
+    )
+    if other:
+        k = other[0]
+        raise EditRefused(
+            f"{_name(change.row)}: the edit would also change {k.field} of {k.kind} "
+            f"{k.namespace}/{k.workload} in {k.overlay}"
+        )
+    if now.get(change.key) != change.new or len(after.problems) != len(before.problems):
+        raise EditRefused(
+            f"{_name(change.row)}: the edit did not read back as {change.new}; change it by hand"
+        )
+    if before.workloads.height != after.workloads.height:
+        raise EditRefused(f"{_name(change.row)}: the edit would change which workloads there are")
+
+
+# ---------------------------------------------------------------------------------- words
+def _name(row: Mapping[str, Any]) -> str:
+    return f"{row['x_WorkloadKind']} {row['x_Namespace']}/{row['x_Workload']}"
+
+
+def _saving(changes: Iterable[_Change]) -> Decimal:
+    return total(c.row["x_MonthlySaving"] for c in changes)
+
+
+def _branch(group: tuple[str, ...], changes: Iterable[_Change]) -> str:
+    """`finops/<recommender>/<overlay>-<hash>`: the same edits always have the same branch."""
+    text = json.dumps([group[:3], sorted([*c.key, c.old, c.new] for c in changes)])
+    digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+    slug = re.sub(r"[^a-z0-9]+", "-", group[2].lower()).strip("-")[:60].strip("-") or "root"
+    return f"finops/{group[1]}/{slug}-{digest}"
+
+
+def _title(recommender: str, overlay: str, changes: Sequence[_Change], currency: str) -> str:
+    saving, many = _saving(changes), len(changes)
+    if recommender == "idle_resources":
+        what = f"Stop {many} idle workload{'s' if many > 1 else ''}"
+    else:
+        what = f"Right-size {many} request{'s' if many > 1 else ''}"
+    return f"{what} in {overlay}{_effect(saving, currency)}"
+
+
+def _effect(saving: Decimal, currency: str) -> str:
+    if not currency or not saving:
+        return ""
+    if saving > 0:
+        return f": saves {display(saving, currency)} a month"
+    return f": costs {display(-saving, currency)} more a month"
+
+
+def _body(
+    recommender: str,
+    overlay: str,
+    changes: Sequence[_Change],
+    where: Mapping[Key, Any],
+    currency: str,
+    ids: Sequence[str],
+    declared: Declared,
+) -> str:
+    """The text of the pull request, as Markdown."""
+    period, saving = changes[0].row["BillingPeriod"], _saving(changes)
+    many = len(changes)
+    lines = [
+        f"{'These' if many > 1 else 'This'} {many if many > 1 else ''} change"
+        f"{'s' if many > 1 else ''} in `{overlay}` ".replace("  ", " ")
+        + _summary(saving, currency)
+        + f" Measured in {period}, read at commit `{(declared.commit or 'unknown')[:12]}`.",
+        "",
+    ]
+    ordered = sorted(changes, key=lambda c: (-c.row["x_MonthlySaving"], c.key))
+    money = figures([c.row["x_MonthlySaving"] for c in ordered], currency) if currency else []
+    lines += _table(recommender, ordered, where, money, currency)
+    lines += ["", "**Why**", ""]
+    lines += [f"- {_cell(_name(c.row))}, `{c.key.field}`: {_cell(c.row['x_Reason'])}." for c in ordered]
+    lines += ["", "**What was checked**", "", *_checked(recommender, changes)]
+    lines += [
+        "",
+        f"**How it was computed**: `sql/rightsizing/{recommender}.sql`, whose header says how, with "
+        f"the thresholds of `[rightsizing.{recommender}]` in `finops.toml`. The saving is on paper "
+        "until a node leaves the cluster.",
+        "",
+        "**To roll back**: revert the merge commit; nothing else was changed.",
+        "",
+        "**To decline**: close this pull request or delete its branch. It will not come back while "
+        "Git declares the present values.",
+        "",
+        MARKER.format(" ".join(ids)),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _summary(saving: Decimal, currency: str) -> str:
+    if not currency or not saving:
+        return "has no saving that could be stated."
+    if saving > 0:
+        return f"would save **{display(saving, currency)} a month**, on paper."
+    return f"would cost **{display(-saving, currency)} more a month**, for safety."
+
+
+def _table(
+    recommender: str,
+    changes: Sequence[_Change],
+    where: Mapping[Key, Any],
+    money: Sequence[str],
+    currency: str,
+) -> list[str]:
+    """The evidence, one line per edit."""
+    idle = recommender == "idle_resources"
+    ranks = sorted({e["percentile_rank"] for e in map(_evidence, changes) if "percentile_rank" in e})
+    measured = (
+        ["hours", "inference calls", "busiest GPU hour"]
+        if idle
+        else ["p50", "/".join(f"p{r}" for r in ranks) or "percentile", "max", "hours", "throttled",
+              "OOM kills"]
+    )  # fmt: skip
+    head = ["workload", "container", "field", "now", "proposed", *measured,
+            f"saving {currency} a month" if currency else "saving", "where"]  # fmt: skip
+    rows = [head, ["---"] * len(head)]
+    for number, change in enumerate(changes):
+        e, place = _evidence(change), where[change.key]
+        figures_ = (
+            [_text(e.get("hours")), _text(e.get("calls")), _permille(e.get("busiest_hour_permille"))]
+            if idle
+            else [
+                _amount(e.get("p50"), e), _amount(e.get("percentile"), e), _amount(e.get("max"), e),
+                _text(e.get("hours")), _permille(e.get("throttled_permille")),
+                _text(e.get("oom_kills")),
+            ]
+        )  # fmt: skip
+        rows.append([
+            f"{change.key.namespace}/{change.key.workload}", change.key.container,
+            f"`{change.key.field}`", f"`{change.old}`", f"`{change.new}`", *figures_,
+            money[number] if money else "not known", f"`{place.path}:{place.line}`",
+        ])  # fmt: skip
+    return ["| " + " | ".join(_cell(c) for c in row) + " |" for row in rows]
+
+
+def _checked(recommender: str, changes: Sequence[_Change]) -> list[str]:
+    evidence = [_evidence(c) for c in changes]
+    spans = sorted({(e.get("from") or "?", e.get("to") or "?") for e in evidence})
+    hours = min((e.get("hours") or 0 for e in evidence), default=0)
+    said = [
+        f"- Every value was measured for at least {hours} hours, from {spans[0][0]} to {spans[-1][1]}.",
+        "- Only these values change: the repository was read again after each edit, and every other "
+        "declared value of every overlay was the same.",
+        "- Each workload is declared and measured once under its name, in one cluster.",
+    ]
+    if recommender == "container_requests":
+        said += [
+            "- No autoscaler sets these requests or scales on them.",
+            "- CPU is not lowered where it was throttled, memory not where a container was killed "
+            "for it, and no request exceeds its limit.",
+        ]
+    else:
+        said += [
+            "- Both witnesses agree: no inference call in the logs, no busy GPU in any hour.",
+            "- No autoscaler sets these replicas.",
+        ]
+    return said
+
+
+def _evidence(change: _Change) -> dict[str, Any]:
+    found = json.loads(change.row["x_Evidence"])
+    assert isinstance(found, dict)
+    return found
+
+
+def _amount(value: int | None, evidence: Mapping[str, Any]) -> str:
+    if value is None:
+        return "not measured"
+    return f"{value}m" if evidence.get("unit") == "millicores" else f"{-(-value // 2**20)}Mi"
+
+
+def _permille(value: int | None) -> str:
+    return "not measured" if value is None else f"{value // 10}.{value % 10} %"
+
+
+def _text(value: object) -> str:
+    return "not measured" if value is None else str(value)
+
+
+def _cell(text: str) -> str:
+    """Text that cannot break out of a table cell, or be read as HTML."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+# -------------------------------------------------------------------------------- showback
+def showback_proposal(
+    period: str,
+    showback: pl.DataFrame,
+    coverage: pl.DataFrame,
+    unit_cost: pl.DataFrame,
+    block: GitopsSection,
+    base: str,
+) -> Proposal:
+    """The closed period, published: Markdown for people and a CSV, under `showback_path`.
+
+    The frames are the tables of the same names for that period. One branch a period; a restated
+    period gives the same branch with other content.
+    """
+    folder = f"{block.showback_path.strip('/')}/{period}"
+    texts = {"showback.csv": _csv(showback)}
+    for dimension in DIMENSIONS:
+        column = f"x_{dimension.capitalize()}"
+        texts[f"showback-by-{dimension}.md"] = _by(period, dimension, column, showback)
+    texts["README.md"] = _readme(period, showback, coverage, unit_cost)
+    edits = tuple(FileEdit(f"{folder}/{n}", None, t) for n, t in sorted(texts.items()))
+    sums = _sums(showback, [])
+    spent = " and ".join(display(amount, currency) for (currency,), amount in sums)
+    body = [
+        f"What each feature, tenant and environment cost in {period}: {spent or 'nothing'} of "
+        "EffectiveCost, `(unallocated)` and `(idle)` included, so that every table adds up to the bill.",
+        "",
+        *_coverage_lines(coverage),
+        "",
+        f"Files are in `{folder}`. Computed by `sql/showback/showback.sql`. When the provider restates "
+        "the period, this branch is renewed, unless somebody has committed to it.",
+        "",
+        "**To decline**: close this pull request or delete its branch; the period will not be "
+        "proposed again.",
+        "",
+        MARKER.format(f"showback/{period}"),
+        "",
+    ]
+    return Proposal(
+        repository=block.name,
+        base=base,
+        branch=f"finops/showback/{period}",
+        title=f"Showback {period}" + (f": {spent}" if spent else ""),
+        body="\n".join(body),
+        edits=edits,
+        labels=(*LABELS, "showback"),
+        saving=Decimal(0),
+        currency="",
+        ids=(f"showback/{period}",),
+        period=period,
+    )
+
+
+def _sums(frame: pl.DataFrame, keys: list[str]) -> list[tuple[tuple[str, ...], Decimal]]:
+    """((currency, *keys), EffectiveCost), the largest first within a currency."""
+    amounts: dict[tuple[str, ...], list[Decimal]] = {}
+    for *key, cost in frame.select("BillingCurrency", *keys, "EffectiveCost").iter_rows():
+        amounts.setdefault(tuple(key), []).append(cost)
+    summed = [(key, total(costs)) for key, costs in amounts.items()]
+    return sorted(summed, key=lambda pair: (pair[0][0], -pair[1], pair[0]))
+
+
+def _by(period: str, dimension: str, column: str, showback: pl.DataFrame) -> str:
+    lines = [f"# Showback by {dimension}, {period}", ""]
+    sums = _sums(showback, [column])
+    for currency in sorted({key[0] for key, _ in sums}):
+        rows = [(key[1], amount) for key, amount in sums if key[0] == currency]
+        shown = figures([amount for _, amount in rows], currency)
+        lines += [f"| {dimension} | EffectiveCost, {currency} |", "| --- | ---: |"]
+        lines += [f"| {_cell(name)} | {f} |" for (name, _), f in zip(rows, shown, strict=True)]
+        whole = total(amount for _, amount in rows)
+        lines += [f"| **total** | **{display(whole, currency)}** |", ""]
+    return "\n".join(lines)
+
+
+def _readme(
+    period: str, showback: pl.DataFrame, coverage: pl.DataFrame, unit_cost: pl.DataFrame
+) -> str:
+    lines = [f"# Showback {period}", ""]
+    for (currency,), amount in _sums(showback, []):
+        lines += [f"EffectiveCost: **{display(amount, currency)}**", ""]
+    lines += [*_coverage_lines(coverage), ""]
+    lines += [f"- [by {d}](showback-by-{d}.md)" for d in DIMENSIONS]
+    lines += ["- [all of it, exactly](showback.csv)", ""]
+    calls: dict[tuple[str, str], list[tuple[int, Decimal]]] = {}
+    for currency, model, served, cost in unit_cost.select(
+        "BillingCurrency", "x_Model", "x_Calls", "EffectiveCost"
+    ).iter_rows():
+        calls.setdefault((currency, model), []).append((served, cost))
+    if calls:
+        lines += ["| model | calls | EffectiveCost |", "| --- | ---: | ---: |"]
+        for (currency, model), rows in sorted(calls.items()):
+            cost = display(total(c for _, c in rows), currency)
+            lines.append(f"| {_cell(model)} | {sum(n for n, _ in rows):,} | {cost} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _coverage_lines(coverage: pl.DataFrame) -> list[str]:
+    wanted = ["BillingCurrency", "x_Dimension", "x_CoveragePermille", "x_UnallocatedCost"]
+    rows = sorted(coverage.select(wanted).iter_rows())
+    if not rows:
+        return []
+    lines = ["| dimension | has an owner | has none |", "| --- | ---: | ---: |"]
+    for currency, dimension, permille, unallocated in rows:
+        lines.append(f"| {dimension} | {_permille(permille)} | {display(unallocated, currency)} |")
+    return lines
+
+
+def _csv(showback: pl.DataFrame) -> str:
+    """EffectiveCost and BilledCost of the period, exact, by everything but day and invoice."""
+    keys = ["BillingPeriod", "BillingCurrency", "ProviderName", "ServiceCategory", "ServiceName",
+            "x_Feature", "x_Tenant", "x_Environment", "x_Model"]  # fmt: skip
+    costs: dict[tuple[str, ...], list[tuple[Decimal, Decimal]]] = {}
+    for *key, billed, effective in showback.select(*keys, "BilledCost", "EffectiveCost").iter_rows():
+        costs.setdefault(tuple(key), []).append((billed, effective))
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*keys, "BilledCost", "EffectiveCost"])
+    for key in sorted(costs):
+        both = [exact(total(c[i] for c in costs[key]), key[1]).replace(",", "") for i in (0, 1)]
+        writer.writerow([*key, *both])
+    return out.getvalue()

@@ -1,0 +1,79 @@
+"""From the working generation to what readers see: the Parquet generation and `showback.duckdb`.
+
+What belongs here: the order of publishing, so that a reader never sees half of anything and a
+kill at any point leaves something whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import duckdb
+
+from . import contracts
+from .contracts import Table
+from .contracts.fields import FIELDS
+from .warehouse import Warehouse, identifier, literal
+
+VIEW_STAGES = ("bill", "usage")
+"""Stages whose tables are views over Parquet in the database: the large ones."""
+
+
+def publish(warehouse: Warehouse) -> Path:
+    """Publish the working generation and rebuild the database if it is of another one.
+
+    Returns the path of the database. The database is written beside its place and renamed, so
+    that readers keep the file they opened.
+    """
+    generation = warehouse.publish()
+    database = warehouse.config.database
+    noted = warehouse.database_generation
+    stamp = f"{generation.name} {database}"
+    if database.exists() and noted.exists() and noted.read_text() == stamp:
+        return database
+    database.parent.mkdir(parents=True, exist_ok=True)
+    draft = database.with_name(f".{database.name}.{os.getpid()}")
+    for left in database.parent.glob(f".{database.name}.*"):
+        left.unlink()
+    write_database(generation, draft)
+    with open(draft, "rb") as file:
+        os.fsync(file.fileno())
+    os.replace(draft, database)
+    noted.write_text(stamp)
+    return database
+
+
+def write_database(generation: Path, to: Path) -> None:
+    """A DuckDB file of every table, in storage version v1.0.0, which any client can open."""
+    with contextlib.closing(duckdb.connect()) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        # What DuckDB 2 writes by default no 1.x client, command line or browser can read.
+        connection.execute(f"attach {literal(to)} as published (storage_version 'v1.0.0')")
+        for table in contracts.tables().values():
+            _write_table(connection, table, generation)
+        connection.execute("detach published")
+
+
+def _write_table(
+    connection: duckdb.DuckDBPyConnection, table: Table, generation: Path
+) -> None:
+    name = f"published.{identifier(table.name)}"
+    kind = "table"
+    if any((generation / table.name).glob("*/*.parquet")):
+        columns = ", ".join(identifier(c) for c in table.names)
+        files = literal(generation / table.name / "*" / "*.parquet")
+        select = f"select {columns} from read_parquet({files}, hive_partitioning = false)"
+        kind = "view" if table.stage in VIEW_STAGES else "table"
+        connection.execute(f"create {kind} {name} as {select}")
+    else:
+        columns = ", ".join(f"{identifier(c)} {t}" for c, t in table.duckdb.items())
+        connection.execute(f"create table {name} ({columns})")
+    connection.execute(f"comment on {kind} {name} is {literal(table.doc)}")
+    if kind == "table":
+        for column in table.names:
+            connection.execute(
+                f"comment on column {name}.{identifier(column)} "
+                f"is {literal(FIELDS[column].description)}"
+            )

@@ -1,0 +1,121 @@
+"""A SQL file as a value: what it says of itself, what it reads, which parameters it takes.
+
+What belongs here: finding SQL files and parsing them. Running them is `warehouse.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from .errors import ConfigError, UnknownName
+
+
+def sql_root() -> Path:
+    """The folder of SQL files: inside the installed package, or at the top of a source tree."""
+    shipped = Path(str(files("finops_pipeline"))) / "_sql"
+    return shipped if shipped.is_dir() else Path(__file__).parents[1] / "sql"
+
+
+@dataclass(frozen=True)
+class Query:
+    """One SELECT of the `sql/` folder.
+
+    `path` is its path below `sql/` without the ending, `doc` its header comment, `reads` the
+    tables it names (CTEs excluded), `parameters` its `$names`.
+    """
+
+    path: str
+    text: str
+    doc: str
+    reads: frozenset[str]
+    parameters: frozenset[str]
+
+    @property
+    def name(self) -> str:
+        """The table it fills: the file's stem."""
+        return self.path.rsplit("/", 1)[-1]
+
+    @property
+    def digest(self) -> str:
+        """Fingerprint of the text and of the macros it may use."""
+        return hashlib.sha256((macros() + self.text).encode()).hexdigest()
+
+
+@cache
+def macros() -> str:
+    """The text of `sql/macros.sql`."""
+    return (sql_root() / "macros.sql").read_text(encoding="utf-8")
+
+
+@cache
+def query(path: str) -> Query:
+    """The query at `sql/<path>.sql`; `UnknownName` when there is none."""
+    file = sql_root() / f"{path}.sql"
+    if not file.is_file():
+        folder = path.rsplit("/", 1)[0]
+        raise UnknownName(f"SQL file in sql/{folder}", path.rsplit("/", 1)[-1], stems(folder))
+    text = file.read_text(encoding="utf-8")
+    try:
+        reads, parameters = _names_in(text)
+    except ValueError as error:
+        raise ConfigError(f"{file}: {error}") from None
+    return Query(path, text, header(text), reads, parameters)
+
+
+def stems(folder: str) -> list[str]:
+    """Names of the SQL files directly in `sql/<folder>`, sorted."""
+    return sorted(p.stem for p in (sql_root() / folder).glob("*.sql"))
+
+
+@cache
+def checks(table: str) -> tuple[Query, ...]:
+    """The rules of a table: `sql/checks/<table>__<rule>.sql`, each returning offending rows."""
+    return tuple(query(f"checks/{s}") for s in stems("checks") if s.split("__", 1)[0] == table)
+
+
+def header(text: str) -> str:
+    """The comment a file opens with, as Markdown paragraphs."""
+    lines = []
+    for line in text.splitlines():
+        if not line.startswith("--"):
+            break
+        lines.append(line[2:].strip())
+    return "\n".join(lines).strip()
+
+
+@cache
+def _parser() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect()
+
+
+def _names_in(text: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Tables (CTEs excluded) and `$parameters` a SELECT names, from its parsed form."""
+    cursor = _parser().cursor()
+    tree = cursor.execute("select json_serialize_sql(?::varchar)", [text]).fetchall()[0][0]
+    parsed = json.loads(tree)
+    if parsed.get("error"):
+        raise ValueError(parsed.get("error_message", "not a SELECT"))
+    named: set[str] = set()
+    ctes: set[str] = set()
+    parameters: set[str] = set()
+    stack: list[Any] = [parsed["statements"]]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, list):
+            stack.extend(node)
+        elif isinstance(node, dict):
+            if node.get("type") == "BASE_TABLE":
+                named.add(node["table_name"])
+            elif node.get("type") == "VALUE_PARAMETER":
+                parameters.add(node["identifier"])
+            ctes.update(entry["key"] for entry in node.get("cte_map", {}).get("map", ()))
+            stack.extend(node.values())
+    return frozenset(named - ctes), frozenset(parameters)

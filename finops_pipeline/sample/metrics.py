@@ -1,0 +1,535 @@
+"""Kubernetes metrics as a Prometheus has them, as Parquet and as OpenMetrics text.
+
+What belongs here: the series of kube-state-metrics, cAdvisor and the DCGM exporter for what
+`company` runs, sampled at a fixed interval. Counters are kept in integers and divided at the
+end, so every sample is the double nearest to a short decimal. GPU activity of an endpoint that
+logs GPU time is what its calls say; the other endpoints follow the day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from .company import (
+    CLUSTER,
+    IDLE_ENDPOINT,
+    REGION,
+    WORKLOADS,
+    Node,
+    Period,
+    Workload,
+    busy,
+    guid,
+    ident,
+    nodes,
+    noise,
+)
+from .inference import EPOCH, Tally
+
+GIB, MIB = 1 << 30, 1 << 20
+_SAFE = "bcdfghjklmnpqrstvwxz2456789"
+"""Letters that Kubernetes makes up names with."""
+
+_NOISE = tuple(noise(1, 1, n) for n in range(4096))
+
+
+def _suffix(size: int, *parts: object) -> str:
+    digits = ident(0, *parts, size=size * 2)
+    return "".join(_SAFE[int(digits[2 * n : 2 * n + 2], 16) % len(_SAFE)] for n in range(size))
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A pod's life. `end` is exclusive."""
+
+    workload: Workload
+    name: str
+    uid: str
+    node: Node
+    begin: datetime
+    end: datetime
+    owner: tuple[str, str]
+    place: int
+
+
+@dataclass
+class Series:
+    """A series: `value` gives its sample at a time, or is the one value it always has.
+
+    A counter's `value` gives what it rose by since the sample before.
+    """
+
+    metric: str
+    labels: dict[str, str]
+    begin: datetime
+    end: datetime
+    value: float | Callable[[datetime, int], float]
+    counter: bool = False
+    divisor: int = 1
+    total: int = 0
+    started: bool = field(default=False)
+
+
+def pods(period: Period) -> list[Pod]:
+    """Every pod that lives in the period."""
+    machines = {(n.key, n.copy): n for n in nodes(period)}
+    found: list[Pod] = []
+
+    def add(
+        w: Workload, name: str, node: Node, begin: datetime, end: datetime, owner: tuple[str, str]
+    ) -> None:
+        begin, end = max(begin, period.begin), min(end, period.end)
+        if begin < end:
+            uid = guid(period.seed, "pod", w.namespace, name, begin)
+            found.append(Pod(w, name, uid, node, begin, end, owner, int(uid[:8], 16) & 4095))
+
+    for w in WORKLOADS:
+        key = (period.seed, w.namespace, w.name)
+        if w.kind == "DaemonSet":
+            for node in machines.values():
+                name = f"{w.name}-{_suffix(5, *key, node.key, node.copy)}"
+                add(
+                    w,
+                    name,
+                    node,
+                    node.begin or period.begin,
+                    node.end or period.end,
+                    (w.kind, w.name),
+                )
+            continue
+        if w.kind == "CronJob":
+            for day in period.day_list():
+                begin = datetime(day.year, day.month, day.day, 2)
+                end = begin + timedelta(minutes=80 + noise(period.seed, 3, day.toordinal()) % 20)
+                job = f"{w.name}-{(begin - EPOCH) // timedelta(minutes=1)}"
+                for copy in range(period.scale):
+                    node = _alive(machines, w.nodes[0], copy, begin)
+                    own = job if copy == 0 else f"{job[:-1]}{copy % 10}"
+                    add(w, f"{own}-{_suffix(5, *key, day, copy)}", node, begin, end, ("Job", own))
+            continue
+        base = w.running(1)
+        replica_set = f"{w.name}-{_suffix(9, *key, 'template')}"
+        for n in range(base * period.scale):
+            node = machines[w.nodes[n % base % len(w.nodes)], n // base]
+            if w.kind == "StatefulSet":
+                # The same name twice: it was restarted, the second pod has a UID of its own.
+                restart = period.begin + timedelta(
+                    days=min(9, period.days - 1), hours=11, minutes=5
+                )
+                add(w, f"{w.name}-{n}", node, period.begin, restart, (w.kind, w.name))
+                add(
+                    w,
+                    f"{w.name}-{n}",
+                    node,
+                    restart + timedelta(minutes=2),
+                    period.end,
+                    (w.kind, w.name),
+                )
+            else:
+                name = f"{replica_set}-{_suffix(5, *key, n)}"
+                add(w, name, node, period.begin, period.end, ("ReplicaSet", replica_set))
+        if w.name == "moderation-api":
+            for day in period.day_list():
+                begin = datetime(day.year, day.month, day.day, 8)
+                for n in range(_surge(begin) * period.scale):
+                    name = f"{replica_set}-{_suffix(5, *key, day, n)}"
+                    node = machines[w.nodes[n % len(w.nodes)], n % period.scale]
+                    add(
+                        w,
+                        name,
+                        node,
+                        begin,
+                        begin + timedelta(hours=10),
+                        ("ReplicaSet", replica_set),
+                    )
+    return found
+
+
+def _surge(time: datetime) -> int:
+    """Pods the HPA adds to moderation-api from eight to eighteen o'clock on weekdays."""
+    return 2 if time.weekday() < 5 and 8 <= time.hour < 18 else 0
+
+
+def _alive(machines: dict[tuple[str, int], Node], key: str, copy: int, time: datetime) -> Node:
+    node = machines[key, copy]
+    return machines[f"{key}2", copy] if node.end and node.end <= time + timedelta(hours=2) else node
+
+
+def series(period: Period, tally: Tally, sample_minutes: int) -> list[Series]:
+    """Every series, those of one metric next to each other."""
+    found: list[Series] = []
+    everyone = pods(period)
+    seconds = sample_minutes * 60
+    for pod in everyone:
+        found += _pod_series(pod, seconds, period)
+        if pod.workload.gpus:
+            found += _gpu_series(pod, tally, period, everyone)
+    for node in nodes(period):
+        found += _node_series(node, period)
+    found += _workload_series(period, everyone)
+    found.sort(key=lambda s: s.metric)
+    return found
+
+
+KSM = {"job": "kube-state-metrics", "instance": "10.0.41.7:8080"}
+
+
+def _pod_series(pod: Pod, seconds: int, period: Period) -> list[Series]:
+    w, host = pod.workload, pod.node.hostname(period.seed)
+    who = {**KSM, "namespace": w.namespace, "pod": pod.name, "uid": pod.uid}
+    box = {**who, "container": w.container}
+    begin, end = pod.begin, pod.end
+
+    def gauge(
+        metric: str, labels: dict[str, str], value: float | Callable[[datetime, int], float]
+    ) -> Series:
+        return Series(metric, labels, begin, end, value)
+
+    kind, name = pod.owner
+    label_names = {
+        "label_" + "".join(c if c.isalnum() else "_" for c in k): v for k, v in w.labels().items()
+    }
+    found = [
+        gauge(
+            "kube_pod_info",
+            {**who, "node": host, "created_by_kind": kind, "created_by_name": name},
+            1.0,
+        ),
+        gauge(
+            "kube_pod_owner",
+            {**who, "owner_kind": kind, "owner_name": name, "owner_is_controller": "true"},
+            1.0,
+        ),
+        gauge("kube_pod_labels", {**who, **label_names}, 1.0),
+    ]
+    for metric, cpu, memory in (
+        ("kube_pod_container_resource_requests", w.cpu_request, w.memory_request),
+        ("kube_pod_container_resource_limits", w.cpu_limit, w.memory_limit),
+    ):
+        on = {**box, "node": host}
+        found.append(gauge(metric, {**on, "resource": "cpu", "unit": "core"}, cpu / 1000))
+        found.append(
+            gauge(metric, {**on, "resource": "memory", "unit": "byte"}, float(memory * MIB))
+        )
+        if w.gpus:
+            found.append(
+                gauge(
+                    metric, {**on, "resource": "nvidia_com_gpu", "unit": "integer"}, float(w.gpus)
+                )
+            )
+    if w.name == "summarise-worker" and pod.begin == period.begin:
+        killed = period.begin + timedelta(hours=10, minutes=20)
+        reason = {**box, "reason": "OOMKilled"}
+        found.append(
+            Series("kube_pod_container_status_last_terminated_reason", reason, killed, end, 1.0)
+        )
+
+    # cAdvisor, scraped through the kubelet. kube-prometheus keeps its pod-level CPU series.
+    burstable = "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable"
+    slot = f"{burstable}-pod{pod.uid.replace('-', '_')}.slice"
+    kubelet = {
+        "job": "kubelet",
+        "metrics_path": "/metrics/cadvisor",
+        "node": host,
+        "namespace": w.namespace,
+        "pod": pod.name,
+    }
+    inner = {
+        **kubelet,
+        "container": w.container,
+        "id": f"{slot}/cri-containerd-{ident(period.seed, pod.uid, size=16)}.scope",
+    }
+    flat = w.kind in ("CronJob", "DaemonSet") or w.name == "mistral-7b-legacy"
+    place = pod.place
+
+    def core_ms(time: datetime, step: int) -> int:
+        # Two fifths of the use follow the day; what is left is there at any hour.
+        shape = 1000 if flat else 600 + busy(time) * 2 // 5
+        wobble = 950 + _NOISE[(place + step * 7) & 4095] // 10
+        return min(w.cpu * shape * wobble // 1_000_000, w.cpu_limit) * seconds
+
+    def working_set(time: datetime, step: int) -> float:
+        return float(
+            (w.memory * MIB * (970 + _NOISE[(place * 3 + step) & 4095] * 60 // 1000) // 1000)
+            & ~4095
+        )
+
+    def throttled(time: datetime, step: int) -> int:
+        return 10 * seconds * w.throttled // 1000
+
+    def counter(
+        metric: str,
+        labels: dict[str, str],
+        rise: Callable[[datetime, int], float],
+        divisor: int = 1,
+    ) -> Series:
+        return Series(metric, labels, begin, end, rise, True, divisor)
+
+    return [
+        *found,
+        counter("container_cpu_usage_seconds_total", inner, core_ms, 1000),
+        counter("container_cpu_usage_seconds_total", {**kubelet, "id": slot}, core_ms, 1000),
+        gauge("container_memory_working_set_bytes", inner, working_set),
+        counter("container_cpu_cfs_periods_total", inner, lambda time, step: 10 * seconds),
+        counter("container_cpu_cfs_throttled_periods_total", inner, throttled),
+    ]
+
+
+def _gpu_series(pod: Pod, tally: Tally, period: Period, everyone: list[Pod]) -> list[Series]:
+    w, node = pod.workload, pod.node
+    endpoint = f"{w.namespace}/{w.name}"
+    capacity = w.running(period.scale) * w.gpus * 3_600_000
+    logs = any(e == endpoint and ms for (e, _), ms in tally.gpu_ms.items())
+    neighbours = [p for p in everyone if p.node == node and p.workload.gpus and p.place < pod.place]
+    first = sum(p.workload.gpus for p in neighbours)
+    mean = {"inference/code-llm": 410, "inference/embed-large": 330}.get(endpoint, 0)
+    found = []
+    for gpu in range(first, first + w.gpus):
+        labels = {
+            "job": "dcgm-exporter",
+            "Hostname": node.hostname(period.seed),
+            "gpu": str(gpu),
+            "UUID": f"GPU-{guid(period.seed, 'gpu', node.key, node.copy, gpu)}",
+            "device": f"nvidia{gpu}",
+            "modelName": node.gpu_model,
+            "DCGM_FI_DRIVER_VERSION": "570.124.06",
+            "namespace": w.namespace,
+            "pod": pod.name,
+            "container": w.container,
+        }
+
+        def active(time: datetime, step: int, place: int = pod.place + gpu) -> float:
+            if endpoint == IDLE_ENDPOINT:
+                return 0.0
+            if logs:
+                hour = time.replace(minute=0, second=0, microsecond=0)
+                return (
+                    min(10_000, tally.gpu_ms.get((endpoint, hour), 0) * 10_000 // capacity) / 10_000
+                )
+            return (
+                min(
+                    990,
+                    mean * busy(time) // 1000 * (950 + _NOISE[(place + step) & 4095] // 10) // 1000,
+                )
+                / 1000
+            )
+
+        used = float(36_000 + gpu * 16)  # MiB: the weights and the cache, whoever calls
+        found += [
+            Series("DCGM_FI_PROF_GR_ENGINE_ACTIVE", labels, pod.begin, pod.end, active),
+            Series("DCGM_FI_DEV_FB_USED", labels, pod.begin, pod.end, used),
+        ]
+    return found
+
+
+def _node_series(node: Node, period: Period) -> list[Series]:
+    host = node.hostname(period.seed)
+    on = {**KSM, "node": host}
+    begin, end = node.begin or period.begin, node.end or period.end
+    info = {
+        **on,
+        "provider_id": node.provider_id(period.seed),
+        "kubelet_version": "v1.33.4-eks-99d6cc0",
+        "os_image": "Amazon Linux 2023",
+        "kernel_version": "6.1.150-174.273.amzn2023.x86_64",
+        "container_runtime_version": "containerd://1.7.27",
+        "internal_ip": host[3:].split(".")[0].replace("-", "."),
+    }
+    group = "gpu" if node.gpus else "spot" if node.purchase == "spot" else "cpu"
+    labels = {
+        **on,
+        "label_node_kubernetes_io_instance_type": node.instance_type,
+        "label_topology_kubernetes_io_region": REGION,
+        "label_topology_kubernetes_io_zone": node.zone,
+        "label_eks_amazonaws_com_nodegroup": f"{CLUSTER}-{group}",
+        "label_eks_amazonaws_com_capacityType": "SPOT" if node.purchase == "spot" else "ON_DEMAND",
+    }
+    if node.gpus:
+        labels["label_nvidia_com_gpu_product"] = node.gpu_model.replace(" ", "-")
+    capacity = [
+        ("cpu", "core", node.vcpu),
+        ("memory", "byte", node.memory_gib * GIB),
+        ("pods", "integer", 234),
+    ]
+    if node.gpus:
+        capacity.append(("nvidia_com_gpu", "integer", node.gpus))
+    return [
+        Series("kube_node_info", info, begin, end, 1.0),
+        Series("kube_node_labels", labels, begin, end, 1.0),
+        *(
+            Series(
+                "kube_node_status_capacity", {**on, "resource": r, "unit": u}, begin, end, float(v)
+            )
+            for r, u, v in capacity
+        ),
+    ]
+
+
+def _workload_series(period: Period, everyone: list[Pod]) -> list[Series]:
+    found = []
+    for w in WORKLOADS:
+        if w.kind == "Deployment":
+            labels = {**KSM, "namespace": w.namespace, "deployment": w.name}
+            replicas = w.running(period.scale)
+            value: float | Callable[[datetime, int], float] = float(replicas)
+            if w.name == "moderation-api":
+
+                def value(time: datetime, step: int, base: int = replicas) -> float:
+                    return float(base + _surge(time) * period.scale)
+
+            found.append(
+                Series("kube_deployment_spec_replicas", labels, period.begin, period.end, value)
+            )
+        if w.kind == "StatefulSet":
+            labels = {**KSM, "namespace": w.namespace, "statefulset": w.name}
+            replicas = w.running(period.scale)
+            found.append(
+                Series(
+                    "kube_statefulset_replicas", labels, period.begin, period.end, float(replicas)
+                )
+            )
+    owners: dict[tuple[str, str, str], tuple[datetime, datetime, Workload]] = {}
+    for pod in everyone:
+        key = (pod.workload.namespace, *pod.owner)
+        begin, end, _ = owners.get(key, (pod.begin, pod.end, pod.workload))
+        owners[key] = (min(begin, pod.begin), max(end, pod.end), pod.workload)
+    for (namespace, kind, name), (begin, end, w) in owners.items():
+        owner = {
+            "namespace": namespace,
+            "owner_kind": w.kind,
+            "owner_name": w.name,
+            "owner_is_controller": "true",
+        }
+        if kind == "ReplicaSet":
+            found.append(
+                Series(
+                    "kube_replicaset_owner", {**KSM, **owner, "replicaset": name}, begin, end, 1.0
+                )
+            )
+        if kind == "Job":
+            found.append(
+                Series("kube_job_owner", {**KSM, **owner, "job_name": name}, begin, end, 1.0)
+            )
+    return found
+
+
+# -------------------------------------------------------------------------------------- files
+
+
+def write(
+    directory: Path, period: Period, tally: Tally, sample_minutes: int, text_days: int
+) -> None:
+    """Write a Parquet file for every day, and OpenMetrics text for the first `text_days`."""
+    import pyarrow as pa
+
+    everything = series(period, tally, sample_minutes)
+    kind = pa.map_(pa.string(), pa.string())
+    plain = pa.array([sorted(s.labels.items()) for s in everything], kind)
+    # As dictionaries they are taken, and written, in a third of the time; readers see strings.
+    labels = pa.MapArray.from_arrays(
+        plain.offsets, plain.keys.dictionary_encode(), plain.items.dictionary_encode()
+    )
+    names = pa.array([s.metric for s in everything]).dictionary_encode()
+    for number, day in enumerate(period.day_list()):
+        index, times, values = _day(everything, period, day, sample_minutes)
+        _parquet(directory, day, names, labels, index, times, values)
+        if number < text_days:
+            _openmetrics(directory, day, everything, index, times, values)
+
+
+def _day(
+    everything: list[Series], period: Period, day: date, sample_minutes: int
+) -> tuple[list[int], list[int], list[float]]:
+    """The day's samples, series after series: place of the series, epoch seconds, value."""
+    midnight = datetime(day.year, day.month, day.day)
+    count = 24 * 60 // sample_minutes
+    stamps = [midnight + timedelta(minutes=sample_minutes * n) for n in range(count)]
+    epoch = int((midnight - EPOCH).total_seconds())
+    seconds = [epoch + sample_minutes * 60 * n for n in range(count)]
+    before = (day - period.start).days * count
+    index: list[int] = []
+    times: list[int] = []
+    values: list[float] = []
+    for place, s in enumerate(everything):
+        low = 0
+        high = count
+        if s.begin > stamps[0]:
+            low = -(-(s.begin - midnight) // timedelta(minutes=sample_minutes))
+        if s.end <= stamps[-1]:
+            high = -(-(s.end - midnight) // timedelta(minutes=sample_minutes))
+        if low >= high:
+            continue
+        index += [place] * (high - low)
+        times += seconds[low:high]
+        if not callable(s.value):
+            values += [s.value] * (high - low)
+        elif s.counter:
+            for n in range(low, high):
+                # A counter starts at nought with its container.
+                s.total += int(s.value(stamps[n], before + n)) if s.started else 0
+                s.started = True
+                values.append(s.total / s.divisor)
+        else:
+            values += [s.value(stamps[n], before + n) for n in range(low, high)]
+    return index, times, values
+
+
+def _parquet(
+    directory: Path,
+    day: date,
+    names: Any,
+    labels: Any,
+    index: list[int],
+    times: list[int],
+    values: list[float],
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = pa.array(index, pa.int32())
+    table = pa.table(
+        {
+            "metric": names.take(rows),
+            "labels": labels.take(rows),
+            "time": pa.array([t * 1_000_000 for t in times], pa.int64()).cast(pa.timestamp("us")),
+            "value": pa.array(values, pa.float64()),
+        }
+    )
+    path = directory / "metrics-parquet" / f"date={day}" / "metrics.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(
+        table, path, compression="zstd", store_schema=False, write_statistics=["metric", "time"]
+    )
+
+
+def _openmetrics(
+    directory: Path,
+    day: date,
+    everything: list[Series],
+    index: list[int],
+    times: list[int],
+    values: list[float],
+) -> None:
+    """The same samples as text: families together, types declared, `# EOF` at the end."""
+    heads = []
+    for s in everything:
+        inside = ",".join(f'{k}="{v}"' for k, v in sorted(s.labels.items()))
+        heads.append(f"{s.metric}{{{inside}}} ")
+    lines: list[str] = []
+    metric = ""
+    for place, time, value in zip(index, times, values, strict=True):
+        s = everything[place]
+        if s.metric != metric:
+            metric = s.metric
+            family = metric.removesuffix("_total") if s.counter else metric
+            lines.append(f"# TYPE {family} {'counter' if s.counter else 'gauge'}\n")
+        number = str(int(value)) if value == int(value) else repr(value)
+        lines.append(f"{heads[place]}{number} {time}\n")
+    lines.append("# EOF\n")
+    path = directory / "metrics" / f"date={day}" / "metrics.om"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(lines), encoding="utf-8", newline="\n")

@@ -1,0 +1,389 @@
+"""What a right pipeline must find, and the configuration a right user would write.
+
+What belongs here: `truth.json` and `finops.toml`, put together from the facts, the ledger of
+the bills and the tally of the calls. Nothing here runs a query or reads a file back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .bill import Ledger, money, savings_plan_arn
+from .company import (
+    API_TAGS,
+    CLUSTER,
+    ENDPOINTS,
+    FEATURES,
+    IDLE_ENDPOINT,
+    NODES,
+    OVER_REQUESTED,
+    RENAMED,
+    TENANTS,
+    WORKLOADS,
+    Period,
+    api_resource,
+    nodes,
+)
+from .inference import Tally
+
+CONFIG = """\
+# Acme AI, a made-up company. What is right about it is in truth.json; the pipeline never reads it.
+# Paths are relative to this file. `finops init` writes a configuration with every key explained.
+
+[warehouse]
+path = "warehouse"
+database = "showback.duckdb"
+
+# ------------------------------------------------------------------ what the providers ask for
+
+[[billing]]
+name = "aws"
+dialect = "aws_cur"                 # AWS Data Exports, CUR 2.0
+location = "inputs/aws/acme-cur/data/BILLING_PERIOD={{period}}/acme-cur-*.snappy.parquet"
+manifest = "inputs/aws/acme-cur/metadata/BILLING_PERIOD={{period}}/acme-cur-Manifest.json"
+
+[[billing]]
+name = "azure"
+dialect = "focus"                   # Microsoft's own FOCUS 1.2 export, in dollars and in euros
+location = "inputs/azure-focus/data/{{period}}/focus-*.csv"
+
+# ------------------------------------------------------------ what clusters and models have done
+
+[[metrics]]
+name = "{cluster}"
+kind = "parquet"                    # `openmetrics` reads inputs/metrics/date={{date}}/metrics.om
+cluster = "{cluster}"
+location = "inputs/metrics-parquet/date={{date}}/metrics.parquet"
+
+[[inference]]
+name = "otel"                       # spans of the models we serve ourselves
+dialect = "otel_genai"
+location = "inputs/inference/otel/date={{date}}/spans.jsonl"
+
+[[inference]]
+name = "gateway"                    # the gateway's log of the models we buy
+dialect = "litellm"
+location = "inputs/inference/litellm/date={{date}}/spend.jsonl"
+
+# ----------------------------------------------------------------------------- what Git asks for
+
+[[gitops]]
+name = "acme-gitops"
+path = "gitops"
+cluster = "{cluster}"
+overlays = ["apps/*", "kustomize/search/overlays/*"]
+helm_values = ["charts/*/values.yaml"]
+
+# ------------------------------------------------------------------------------- who is who
+
+[owner]                             # tag and label keys, most trusted first
+feature = ["feature", "app.kubernetes.io/part-of"]
+tenant = ["tenant", "customer"]
+environment = ["environment", "env", "stage"]
+
+[alias.environment]                 # case and outer blanks never matter
+production = ["prod"]
+staging = ["stage"]
+development = ["dev"]
+
+# Charges that cannot be tagged. What is left open here stays visible as (unallocated).
+
+[[rule]]
+where = {{ ProviderName = "AWS", ServiceName = "AWSSupportBusiness" }}
+feature = "platform"
+tenant = "shared"
+environment = "production"
+why = "Support is bought for all of production."
+
+[[rule]]
+where = {{ ChargeCategory = "Tax" }}
+feature = "platform"
+tenant = "shared"
+environment = "production"
+why = "Sales tax follows the invoice, not a resource."
+
+[[rule]]
+where = {{ ResourceId = "{savings_plan}" }}
+feature = "platform"
+tenant = "shared"
+environment = "production"
+why = "What the savings plan did not cover is the platform team's to explain."
+
+# Bought models: their charges follow the calls the gateway logged.
+{splits}
+[pull_requests]
+forge = "folder"
+path = "proposals"
+"""
+
+SPLIT = """
+[[inference_split]]
+name = "{group}"
+where = {{ ResourceId = "{resource}" }}
+endpoint = "{endpoint}"
+"""
+
+
+def configuration(period: Period) -> str:
+    """The text of `finops.toml`."""
+    splits = "".join(
+        SPLIT.format(group=e.group, resource=api_resource(period.seed, e.group), endpoint=e.name)
+        for e in ENDPOINTS
+        if e.group
+    )
+    return CONFIG.format(cluster=CLUSTER, savings_plan=savings_plan_arn(period.seed), splits=splits)
+
+
+def answers(period: Period, tally: Tally, ledger: Ledger, commit: str) -> dict[str, Any]:
+    """The content of `truth.json`. Money is exact, as decimal strings in the charge's currency."""
+    return {
+        "arguments": {
+            "start": period.start.isoformat(),
+            "days": period.days,
+            "scale": period.scale,
+            "seed": period.seed,
+        },
+        "periods": [
+            {"month": m.name, "closed": m.closed, "days": len(m.days)} for m in period.months()
+        ],
+        "names": {"features": FEATURES, "tenants": TENANTS, "renamed": RENAMED},
+        "invoices": _invoices(ledger),
+        "resources": _resources(period, ledger),
+        "calls": _calls(tally),
+        "shared_endpoint": _shared(tally),
+        "duplicate_lines": tally.twice,
+        "faults": _faults(period, ledger),
+        "rightsizing": _rightsizing(),
+        "commit": commit,
+    }
+
+
+def _invoices(ledger: Ledger) -> list[dict[str, Any]]:
+    return [
+        {
+            "month": key[0],
+            "invoice": key[1],
+            "currency": key[2],
+            "rows": ledger.rows[key],
+            "BilledCost": money(ledger.billed[key]),
+            "EffectiveCost": money(ledger.effective[key]),
+        }
+        for key in sorted(ledger.billed)
+    ]
+
+
+def _resources(period: Period, ledger: Ledger) -> list[dict[str, Any]]:
+    """Every resource with its cost and, where it has one, its right owner.
+
+    `owner` is `tags`, `use` (measured use decides) or `nobody`; feature, tenant and environment
+    are the right ones, `tagged` is whom the tags name after aliases, faults and all.
+    """
+    machines = {n.instance_id(period.seed) for n in nodes(period)}
+    bought = {api_resource(period.seed, e.group) for e in ENDPOINTS if e.group}
+    found = []
+    for (month, resource), entry in sorted(ledger.resources.items()):
+        used = resource in machines or resource in bought
+        owner = {d: entry.get(d) for d in ("feature", "tenant", "environment")}
+        found.append(
+            {
+                "month": month,
+                "resource": resource,
+                "currency": entry["currency"],
+                "rows": entry["rows"],
+                "EffectiveCost": money(entry["effective"]),
+                "owner": "use" if used else "tags" if any(owner.values()) else "nobody",
+                **owner,
+                "tagged": None if used else _tagged(entry.get("tags", {})),
+            }
+        )
+    return found
+
+
+def _tagged(tags: Mapping[str, str]) -> dict[str, str | None]:
+    """The owner that tags name: case and outer blanks ignored, none where they contradict."""
+    aliases = {"prod": "production", "stage": "staging", "dev": "development"}
+    keys = {"feature": ("feature",), "tenant": ("tenant",), "environment": ("environment", "env")}
+    found: dict[str, str | None] = {}
+    for dimension, trusted in keys.items():
+        found[dimension] = None
+        for key in reversed(trusted):
+            values = {v.strip().lower() for k, v in tags.items() if k.lower() == key}
+            if values:
+                (value,) = values if len(values) == 1 else (None,)
+                found[dimension] = aliases.get(value, value) if value else None
+    return found
+
+
+def _calls(tally: Tally) -> list[dict[str, Any]]:
+    names = ("endpoint", "model", "feature", "tenant", "environment")
+    return [
+        {**dict(zip(names, key, strict=True)), **sums} for key, sums in sorted(tally.logged.items())
+    ]
+
+
+def _shared(tally: Tally) -> dict[str, Any]:
+    """The endpoint billed to one tenant: what each tenant used of it."""
+    tenants: dict[str, dict[str, int]] = {}
+    for (endpoint, _, _, tenant, _), sums in sorted(tally.logged.items()):
+        if endpoint == "inference/llama-70b":
+            entry = tenants.setdefault(
+                tenant, {"calls": 0, "gpu_ms": 0, "input": 0, "cached": 0, "output": 0}
+            )
+            for key in entry:
+                entry[key] += sums[key]
+    return {"endpoint": "inference/llama-70b", "tagged": "globex", "tenants": tenants}
+
+
+def _faults(period: Period, ledger: Ledger) -> list[dict[str, Any]]:
+    """The planted faults, each with the exact cost of the resource it is on."""
+    found = []
+
+    def fault(kind: str, dimension: str, **more: Any) -> None:
+        found.append({"kind": kind, "dimension": dimension, "witnesses": [], **more})
+
+    for planted in ledger.faults:
+        entry = ledger.resources[planted["month"], planted["resource"]]
+        fault(
+            planted["kind"],
+            planted["dimension"],
+            month=planted["month"],
+            resource=planted["resource"],
+            tag_key=planted["key"],
+            tag_value=planted["value"],
+            likely=planted["likely"],
+            EffectiveCost=money(entry["effective"]),
+            currency=entry["currency"],
+        )
+    node_faults = {
+        "gpu-llama": ("shared_as_one", "tenant", "tenant", "globex", None, ["inference_log"]),
+        "gpu-code": (
+            "stale",
+            "feature",
+            "feature",
+            "assistant",
+            "code-assist",
+            ["cluster_label", "inference_log", "git"],
+        ),
+    }
+    api_faults = {
+        "claude-sonnet": ("shared_as_one", "tenant", "tenant", "initech", None),
+        "titan-embed": ("untagged", "feature", None, None, "search"),
+        "gpt-4o-mini": ("witness_disagrees", "feature", "feature", "search", "summarise"),
+    }
+    for month in period.months():
+        for node in nodes(period):
+            if node.key in node_faults:
+                kind, dimension, key, value, likely, witnesses = node_faults[node.key]
+                _on(
+                    fault,
+                    ledger,
+                    month.name,
+                    node.instance_id(period.seed),
+                    kind,
+                    dimension,
+                    key,
+                    value,
+                    likely,
+                    witnesses,
+                )
+        for group in API_TAGS:
+            if group in api_faults:
+                kind, dimension, key, value, likely = api_faults[group]
+                _on(
+                    fault,
+                    ledger,
+                    month.name,
+                    api_resource(period.seed, group),
+                    kind,
+                    dimension,
+                    key,
+                    value,
+                    likely,
+                    ["inference_log"],
+                )
+        for w in WORKLOADS:
+            if w.live is not None:
+                fault(
+                    "replica_drift",
+                    "replicas",
+                    month=month.name,
+                    workload=f"{w.namespace}/{w.name}",
+                    git=w.replicas * period.scale,
+                    cluster=w.running(period.scale),
+                    witnesses=["cluster", "git"],
+                )
+            for key, value in w.live_labels.items():
+                fault(
+                    "label_drift",
+                    key,
+                    month=month.name,
+                    workload=f"{w.namespace}/{w.name}",
+                    git=w.git_labels().get(key),
+                    cluster=value,
+                    witnesses=["cluster", "git"],
+                )
+    return found
+
+
+def _on(
+    fault: Any,
+    ledger: Ledger,
+    month: str,
+    resource: str,
+    kind: str,
+    dimension: str,
+    key: str | None,
+    value: str | None,
+    likely: str | None,
+    witnesses: list[str],
+) -> None:
+    entry = ledger.resources.get((month, resource))
+    if entry is not None:
+        fault(
+            kind,
+            dimension,
+            month=month,
+            resource=resource,
+            tag_key=key,
+            tag_value=value,
+            likely=likely,
+            EffectiveCost=money(entry["effective"]),
+            currency=entry["currency"],
+            witnesses=witnesses,
+        )
+
+
+def _rightsizing() -> dict[str, Any]:
+    namespace, name = OVER_REQUESTED
+    over = next(w for w in WORKLOADS if (w.namespace, w.name) == OVER_REQUESTED)
+    idle_namespace, _, idle = IDLE_ENDPOINT.partition("/")
+    legacy = next(w for w in WORKLOADS if (w.namespace, w.name) == (idle_namespace, idle))
+    return {
+        "over_requested": {
+            "workload": f"{namespace}/{name}",
+            "container": over.container,
+            "cpu_request_millicores": over.cpu_request,
+            "cpu_used_millicores": over.cpu,
+            "memory_request_mib": over.memory_request,
+            "memory_used_mib": over.memory,
+        },
+        "idle_endpoint": {
+            "workload": IDLE_ENDPOINT,
+            "container": legacy.container,
+            "gpus": legacy.gpus,
+            "node": next(n.key for n in NODES if n.key in legacy.nodes),
+        },
+        "leave_alone": [
+            {
+                "workload": "code-assist/code-assist-api",
+                "field": "resources.requests.cpu",
+                "reason": "throttled",
+            },
+            {
+                "workload": "summarise/summarise-worker",
+                "field": "resources.requests.memory",
+                "reason": "killed for want of memory",
+            },
+        ],
+    }

@@ -1,0 +1,86 @@
+"""What a run ends with: spend, coverage, the largest findings, savings, and where to look next."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from . import queries
+from .ask import as_table, fetch, opened
+from .config import Config
+from .money import display
+from .pipeline import proposals_folder, report_path
+
+SHOWN = 8
+
+
+def summary(config: Config, period: str) -> str:
+    """Text for the end of a run, about its last billing period."""
+    told: list[str] = []
+    with opened(config.database) as connection:
+
+        def rows(name: str) -> list[tuple[object, ...]]:
+            return fetch(connection, queries.query(f"summary/{name}").text, {"period": period})[1]
+
+        owners = rows("owners")
+        for dimension in ("feature", "tenant"):
+            mine = [r for r in owners if r[0] == dimension]
+            lines = [[str(r[1]), display(_money(r[3]), str(r[2]))] for r in mine[:SHOWN]]
+            if len(mine) > SHOWN:
+                lines.append([f"... {len(mine) - SHOWN} more", ""])
+            told.append(_block(f"Spend by {dimension}, {period}", [dimension, "EffectiveCost"], lines))
+        told.append(
+            _block(
+                "Coverage: how much of the bill has a named owner",
+                ["currency", "dimension", "covered", "idle", "unallocated"],
+                [
+                    [
+                        str(r[0]),
+                        str(r[1]),
+                        "-" if r[2] is None else f"{Decimal(str(r[2])) / 10} %",
+                        display(_money(r[3]), str(r[0])),
+                        display(_money(r[4]), str(r[0])),
+                    ]
+                    for r in rows("coverage")
+                ],
+            )
+        )
+        told.append(
+            _block(
+                "Largest findings",
+                ["kind", "where", "dimension", "says", "likely", "money"],
+                [
+                    [
+                        *("" if v is None else str(v) for v in r[:5]),
+                        "" if r[6] is None else display(_money(r[6]), str(r[5])),
+                    ]
+                    for r in rows("findings")
+                ],
+            )
+        )
+        told.append(
+            _block(
+                "Proposed savings a month",
+                ["recommender", "proposals", "saving"],
+                [[str(r[0]), str(r[2]), display(_money(r[3]), str(r[1]))] for r in rows("savings")],
+            )
+        )
+    told.append(
+        "Where to look next\n\n"
+        f"  report          {report_path(config)}\n"
+        f"  SQL             finops sql --config {config.root / 'finops.toml'}\n"
+        f"  any number      finops explain --config {config.root / 'finops.toml'} --feature NAME\n"
+        f"  pull requests   {proposals_folder(config)}\n"
+        + "".join(
+            f"  branches        git -C {config.path(r.path)} branch --list 'finops/*'\n"
+            for r in config.gitops
+        )
+    )
+    return "\n\n".join(told).rstrip()
+
+
+def _block(title: str, names: list[str], lines: list[list[str]]) -> str:
+    return f"{title}\n\n{as_table(names, lines)}"
+
+
+def _money(value: object) -> Decimal:
+    return value if isinstance(value, Decimal) else Decimal(0)

@@ -1,0 +1,140 @@
+"""The `finops.toml` that `finops init` writes, and docs/configuration.md: both from `config.py`.
+
+What belongs here: turning field descriptions and defaults into commented TOML. A key that is
+not declared in `config.py` cannot appear, and one that is cannot be forgotten.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from .config import Config
+
+# Values a newcomer sees in the blocks to fill in. Everything else shows its default.
+EXAMPLES: dict[str, str] = {
+    "billing.name": '"aws"',
+    "billing.dialect": '"aws_cur"',
+    "billing.location": '"s3://acme-billing/cur/acme/data/BILLING_PERIOD={period}/*.parquet"',
+    "billing.manifest": '"s3://acme-billing/cur/acme/metadata/BILLING_PERIOD={period}/*-Manifest.json"',
+    "metrics.name": '"production"',
+    "metrics.kind": '"prometheus"',
+    "metrics.cluster": '"production"',
+    "metrics.url": '"http://prometheus.monitoring:9090"',
+    "metrics.location": '"metrics/date={date}/*.parquet"',
+    "metrics.token_env": '"PROMETHEUS_TOKEN"',
+    "inference.name": '"gateway"',
+    "inference.dialect": '"litellm"',
+    "inference.location": '"logs/litellm/date={date}/*.jsonl"',
+    "gitops.name": '"platform"',
+    "gitops.path": '"../platform-gitops"',
+    "gitops.cluster": '"production"',
+    "rule.where": '{ ServiceName = "AWS Support (Business)" }',
+    "rule.feature": '"platform"',
+    "rule.tenant": '"(shared)"',
+    "rule.environment": '"production"',
+    "rule.why": '"Support cannot be tagged"',
+    "inference_split.name": '"bedrock"',
+    "inference_split.where": '{ ServiceName = "Amazon Bedrock" }',
+    "inference_split.endpoint": '"aws.bedrock/*"',
+    "s3.region": '"eu-central-1"',
+    "s3.profile": '"finops"',
+    "s3.endpoint_url": '"http://127.0.0.1:9000"',
+}
+
+
+def template() -> str:
+    """A complete, commented `finops.toml`: blocks to fill in are comments, the rest defaults."""
+    lines = [
+        "# Configuration of the FinOps pipeline. Every key there is stands here; those behind `#`",
+        "# show their default or an example. `finops check` says whether it is right.",
+        "",
+    ]
+    for name, field in Config.model_fields.items():
+        model = section_of(field)
+        if model is None:
+            if name != "root":
+                lines += [*_comment(field.description or ""), f"# {name} = {_toml(field.default)}", ""]
+            continue
+        lines += _section(name, model, repeated=_is_list(field))
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def keys() -> Iterator[tuple[str, str, str]]:
+    """Every key as `(section.key, description, default or example)`, in order."""
+    for name, field in Config.model_fields.items():
+        model = section_of(field)
+        if model is None:
+            if name != "root":
+                yield name, field.description or "", _toml(field.default)
+            continue
+        yield from _keys(name, model)
+
+
+def section_of(field: FieldInfo) -> type[BaseModel] | None:
+    """The section a key of the configuration holds, if it holds one."""
+    for candidate in (field.annotation, *get_args(field.annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def _is_list(field: FieldInfo) -> bool:
+    return bool(get_args(field.annotation)) and field.annotation is not None
+
+
+def _keys(prefix: str, model: type[BaseModel]) -> Iterator[tuple[str, str, str]]:
+    for name, field in model.model_fields.items():
+        inner = section_of(field)
+        if inner is not None and prefix == "rightsizing":
+            yield from _keys(f"{prefix}.{name}", inner)
+        else:
+            yield f"{prefix}.{name}", field.description or "", _shown(prefix, name, field)
+
+
+def _section(name: str, model: type[BaseModel], *, repeated: bool) -> list[str]:
+    if name == "rightsizing":
+        lines = []
+        for inner, field in model.model_fields.items():
+            section = section_of(field)
+            assert section is not None
+            lines += _section(f"rightsizing.{inner}", section, repeated=False)
+        return lines
+    mark = "# " if repeated else ""
+    header = f"[[{name}]]" if repeated else f"[{name}]"
+    lines = [*_comment((model.__doc__ or "").strip()), f"{mark}{header}"]
+    for key, field in model.model_fields.items():
+        lines += _comment(field.description or "")
+        lines.append(f"# {key} = {_shown(name, key, field)}")
+    return [*lines, ""]
+
+
+def _shown(section: str, key: str, field: FieldInfo) -> str:
+    example = EXAMPLES.get(f"{section}.{key}")
+    if example is not None:
+        return example
+    default = field.default
+    return _toml(default if default is not PydanticUndefined else "")
+
+
+def _comment(text: str) -> list[str]:
+    words = " ".join(text.split())
+    return [f"# {line}" for line in textwrap.wrap(words, 96)]
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, Decimal)):
+        return str(value)
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }" if value else "{}"
+    return '"' + str(value or "").replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,610 @@
+"""A day of metrics, and a day of inference logs, as Parquet.
+
+What belongs here: which series are asked for and in which unit (`MEASURES`), the PromQL that
+asks a server for them, and the carrying of lines and rows from files to the SQL that reads them.
+What a line or a sample means is decided in `sql/usage`; where files come from in `transports`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import os
+import tempfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import duckdb
+
+from . import queries
+from .config import InferenceSection, MetricsSection
+from .contracts.fields import FIELDS
+from .contracts.usage import INFERENCE_CALL
+from .errors import ConfigError, UnreadableFile
+from .warehouse import copy, digest, identifier, literal
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from .transports.prometheus import Answer
+
+NamedFile = tuple[str, Path]
+"""A delivered file: its path relative to its source, and where it lies on this machine."""
+
+# ------------------------------------------------------------------- what is measured, and how
+
+SERIES: dict[str, str] = {
+    "cpu_usage": "core-milliseconds of CPU used",
+    "cpu_peak": "millicores, the highest use of five minutes in the hour",
+    "cpu_periods": "CFS enforcement periods",
+    "cpu_throttled_periods": "CFS periods in which the container was throttled",
+    "cpu_request": "core-milliseconds of CPU asked for",
+    "cpu_limit": "millicores",
+    "memory_usage": "byte-seconds of working set",
+    "memory_peak": "bytes, the largest working set sample in the hour",
+    "memory_request": "byte-seconds of memory asked for",
+    "memory_limit": "bytes",
+    "gpu_request": "GPU-milliseconds asked for",
+    "gpu_busy": "GPU-milliseconds the engine was active",
+    "gpu_memory_peak": "bytes, the largest sample in the hour",
+    "oom_kills": "containers ended by the OOM killer",
+    "pod_running": "milliseconds the pod was listed; x_Node is null while it waited for one",
+    "pod_active": "milliseconds the pod was in the phase Running",
+    "pod_labels": "milliseconds these labels stood",
+    "pod_owner": "milliseconds this workload owned the pod",
+    "node_running": "milliseconds the node was listed; x_Labels holds its provider_id",
+    "node_labels": "milliseconds these labels stood",
+    "node_cpu_capacity": "core-milliseconds",
+    "node_memory_capacity": "byte-seconds",
+    "node_gpu_capacity": "GPU-milliseconds",
+    "deployment_replicas": "replicas asked for at the end of the hour",
+}
+"""Every value of `metric_hour.x_Series`, with the unit of its x_Value."""
+
+_POD = ("namespace", "exported_namespace", "pod", "exported_pod", "uid")
+_CONTAINER = (*_POD, "container", "exported_container")
+_CGROUP = (*_CONTAINER, "id")
+_GPU = (*_CONTAINER, "UUID", "GPU_I_ID")
+_NODE = ("node", "exported_node")
+_OWNER = ("namespace", "exported_namespace", "owner_kind", "owner_name")
+_ALL: tuple[str, ...] = ()
+
+# (label, must match, pattern of the whole value)
+_REAL = (("container", False, "|POD"),)
+_GPUS = "nvidia_com_gpu|amd_com_gpu"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One series as an exporter has it, and how it becomes an hourly value.
+
+    `how` is explained in sql/usage/samples/series_hour.sql; `scale` takes the exporter's unit
+    (seconds, for what stands: value-seconds) to ours; `identity` are the labels that tell one
+    object from another, all of them where empty; `only` are (label, must match, pattern).
+    """
+
+    series: str
+    metric: str
+    how: str
+    scale: float
+    identity: tuple[str, ...]
+    only: tuple[tuple[str, bool, str], ...] = ()
+
+    @property
+    def promql(self) -> str:
+        """The same question for a Prometheus server, for the hour that ends at the full hour.
+
+        `offset 1ms` leaves an instant to the hour it starts. The ranges of the outer subqueries
+        are cut short so that servers that count the left end of a range (before 3.0) and those
+        that do not see the same points.
+        """
+        conditions = ",".join(f'{k}{"=~" if m else "!~"}"{p}"' for k, m, p in self.only)
+        name = f"{self.metric}{{{conditions}}}" if conditions else self.metric
+        best = f"max by ({','.join(self.identity)}) " if self.identity else ""
+        now, before = f"last_over_time({name}[5m] offset 1ms)", f"last_over_time({name}[%s] offset 5m1ms)"
+        rise = f"(({now} - {before}) >= 0 or ({now} < {before}) + 0)"
+        shape = {
+            "standing": f"60 * sum_over_time(({best}({name} offset 1ms >= 0))[59m30s:1m])",
+            "rise": f"sum_over_time(({best}{rise.replace('%s', '1h')})[59m:5m])",
+            "peak": f"max_over_time(({best}{rise.replace('%s', '5m')})[59m:5m]) / 300",
+            "largest": f"{best}(max_over_time({name}[1h] offset 1ms))",
+            "last": f"{best}(last_over_time({name}[1h] offset 1ms))",
+        }[self.how]
+        return shape if self.scale == 1 else f"{self.scale:g} * {shape}"
+
+
+def _resource(name: str) -> tuple[tuple[str, bool, str], ...]:
+    return (("resource", True, name),)
+
+
+_CPU_SECONDS = "container_cpu_usage_seconds_total"
+_REQUESTS = "kube_pod_container_resource_requests"
+_LIMITS = "kube_pod_container_resource_limits"
+_CAPACITY = "kube_node_status_capacity"
+_OOM = "kube_pod_container_status_last_terminated_reason"
+
+# fmt: off
+MEASURES: tuple[Measure, ...] = (
+    # cAdvisor, in the kubelet
+    Measure("cpu_usage", _CPU_SECONDS, "rise", 1000, (*_CGROUP, "cpu"), _REAL),
+    Measure("cpu_peak", _CPU_SECONDS, "peak", 1000, (*_CGROUP, "cpu"), _REAL),
+    Measure("cpu_periods", "container_cpu_cfs_periods_total", "rise", 1, _CGROUP, _REAL),
+    Measure("cpu_throttled_periods", "container_cpu_cfs_throttled_periods_total", "rise", 1, _CGROUP, _REAL),
+    Measure("memory_usage", "container_memory_working_set_bytes", "standing", 1, _CGROUP, _REAL),
+    Measure("memory_peak", "container_memory_working_set_bytes", "largest", 1, _CGROUP, _REAL),
+    Measure("oom_events", "container_oom_events_total", "rise", 1, _CGROUP, _REAL),
+    # kube-state-metrics
+    Measure("cpu_request", _REQUESTS, "standing", 1000, _CONTAINER, _resource("cpu")),
+    Measure("memory_request", _REQUESTS, "standing", 1, _CONTAINER, _resource("memory")),
+    Measure("gpu_request", _REQUESTS, "standing", 1000, (*_CONTAINER, "resource"), _resource(_GPUS)),
+    Measure("cpu_limit", _LIMITS, "largest", 1000, _CONTAINER, _resource("cpu")),
+    Measure("memory_limit", _LIMITS, "largest", 1, _CONTAINER, _resource("memory")),
+    Measure("container_restarts", "kube_pod_container_status_restarts_total", "rise", 1, _CONTAINER),
+    Measure("oom_reason", _OOM, "last", 1, _CONTAINER, (("reason", True, "OOMKilled"),)),
+    Measure("pod_running", "kube_pod_info", "standing", 1000, (*_POD, "node")),
+    Measure("pod_active", "kube_pod_status_phase", "standing", 1000, _POD, (("phase", True, "Running"),)),
+    Measure("pod_labels", "kube_pod_labels", "standing", 1000, _ALL),
+    Measure("pod_owner", "kube_pod_owner", "standing", 1000, (*_POD, "owner_kind", "owner_name")),
+    Measure("replicaset_owner", "kube_replicaset_owner", "standing", 1000, (*_OWNER, "replicaset")),
+    Measure("job_owner", "kube_job_owner", "standing", 1000, (*_OWNER, "job_name")),
+    Measure("node_running", "kube_node_info", "standing", 1000, (*_NODE, "provider_id")),
+    Measure("node_labels", "kube_node_labels", "standing", 1000, _ALL),
+    Measure("node_cpu_capacity", _CAPACITY, "standing", 1000, _NODE, _resource("cpu")),
+    Measure("node_memory_capacity", _CAPACITY, "standing", 1, _NODE, _resource("memory")),
+    Measure("node_gpu_capacity", _CAPACITY, "standing", 1000, (*_NODE, "resource"), _resource(_GPUS)),
+    Measure("deployment_replicas", "kube_deployment_spec_replicas", "last", 1,
+            ("namespace", "exported_namespace", "deployment")),
+    Measure("statefulset_replicas", "kube_statefulset_replicas", "last", 1,
+            ("namespace", "exported_namespace", "statefulset")),
+    # NVIDIA's DCGM exporter: a ratio of 0 to 1, a percentage, and mebibytes
+    Measure("gpu_engine_active", "DCGM_FI_PROF_GR_ENGINE_ACTIVE", "standing", 1000, _GPU),
+    Measure("gpu_utilisation", "DCGM_FI_DEV_GPU_UTIL", "standing", 10, _GPU),
+    Measure("gpu_memory_peak", "DCGM_FI_DEV_FB_USED", "largest", 1048576, _GPU),
+)
+# fmt: on
+
+# ------------------------------------------------------------------------------- a day of metrics
+
+
+def read_metrics(
+    connection: duckdb.DuckDBPyConnection,
+    block: MetricsSection,
+    day: date,
+    files: Sequence[NamedFile],
+    into: Path,
+) -> None:
+    """Write `metric_hour.parquet` and `unread_usage.parquet` of one UTC day into `into`.
+
+    `files` are the day's files of samples, none for a server; files of the day before may be
+    among them, so that what stood at midnight is known. Errors: `UnreadableFile` names the file;
+    those of `transports.prometheus`.
+    """
+    bound = {"day": day.isoformat(), "source": block.name}
+    with tempfile.TemporaryDirectory(dir=into) as scratch:
+        staged = Path(scratch)
+        if block.kind == "prometheus":
+            _ask_server(block, day, staged / "series_hour.parquet")
+            _refuse_nothing(connection)
+        else:
+            if block.kind == "openmetrics":
+                _stage_openmetrics(connection, files, staged / "sample.parquet")
+            else:
+                _bind_samples(connection, files)
+            _bind_measures(connection)
+            with _blaming(connection, files if block.kind == "parquet" else ()):
+                copy(
+                    connection,
+                    queries.query("usage/samples/series_hour").text,
+                    staged / "series_hour.parquet",
+                    {"day": bound["day"]},
+                )
+        _view(connection, "series_hour", staged / "series_hour.parquet")
+        copy(
+            connection,
+            queries.query("usage/metric_hour").text,
+            into / "metric_hour.parquet",
+            {**bound, "cluster": block.cluster},
+        )
+        copy(
+            connection,
+            queries.query("usage/unread_usage").text,
+            into / "unread_usage.parquet",
+            bound,
+        )
+
+
+def fingerprint(block: MetricsSection, day: date, now: datetime | None = None) -> str | None:
+    """What decides whether a server is asked for a day again; None for a day still to come.
+
+    A day is settled once the one after it is over, in UTC: asked once, then left alone. The
+    running day and yesterday, whose last samples may come late, are asked each time.
+    """
+    at = now or datetime.now(timezone.utc).replace(tzinfo=None)
+    if day > at.date():
+        return None
+    asked = block.model_dump(exclude={"token_env", "timeout_seconds"})
+    settled = day < at.date() - timedelta(days=1)
+    return digest(asked, day.isoformat(), metrics_digest(), "" if settled else at.isoformat())
+
+
+def metrics_digest() -> str:
+    """Changes when metrics would be read otherwise."""
+    stems = ("metric_hour", "unread_usage", *(f"samples/{s}" for s in queries.stems("usage/samples")))
+    return digest([queries.query(f"usage/{s}").digest for s in stems], [m.promql for m in MEASURES])
+
+
+def calls_digest(dialect: str) -> str:
+    """Changes when logs of this dialect would be read otherwise."""
+    stems = ("inference_usage", "unread_usage", f"calls/{dialect}")
+    return digest([queries.query(f"usage/{s}").digest for s in stems])
+
+
+def _ask_server(block: MetricsSection, day: date, to: Path) -> None:
+    """The hourly value of every measure of a day, from the server, as Parquet."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from .transports.prometheus import Prometheus
+
+    if block.url is None:
+        raise ConfigError(f"metrics {block.name!r}: kind `prometheus` needs a `url`")
+    token = os.environ.get(block.token_env) if block.token_env else None
+    if block.token_env and not token:
+        raise ConfigError(f"metrics {block.name!r}: the variable {block.token_env} is not set")
+    hour = timedelta(hours=1)
+    begin = datetime.combine(day, time())
+    schema = pa.schema(
+        [
+            ("x_Series", pa.string()),
+            ("labels", pa.map_(pa.string(), pa.string())),
+            ("x_HourStart", pa.timestamp("us")),
+            ("value", pa.float64()),
+        ]
+    )
+    with (
+        Prometheus(block.url, token, block.timeout_seconds) as server,
+        pq.ParquetWriter(to, schema) as writer,
+        # an error must not leave two requests running
+        contextlib.closing(
+            server.hourly((m.promql for m in MEASURES), begin + hour, begin + 24 * hour)
+        ) as answers,
+    ):
+        for measure, found in zip(MEASURES, answers, strict=True):
+            writer.write_table(_table(measure.series, found, schema))
+
+
+def _table(series: str, found: list[Answer], schema: pa.Schema) -> pa.Table:
+    """Answers as rows; an answer is for the hour that ends at its time."""
+    import pyarrow as pa
+
+    hour = timedelta(hours=1)
+    labels = [sorted(a.labels.items()) for a in found for _ in a.points]
+    times = [at - hour for a in found for at, _ in a.points]
+    values = [value for a in found for _, value in a.points]
+    return pa.Table.from_arrays(
+        [
+            pa.array([series] * len(values), pa.string()),
+            pa.array(labels, schema.field("labels").type),
+            pa.array(times, pa.timestamp("us")),
+            pa.array(values, pa.float64()),
+        ],
+        schema=schema,
+    )
+
+
+def _bind_measures(connection: duckdb.DuckDBPyConnection) -> None:
+    """`MEASURES` as tables: metric_query, and its metric_identity and metric_matcher."""
+    connection.execute(
+        "create or replace temp table metric_query "
+        "(query_id integer, x_Series varchar, metric varchar, how varchar, scale double)"
+    )
+    connection.execute(
+        "create or replace temp table metric_identity (query_id integer, label varchar)"
+    )
+    connection.execute(
+        "create or replace temp table metric_matcher "
+        "(query_id integer, label varchar, must_match boolean, pattern varchar)"
+    )
+    for number, measure in enumerate(MEASURES):
+        connection.execute(
+            "insert into metric_query values (?, ?, ?, ?, ?)",
+            [number, measure.series, measure.metric, measure.how, measure.scale],
+        )
+        for label in measure.identity:
+            connection.execute("insert into metric_identity values (?, ?)", [number, label])
+        for condition in measure.only:
+            connection.execute(
+                "insert into metric_matcher values (?, ?, ?, ?)", [number, *condition]
+            )
+
+
+def _stage_openmetrics(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[NamedFile], to: Path
+) -> None:
+    """Bind metric_sample and refused_line to the lines of OpenMetrics files."""
+    _bind_measures(connection)
+    lines = _Lines(files, must_end_with=b"# EOF")
+    lines.stage(connection, "raw_line", queries.query("usage/samples/openmetrics").text, to)
+    columns = "metric, labels, time, value"
+    _view(connection, "metric_sample", to, columns, "x_Reason is null")
+    _view(
+        connection, "refused_line", to, "x_SourceFile, x_SourceRow, x_Reason, x_RawRow",
+        "x_Reason is not null",
+    )  # fmt: skip
+
+
+def _bind_samples(connection: duckdb.DuckDBPyConnection, files: Sequence[NamedFile]) -> None:
+    """Bind metric_sample and refused_line to Parquet files of samples."""
+    wanted = {
+        "metric": ("VARCHAR",),
+        "labels": ("MAP(VARCHAR, VARCHAR)",),
+        "time": ("TIMESTAMP", "TIMESTAMP_NS", "TIMESTAMP_MS", "TIMESTAMP WITH TIME ZONE"),
+        "value": ("DOUBLE", "FLOAT", "BIGINT", "INTEGER"),
+    }
+    types = ("varchar", "map(varchar, varchar)", "timestamp", "double")
+    for name, path in files:
+        found = _parquet_columns(connection, name, path)
+        for column, kinds in wanted.items():
+            _expect(name, found, column, kinds)
+    listed = ", ".join(f"cast({c} as {t}) as {c}" for c, t in zip(wanted, types, strict=True))
+    _bind_rows_of(connection, "raw_sample", files, listed, "null::varchar as metric, "
+                  "null::map(varchar, varchar) as labels, null::timestamp as time, null::double as value")
+    text = queries.query("usage/samples/parquet").text
+    connection.execute(f"create or replace temp view read_sample as {text}")
+    connection.execute(
+        "create or replace temp view metric_sample as "
+        "select metric, labels, time, value from read_sample where x_Reason is null"
+    )
+    connection.execute(
+        "create or replace temp view refused_line as select x_SourceFile, x_SourceRow, "
+        "x_Reason, x_RawRow from read_sample where x_Reason is not null"
+    )
+
+
+# --------------------------------------------------------------------------- a day of inference
+
+
+def read_calls(
+    connection: duckdb.DuckDBPyConnection,
+    block: InferenceSection,
+    day: date,
+    files: Sequence[NamedFile],
+    into: Path,
+) -> None:
+    """Write `inference_usage.parquet` and `unread_usage.parquet` of one day's logs into `into`.
+
+    The day is that of the files; a call just before or after midnight keeps its own hour.
+    Of a refused line nothing is kept but its place. Errors: `UnreadableFile` names the file.
+    """
+    dialect = queries.query(f"usage/calls/{block.dialect}").text
+    bound = {"day": day.isoformat()}
+    with tempfile.TemporaryDirectory(dir=into) as scratch:
+        if block.dialect == "calls":
+            _bind_calls(connection, files)
+            connection.execute(f"create or replace temp view read_call as {dialect}")
+        else:
+            staged = Path(scratch) / "call.parquet"
+            _Lines(files).stage(connection, "raw_log", dialect, staged)
+            _view(connection, "read_call", staged)
+        columns = ", ".join(_call_columns())
+        connection.execute(
+            "create or replace temp view inference_call as "
+            f"select {columns}, {literal(block.name)} as x_Source, {literal(bound['day'])} as x_Day "
+            "from read_call where x_Reason is null"
+        )
+        connection.execute(
+            "create or replace temp view refused_line as select x_SourceFile, x_SourceRow, "
+            "x_Reason, '(not kept: it may hold a prompt)' as x_RawRow "
+            "from read_call where x_Reason is not null"
+        )
+        with _blaming(connection, files if block.dialect == "calls" else ()):
+            copy(
+                connection,
+                queries.query("usage/inference_usage").text,
+                into / "inference_usage.parquet",
+                bound,
+            )
+            copy(
+                connection,
+                queries.query("usage/unread_usage").text,
+                into / "unread_usage.parquet",
+                {**bound, "source": block.name},
+            )
+
+
+def _call_columns() -> tuple[str, ...]:
+    return tuple(c.rstrip("?") for c in INFERENCE_CALL.split())
+
+
+def _bind_calls(connection: duckdb.DuckDBPyConnection, files: Sequence[NamedFile]) -> None:
+    """Bind raw_log to Parquet files with the columns of a call; optional ones may be absent."""
+    kinds = {
+        "VARCHAR": ("VARCHAR",),
+        "TIMESTAMP": ("TIMESTAMP", "TIMESTAMP_NS", "TIMESTAMP_MS", "TIMESTAMP WITH TIME ZONE"),
+        "BIGINT": ("BIGINT", "INTEGER", "SMALLINT", "UINTEGER", "USMALLINT", "UTINYINT", "TINYINT"),
+    }
+    selects = []
+    for name, path in files:
+        found = _parquet_columns(connection, name, path)
+        columns = []
+        for word in INFERENCE_CALL.split():
+            column = word.rstrip("?")
+            kind = FIELDS[column].type
+            if word.endswith("?") and column not in found:
+                columns.append(f"cast(null as {kind}) as {column}")
+                continue
+            _expect(name, found, column, kinds[kind])
+            columns.append(f"cast({column} as {kind}) as {column}")
+        selects.append(_rows_of(name, path, ", ".join(columns)))
+    nothing = ", ".join(f"cast(null as {FIELDS[c].type}) as {c}" for c in _call_columns())
+    _union(connection, "raw_log", selects, nothing)
+
+
+# ----------------------------------------------------------------------------- carrying of files
+
+
+class _Lines:
+    """The lines of text files, plain or gzip, as a stream of rows for one SQL statement.
+
+    Rows are (x_SourceFile, x_SourceRow from 1, line without its end). Bytes that are not UTF-8
+    become U+FFFD. With `must_end_with`, a file whose last line is another one was cut off.
+    """
+
+    def __init__(self, files: Sequence[NamedFile], must_end_with: bytes | None = None) -> None:
+        self.files = files
+        self.must_end_with = must_end_with
+        self.failure: Exception | None = None
+
+    def stage(
+        self, connection: duckdb.DuckDBPyConnection, name: str, select: str, to: Path
+    ) -> None:
+        """Run a SELECT over the lines, bound as `name`, into a Parquet file."""
+        import pyarrow as pa
+
+        schema = pa.schema(
+            [("x_SourceFile", pa.string()), ("x_SourceRow", pa.int64()), ("line", pa.string())]
+        )
+        stream = pa.RecordBatchReader.from_batches(schema, self._batches(schema))
+        connection.register(name, stream)
+        try:
+            copy(connection, select, to)
+        except duckdb.Error:
+            if self.failure is None:
+                raise
+        finally:
+            connection.unregister(name)
+        if self.failure is not None:
+            raise self.failure
+
+    def _batches(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        for name, path in self.files:
+            try:
+                number, last = 0, b""
+                with _open(path) as file:
+                    while lines := file.readlines(1 << 23):
+                        last = next((n for n in reversed(lines) if n.strip()), last)
+                        texts = [n.rstrip(b"\r\n").decode("utf-8", "replace") for n in lines]
+                        yield pa.record_batch(
+                            [
+                                pa.array([name] * len(texts), pa.string()),
+                                pa.array(range(number + 1, number + 1 + len(texts)), pa.int64()),
+                                pa.array(texts, pa.string()),
+                            ],
+                            schema=schema,
+                        )
+                        number += len(texts)
+                if self.must_end_with is not None and last.strip() != self.must_end_with:
+                    raise UnreadableFile(
+                        f"{name}: does not end with {self.must_end_with.decode()!r}, so it was cut "
+                        "off; deliver it again"
+                    )
+            except UnreadableFile as error:
+                self.failure = error
+                return
+            except (OSError, EOFError, zlib.error) as error:
+                self.failure = UnreadableFile(f"{name}: cannot be read: {error}; deliver it again")
+                return
+
+
+def _open(path: Path) -> BinaryIO:
+    # by content: a delivery may be compressed under any name
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path, "rb") if packed else path.open("rb")  # type: ignore[return-value]  # io.BufferedIOBase is what both are
+
+
+def _parquet_columns(
+    connection: duckdb.DuckDBPyConnection, name: str, path: Path
+) -> dict[str, str]:
+    """Column names and types of a Parquet file, from its footer."""
+    try:
+        rows: list[Any] = connection.execute(
+            f"describe select * from read_parquet({literal(path)}, hive_partitioning = false)"
+        ).fetchall()
+    except duckdb.Error as error:
+        raise UnreadableFile(f"{name}: not a whole Parquet file ({_first_line(error)}); "
+                             "deliver it again") from error
+    return {str(r[0]): str(r[1]) for r in rows}
+
+
+def _expect(name: str, found: dict[str, str], column: str, kinds: Sequence[str]) -> None:
+    if column not in found:
+        raise UnreadableFile(f"{name}: has no column {column}; it has {', '.join(sorted(found))}")
+    if found[column] not in kinds:
+        raise UnreadableFile(f"{name}: column {column} is {found[column]}, not {kinds[0]}")
+
+
+def _rows_of(name: str, path: Path, columns: str) -> str:
+    return (
+        f"select {literal(name)} as x_SourceFile, file_row_number + 1 as x_SourceRow, {columns} "
+        f"from read_parquet({literal(path)}, hive_partitioning = false, file_row_number = true)"
+    )
+
+
+def _union(
+    connection: duckdb.DuckDBPyConnection, view: str, selects: Sequence[str], nothing: str
+) -> None:
+    none = f"select '' as x_SourceFile, 0::bigint as x_SourceRow, {nothing} where false"
+    body = "\nunion all ".join(selects) or none
+    connection.execute(f"create or replace temp view {identifier(view)} as {body}")
+
+
+def _bind_rows_of(
+    connection: duckdb.DuckDBPyConnection,
+    view: str,
+    files: Sequence[NamedFile],
+    columns: str,
+    nothing: str,
+) -> None:
+    _union(connection, view, [_rows_of(n, p, columns) for n, p in files], nothing)
+
+
+def _view(
+    connection: duckdb.DuckDBPyConnection,
+    view: str,
+    path: Path,
+    columns: str = "*",
+    where: str = "true",
+) -> None:
+    connection.execute(
+        f"create or replace temp view {identifier(view)} as select {columns} "
+        f"from read_parquet({literal(path)}) where {where}"
+    )
+
+
+def _refuse_nothing(connection: duckdb.DuckDBPyConnection) -> None:
+    """A server has no lines to refuse."""
+    connection.execute(
+        "create or replace temp view refused_line as select '' as x_SourceFile, "
+        "1::bigint as x_SourceRow, '' as x_Reason, '' as x_RawRow where false"
+    )
+
+
+@contextlib.contextmanager
+def _blaming(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[NamedFile]
+) -> Iterator[None]:
+    """Turn a failing scan into an error that names the file that cannot be read to its end."""
+    try:
+        yield
+    except duckdb.Error as failure:
+        for name, path in files:
+            try:
+                columns = _parquet_columns(connection, name, path)
+                each = ", ".join(f"max(hash({identifier(c)}))" for c in columns)
+                connection.execute(f"select {each} from read_parquet({literal(path)})").fetchall()
+            except duckdb.Error as error:
+                raise UnreadableFile(
+                    f"{name}: damaged ({_first_line(error)}); deliver it again"
+                ) from failure
+        raise
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]

@@ -1,0 +1,519 @@
+"""Parquet is the truth, DuckDB asks: build, audit and publish partitions of tables.
+
+What belongs here: where tables lie, how a partition is written so that nobody ever sees half
+of it, and what is specific to the engine (paths, COPY, settings). What a table means is in
+`sql/` and `contracts/`.
+
+    <home>/current -> generations/000007      what readers see: one symlink, swapped
+    <home>/generations/000007/<table>/<partition>/*.parquet + _state.json
+    <home>/next/                              the generation a run works on, hard links first
+    <home>/lock                               one run at a time
+
+A partition knows the fingerprint of all it was built from, so work is proportional to what
+changed, a killed run continues where it was, and a table built from an older input than the
+one beside it cannot be published.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from . import bindings, contracts, queries
+from .bindings import Scalar, SmallTable
+from .config import Config
+from .contracts import Table
+from .errors import Busy, CheckFailed, ContractBroken
+from .periods import days_around
+
+STATE = "_state.json"
+
+
+@dataclass(frozen=True)
+class State:
+    """What a partition knows of itself: from what it was built, and what is in it."""
+
+    fingerprint: str
+    inputs: dict[str, str]
+    rows: int
+    sums: dict[str, str]
+    checks: tuple[str, ...] = ()
+    note: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        """Save beside the data, keys sorted."""
+        text = json.dumps(self.__dict__, indent=1, sort_keys=True)
+        (folder / STATE).write_text(text, encoding="utf-8")
+
+    @staticmethod
+    def read(folder: Path) -> State | None:
+        """The state of a partition folder; None when there is no whole partition."""
+        try:
+            data = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return State(**{**data, "checks": tuple(data["checks"])})
+
+
+@dataclass(frozen=True)
+class Part:
+    """One input of a partition that is read on its own, such as a delivered file.
+
+    `read` writes `<table>.parquet` for each of `tables` into the folder it is given. A part
+    whose fingerprint did not change is linked, not read.
+    """
+
+    name: str
+    fingerprint: str
+    tables: tuple[str, ...]
+    read: Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class Built:
+    """Outcome of building one partition; `skipped` when nothing it depends on had changed."""
+
+    table: str
+    partition: str
+    state: State
+    skipped: bool
+    seconds: float
+
+
+def digest(*parts: object) -> str:
+    """A fingerprint of JSON-like values."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def connect(config: Config, spill: Path) -> duckdb.DuckDBPyConnection:
+    """An in-memory engine with the run's limits, UTC, and the macros of sql/macros.sql."""
+    connection = duckdb.connect()
+    for statement in (
+        "set TimeZone = 'UTC'",
+        f"set memory_limit = {literal(config.warehouse.memory_limit)}",
+        f"set threads = {config.warehouse.threads}",
+        f"set temp_directory = {literal(spill)}",
+        "set enable_progress_bar = false",
+    ):
+        connection.execute(statement)
+    connection.execute(queries.macros())
+    return connection
+
+
+def literal(value: object) -> str:
+    """A SQL text literal. Only for what cannot be bound: paths and settings."""
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """A quoted SQL name."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class Warehouse:
+    """The tables of one `finops.toml`. Readers need nothing; `writing()` is for one run."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.home = config.home
+        self.next = self.home / "next"
+        self.work = self.home / "work"
+        self.landing = self.home / "landing"
+        self._tables = bindings.small_tables(config)
+        self._parameters = bindings.parameters(config)
+
+    # ---------------------------------------------------------------- reading
+
+    @property
+    def current(self) -> Path | None:
+        """The published generation, or None before the first."""
+        link = self.home / "current"
+        return link.resolve() if link.is_symlink() else None
+
+    @property
+    def database_generation(self) -> Path:
+        """Where publishing notes which generation `showback.duckdb` was built from."""
+        return self.home / "database.generation"
+
+    # ---------------------------------------------------------------- one run
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Warehouse]:
+        """Hold the warehouse for one run; `Busy` when another run does."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        with open(self.home / "lock", "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Busy(
+                    f"another run holds {self.home}; wait for it to end and run again"
+                ) from None
+            self._prepare()
+            yield self
+
+    def _prepare(self) -> None:
+        """Make `next` whole: continue a killed run, or start from what is published."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.work.mkdir()
+        current = self.current
+        generations = self.home / "generations"
+        generations.mkdir(exist_ok=True)
+        for orphan in sorted(generations.iterdir()):
+            if current is None or int(orphan.name) > int(current.name):
+                # Killed between the rename and the swap: nobody has seen it yet.
+                if self.next.exists():
+                    shutil.rmtree(orphan)
+                else:
+                    orphan.rename(self.next)
+        if not self.next.exists():
+            cloning = self.work / "clone"
+            cloning.mkdir()
+            if current is not None:
+                _hard_link_tree(current, cloning)
+            cloning.rename(self.next)
+        for half in self.next.glob("*/*.old"):
+            shutil.rmtree(half)
+
+    # ------------------------------------------------------------- partitions
+
+    def folder(self, table: str, partition: str) -> Path:
+        """Where a partition of the working generation lies."""
+        return self.next / table / (partition or "all")
+
+    def state(self, table: str, partition: str) -> State | None:
+        """The state of a partition of the working generation."""
+        return State.read(self.folder(table, partition))
+
+    def partitions(self, table: str) -> list[str]:
+        """Partitions of a table in the working generation, sorted."""
+        found = (self.next / table).glob(f"*/{STATE}")
+        return sorted(p.parent.name for p in found)
+
+    def inputs(self, table: Table, partition: str, reads: Iterable[str]) -> dict[str, list[str]]:
+        """Which partitions of each input a partition of `table` is built from."""
+        needed: dict[str, list[str]] = {}
+        for name in sorted(reads):
+            if name in self._tables:
+                continue
+            source = contracts.table(name)
+            there = self.partitions(name)
+            if source.partition == "BillingPeriod" and table.partition == "BillingPeriod":
+                there = [p for p in there if p == partition]
+            elif source.partition == "x_Day" and table.partition == "BillingPeriod":
+                wanted = set(days_around(partition))
+                there = [p for p in there if p in wanted]
+            elif source.partition == table.partition == "x_Day":
+                there = [p for p in there if p == partition]
+            needed[name] = there
+        return needed
+
+    def bind(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        inputs: Mapping[str, Sequence[str]],
+        reads: Iterable[str],
+        root: Path | None = None,
+    ) -> None:
+        """Give a connection the tables a query reads: views over Parquet, and small tables."""
+        for name, partitions in inputs.items():
+            files = [
+                f
+                for p in partitions
+                for f in sorted(((root or self.next) / name / (p or "all")).glob("*.parquet"))
+            ]
+            bind_files(connection, contracts.table(name), files)
+        for name in reads:
+            if name in self._tables:
+                bind_rows(connection, name, self._tables[name])
+
+    # ---------------------------------------------------------------- building
+
+    def build(
+        self,
+        name: str,
+        partition: str,
+        fingerprint: str,
+        inputs: Mapping[str, str],
+        make: Callable[[Path], dict[str, Any] | None],
+        audit_inputs: Mapping[str, Sequence[str]] | None = None,
+    ) -> Built:
+        """Write, audit, then put in place one partition.
+
+        `make` writes Parquet files into the folder it is given and may return a note. When
+        `fingerprint` is that of the partition already there, nothing is done. When the
+        contract or a rule fails, the old partition stays as it was.
+        """
+        started = time.monotonic()
+        table = contracts.table(name)
+        place = self.folder(name, partition)
+        known = State.read(place)
+        rules = [c.digest for c in queries.checks(name)]
+        fingerprint = digest(fingerprint, table.columns, table.key, rules)
+        if known is not None and known.fingerprint == fingerprint:
+            return Built(name, partition, known, True, time.monotonic() - started)
+        draft = self.work / f"{name}.{partition or 'all'}"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        note = make(draft) or {}
+        rows, sums, passed = self._audit(table, partition, draft, audit_inputs or {})
+        state = State(fingerprint, dict(inputs), rows, sums, passed, note)
+        state.write(draft)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        old = place.with_name(place.name + ".old")
+        if place.exists():
+            place.rename(old)
+        draft.rename(place)
+        shutil.rmtree(old, ignore_errors=True)
+        return Built(name, partition, state, False, time.monotonic() - started)
+
+    def build_query(
+        self, path: str, partition: str, extra: Mapping[str, Scalar] | None = None
+    ) -> Built:
+        """Build a partition of the table that `sql/<path>.sql` fills."""
+        query = queries.query(path)
+        table = contracts.table(query.name)
+        needed = self.inputs(table, partition, query.reads)
+        given: dict[str, Scalar] = {**self._parameters, **(extra or {}), "period": partition}
+        bound = {k: v for k, v in given.items() if k in query.parameters}
+        small = {n: self._tables[n] for n in sorted(query.reads) if n in self._tables}
+        inputs = {
+            f"{n}/{p}": state.fingerprint
+            for n, partitions in needed.items()
+            for p in partitions
+            if (state := self.state(n, p)) is not None
+        }
+        fingerprint = digest(
+            query.digest, sorted((k, str(v)) for k, v in bound.items()), list(inputs.items()), small
+        )
+
+        def make(draft: Path) -> None:
+            with contextlib.closing(connect(self.config, self.work / "spill")) as connection:
+                self.bind(connection, needed, query.reads)
+                copy(connection, query.text, draft / "part.parquet", bound)
+
+        return self.build(query.name, partition, fingerprint, inputs, make, needed)
+
+    def ingest(
+        self, names: Sequence[str], partition: str, parts: Sequence[Part]
+    ) -> list[Built]:
+        """Build the partition of several tables from parts, reading only those that changed.
+
+        The last table of `names` depends on the others, so that none is published alone.
+        """
+        fresh = self.work / "parts"
+        shutil.rmtree(fresh, ignore_errors=True)
+        files: dict[str, list[Path]] = {n: [] for n in names}
+        for part in sorted(parts, key=lambda p: p.name):
+            places = {n: self.folder(n, partition) / f"{part.name}.parquet" for n in part.tables}
+            if all(
+                (state := self.state(n, partition)) is not None
+                and state.note.get("parts", {}).get(part.name) == part.fingerprint
+                and place.exists()
+                for n, place in places.items()
+            ):
+                for n, place in places.items():
+                    files[n].append(place)
+                continue
+            into = fresh / part.name
+            into.mkdir(parents=True)
+            part.read(into)
+            for n in part.tables:
+                target = fresh / f"{n}.d" / f"{part.name}.parquet"
+                target.parent.mkdir(exist_ok=True)
+                (into / f"{n}.parquet").rename(target)
+                files[n].append(target)
+        built: list[Built] = []
+        for n in names:
+            known = {p.name: p.fingerprint for p in parts if n in p.tables}
+
+            def make(draft: Path, n: str = n, known: dict[str, str] = known) -> dict[str, Any]:
+                for file in files[n]:
+                    os.link(file, draft / file.name)
+                if not files[n]:
+                    with contextlib.closing(duckdb.connect()) as connection:
+                        bind_files(connection, contracts.table(n), [])
+                        copy(connection, f"from {identifier(n)}", draft / "none.parquet")
+                return {"parts": known}
+
+            inputs = {f"{b.table}/{partition}": b.state.fingerprint for b in built}
+            last = inputs if n == names[-1] else {}
+            audit = {b.table: [partition] for b in built}
+            fingerprint = digest(sorted(known.items()))
+            built.append(self.build(n, partition, fingerprint, last, make, audit))
+        shutil.rmtree(fresh, ignore_errors=True)
+        return built
+
+    def _audit(
+        self, table: Table, partition: str, draft: Path, needed: Mapping[str, Sequence[str]]
+    ) -> tuple[int, dict[str, str], tuple[str, ...]]:
+        """Contract, grain and rules of a draft; returns rows, summed money, rules that passed."""
+        files = sorted(draft.glob("*.parquet"))
+        if not files:
+            raise ContractBroken(table.name, f"no file was written for {partition}")
+        table.validate(files)
+        with contextlib.closing(connect(self.config, self.work / "spill")) as connection:
+            bind_files(connection, table, files)
+            columns = ["count(*)", *(f"coalesce(sum({m}), 0)" for m in table.money)]
+            counted = connection.execute(
+                f"select {', '.join(columns)} from {identifier(table.name)}"
+            ).fetchall()[0]
+            if table.key:
+                key = ", ".join(identifier(k) for k in table.key)
+                twice = connection.execute(
+                    f"select {key}, count(*) from {identifier(table.name)} "
+                    f"group by {key} having count(*) > 1 limit 3"
+                ).fetchall()
+                if twice:
+                    raise ContractBroken(table.name, f"rows share the key ({key}): {twice}")
+            passed = []
+            for check in queries.checks(table.name):
+                others = check.reads - {table.name}
+                more = {n: needed.get(n) for n in others if n not in self._tables}
+                full = self.inputs(table, partition, [n for n, p in more.items() if p is None])
+                full.update({n: list(p) for n, p in more.items() if p is not None})
+                self.bind(connection, full, others)
+                bound = {"period": partition} if "period" in check.parameters else {}
+                offenders = connection.execute(check.text, bound).fetchmany(5)
+                if offenders:
+                    names = [d[0] for d in connection.description or ()]
+                    shown = "; ".join(
+                        ", ".join(f"{n}={v}" for n, v in zip(names, row, strict=True))
+                        for row in offenders
+                    )
+                    raise CheckFailed(
+                        f"{check.path} found offenders in {table.name} {partition}: {shown}\n"
+                        f"{check.doc}\nThe published partition is untouched."
+                    )
+                passed.append(check.name)
+        sums = {m: str(v) for m, v in zip(table.money, counted[1:], strict=True)}
+        return int(counted[0]), sums, tuple(passed)
+
+    # ---------------------------------------------------------------- publishing
+
+    def stale(self) -> list[str]:
+        """Partitions of the working generation built from inputs that have changed since."""
+        found = []
+        for folder in sorted(self.next.glob(f"*/*/{STATE}")):
+            state = State.read(folder.parent)
+            assert state is not None
+            for name, fingerprint in state.inputs.items():
+                table, part = name.split("/", 1)
+                now = self.state(table, part)
+                if now is None or now.fingerprint != fingerprint:
+                    found.append(f"{folder.parent.parent.name}/{folder.parent.name}")
+                    break
+        return found
+
+    def changed(self) -> bool:
+        """Whether the working generation differs from the published one."""
+        current = self.current
+        if current is None:
+            return True
+        return _states(self.next) != _states(current)
+
+    def publish(self) -> Path:
+        """Make the working generation the published one: one rename, one symlink swap."""
+        current = self.current
+        stale = self.stale()
+        if stale:
+            raise ContractBroken(
+                stale[0].split("/")[0],
+                f"{', '.join(stale[:5])} were built from inputs that changed since; "
+                "materialise them first (`finops run` does all in order)",
+            )
+        if current is not None and not self.changed():
+            shutil.rmtree(self.next)
+            return current
+        number = 1 if current is None else int(current.name) + 1
+        generation = self.home / "generations" / f"{number:06d}"
+        self.next.rename(generation)
+        os.utime(generation)
+        link = self.work / "current"
+        link.symlink_to(Path("generations") / generation.name)
+        os.replace(link, self.home / "current")
+        self._collect()
+        return generation
+
+    def _collect(self) -> None:
+        """Remove generations that were replaced more than `keep_days` ago."""
+        oldest = time.time() - self.config.warehouse.keep_days * 86400
+        generations = sorted((self.home / "generations").iterdir())
+        for old, newer in zip(generations, generations[1:], strict=False):
+            # A generation was replaced when its successor came.
+            if newer.stat().st_mtime < oldest:
+                shutil.rmtree(old)
+
+
+def bind_files(
+    connection: duckdb.DuckDBPyConnection, table: Table, files: Sequence[Path]
+) -> None:
+    """A view over Parquet files by the contract's columns; an empty table when there are none."""
+    name = identifier(table.name)
+    if files:
+        listed = ", ".join(literal(f) for f in files)
+        columns = ", ".join(identifier(c) for c in table.names)
+        connection.execute(
+            f"create or replace temp view {name} as select {columns} "
+            f"from read_parquet([{listed}], hive_partitioning = false)"
+        )
+    else:
+        columns = ", ".join(f"{identifier(c)} {t}" for c, t in table.duckdb.items())
+        connection.execute(f"drop view if exists {name}")
+        connection.execute(f"create or replace temp table {name} ({columns})")
+
+
+def bind_rows(connection: duckdb.DuckDBPyConnection, name: str, small: SmallTable) -> None:
+    """A small table of the configuration."""
+    columns = ", ".join(f"{identifier(c)} {t}" for c, t in small.columns.items())
+    connection.execute(f"create or replace temp table {identifier(name)} ({columns})")
+    if small.rows:
+        marks = ", ".join("?" for _ in small.columns)
+        connection.executemany(
+            f"insert into {identifier(name)} values ({marks})", [list(r) for r in small.rows]
+        )
+
+
+def copy(
+    connection: duckdb.DuckDBPyConnection,
+    select: str,
+    to: Path,
+    parameters: Mapping[str, Scalar] | None = None,
+) -> None:
+    """Stream a SELECT into a Parquet file."""
+    connection.execute(
+        f"copy (\n{select}\n) to {literal(to)} (format parquet, compression zstd)",
+        dict(parameters or {}),
+    )
+
+
+def money(state: State, column: str) -> Decimal | None:
+    """Summed money of a partition."""
+    return Decimal(state.sums[column]) if column in state.sums else None
+
+
+def _hard_link_tree(source: Path, target: Path) -> None:
+    for folder, _, names in os.walk(source):
+        here = target / Path(folder).relative_to(source)
+        here.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            os.link(Path(folder) / name, here / name)
+
+
+def _states(generation: Path) -> dict[str, str]:
+    return {
+        str(p.parent.relative_to(generation)): json.loads(p.read_text())["fingerprint"]
+        for p in generation.glob(f"*/*/{STATE}")
+    }

@@ -1,0 +1,51 @@
+-- Where they come from: each pool, its whole cost, the part that fell here and by which weight.
+with
+part as (
+    select
+        x_PoolId, x_ChargeDay, InvoiceId, ServiceName, ChargeCategory, x_Pool,
+        x_AllocationMethod, x_Feature, x_Tenant, x_Environment, x_Model, x_Endpoint,
+        EffectiveCost
+    from allocated_cost
+    where BillingPeriod = $period
+        and ($day is null or x_ChargeDay = cast($day as date))
+        and ($feature is null or x_Feature = $feature)
+        and ($tenant is null or x_Tenant = $tenant)
+        and ($environment is null or x_Environment = $environment)
+        and ($service is null or ServiceName = $service)
+        and ($model is null or x_Model = $model)
+),
+pool as (
+    select x_PoolId, sum(EffectiveCost) as EffectiveCost, sum(x_ChargeRows) as x_ChargeRows
+    from charge_owner
+    where BillingPeriod = $period
+    group by x_PoolId
+),
+pool_weight as (
+    select x_PoolId, sum(x_Weight) as x_Weight
+    from usage_share
+    where BillingPeriod = $period
+    group by x_PoolId
+)
+select
+    part.x_ChargeDay, part.ServiceName, coalesce(part.x_Pool, '(by tag)') as x_Pool,
+    part.x_Endpoint, part.x_AllocationMethod,
+    share.x_WeightUnit,
+    share.x_Weight as weight,
+    pool_weight.x_Weight as of_weight,
+    pool.EffectiveCost as pool_cost,
+    part.EffectiveCost,
+    pool.x_ChargeRows as charges,
+    part.x_PoolId
+from part
+left join pool on pool.x_PoolId = part.x_PoolId
+left join pool_weight on pool_weight.x_PoolId = part.x_PoolId
+left join usage_share as share
+    on share.x_PoolId = part.x_PoolId
+    and share.x_Feature = part.x_Feature
+    and share.x_Tenant = part.x_Tenant
+    and share.x_Environment = part.x_Environment
+    and share.x_Model = part.x_Model
+    and share.x_Endpoint = part.x_Endpoint
+    and share.x_AllocationMethod = part.x_AllocationMethod
+order by abs(part.EffectiveCost) desc, part.x_PoolId, part.x_Endpoint, part.x_AllocationMethod,
+    part.x_Feature, part.x_Tenant, part.x_Environment, part.x_Model

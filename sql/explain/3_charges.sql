@@ -1,0 +1,53 @@
+-- The charges of those pools as the provider delivered them: file and row.
+with
+wanted as (
+    select distinct
+        a.x_ChargeDay, a.InvoiceId, a.BillingCurrency, a.ProviderName, a.SubAccountId,
+        a.ServiceCategory, a.ServiceName, a.ChargeCategory, a.x_Pool,
+        case when a.x_Pool is null then a.x_Feature end as x_Feature,
+        case when a.x_Pool is null then a.x_Tenant end as x_Tenant,
+        case when a.x_Pool is null then a.x_Environment end as x_Environment
+    from allocated_cost as a
+    where a.BillingPeriod = $period
+        and a.x_AllocationMethod <> 'quarantined'
+        and ($day is null or a.x_ChargeDay = cast($day as date))
+        and ($feature is null or a.x_Feature = $feature)
+        and ($tenant is null or a.x_Tenant = $tenant)
+        and ($environment is null or a.x_Environment = $environment)
+        and ($service is null or a.ServiceName = $service)
+        and ($model is null or a.x_Model = $model)
+),
+node as (
+    select ResourceId, min(x_Cluster) as x_Cluster
+    from node_usage
+    where ResourceId is not null
+    group by ResourceId
+)
+select distinct
+    c.ChargePeriodStart, c.ServiceName, c.ResourceId, c.ChargeDescription, c.BilledCost,
+    c.EffectiveCost, c.Tags, c.x_SourceFile, c.x_SourceRow
+from cost_and_usage as c
+left join tag_owner as t on t.x_TagSetId = c.x_TagSetId and t.BillingPeriod = c.BillingPeriod
+left join node on node.ResourceId = c.ResourceId
+inner join wanted as w
+    on w.x_ChargeDay = cast(c.ChargePeriodStart as date)
+    and w.InvoiceId = c.InvoiceId
+    and w.BillingCurrency = c.BillingCurrency
+    and w.ProviderName = c.ProviderName
+    and w.SubAccountId is not distinct from c.SubAccountId
+    and w.ServiceCategory = c.ServiceCategory
+    and w.ServiceName = c.ServiceName
+    and w.ChargeCategory = c.ChargeCategory
+    and (
+        w.x_Pool = 'node/' || node.x_Cluster
+        or w.x_Pool like 'inference/%'
+        or (
+            w.x_Pool is null
+            and node.x_Cluster is null
+            and (t.x_Feature is null or t.x_Feature = w.x_Feature)
+            and (t.x_Tenant is null or t.x_Tenant = w.x_Tenant)
+            and (t.x_Environment is null or t.x_Environment = w.x_Environment)
+        )
+    )
+where c.BillingPeriod = $period
+order by abs(c.EffectiveCost) desc, c.x_SourceFile, c.x_SourceRow

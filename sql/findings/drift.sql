@@ -1,0 +1,292 @@
+-- Where production is not as Git says, at the last measured hour of the period.
+--
+-- replica_drift: other replicas than declared where nothing scales the workload, or outside the
+--   bounds where an autoscaler does (HPA, KEDA; a VPA does not scale replicas). EffectiveCost is
+--   the part of the workload's allocated cost that falls to the replica-hours too many, or, as
+--   a negative number, too few, since the drift began.
+-- label_drift: an owner label of the pods names another value than Git. EffectiveCost is what
+--   the workload's allocation went to the cluster's value.
+--
+-- Abstains where Git declares no replicas (its default is not a decision), where several
+-- directories declare the workload differently, where the cluster does not show the label (it
+-- may not be exported), and for workloads that are gone. No cost is null, not zero.
+--
+-- One row per cluster, workload, drifted value and currency of the cost.
+with
+cost as (
+    select
+        substr(x_Pool, 6) as x_Cluster, x_Endpoint, BillingCurrency, x_Feature, x_Tenant,
+        x_Environment, sum(EffectiveCost) as EffectiveCost
+    from allocated_cost
+    where starts_with(x_Pool, 'node/') and x_Endpoint <> '(none)'
+    group by
+        substr(x_Pool, 6), x_Endpoint, BillingCurrency, x_Feature, x_Tenant, x_Environment
+),
+-- ------------------------------------------------------------------------------- replicas
+declared as (
+    select
+        x_Namespace, x_WorkloadKind, x_Workload,
+        min(x_Autoscaler) as x_Autoscaler,
+        min(x_Replicas) as x_Replicas,
+        min(x_MinReplicas) as x_MinReplicas,
+        min(x_MaxReplicas) as x_MaxReplicas,
+        min(x_Repository || ':' || x_Path) as x_Where,
+        min(struct_pack(repository := x_Repository, overlay := x_Overlay)) as place
+    from (
+        select
+            x_Repository, x_Overlay, x_Path, x_Namespace, x_WorkloadKind, x_Workload,
+            case when x_Autoscaler in ('HPA', 'KEDA') then x_Autoscaler end as x_Autoscaler,
+            case when x_Autoscaler in ('HPA', 'KEDA') then null else x_Replicas end
+                as x_Replicas,
+            case when x_Autoscaler in ('HPA', 'KEDA') then x_MinReplicas end as x_MinReplicas,
+            case when x_Autoscaler in ('HPA', 'KEDA') then x_MaxReplicas end as x_MaxReplicas
+        from declared_workload
+    ) as workload
+    group by x_Namespace, x_WorkloadKind, x_Workload
+    having
+        count(distinct concat_ws(
+            ' ', coalesce(x_Autoscaler, '-'), coalesce(x_Replicas, -1),
+            coalesce(x_MinReplicas, -1), coalesce(x_MaxReplicas, -1)
+        )) = 1
+),
+-- What Git allows. Where an autoscaler's lower bound is not written it is 1, for KEDA 0.
+allowed as (
+    select
+        d.x_Namespace, d.x_WorkloadKind, d.x_Workload, d.x_Autoscaler,
+        coalesce(
+            d.x_MinReplicas, d.x_Replicas, case d.x_Autoscaler when 'HPA' then 1 else 0 end
+        ) as least,
+        case when d.x_Autoscaler is null then d.x_Replicas else d.x_MaxReplicas end as most,
+        d.x_Where || coalesce(':' || f.x_Line, '') as x_Where
+    from declared as d
+    left join (
+        select
+            x_Repository, x_Overlay, x_Namespace, x_WorkloadKind, x_Workload,
+            min(x_Line) as x_Line
+        from declared_field
+        where x_Field in ('replicas', 'spec.replicas', 'replicaCount')
+        group by x_Repository, x_Overlay, x_Namespace, x_WorkloadKind, x_Workload
+    ) as f
+        on f.x_Repository = d.place.repository
+        and f.x_Overlay = d.place.overlay
+        and f.x_Namespace = d.x_Namespace
+        and f.x_WorkloadKind = d.x_WorkloadKind
+        and f.x_Workload = d.x_Workload
+    where d.x_Autoscaler is not null or d.x_Replicas is not null
+),
+running as (
+    select
+        r.x_Cluster, r.x_HourStart, r.x_Namespace, r.x_WorkloadKind, r.x_Workload, r.x_Replicas,
+        a.x_Autoscaler, a.least, a.most, a.x_Where,
+        case
+            when r.x_Replicas < a.least then r.x_Replicas - a.least
+            when r.x_Replicas > a.most then r.x_Replicas - a.most
+            else 0
+        end as excess
+    from workload_replicas as r
+    inner join allowed as a
+        on a.x_Namespace = r.x_Namespace
+        and a.x_WorkloadKind = r.x_WorkloadKind
+        and a.x_Workload = r.x_Workload
+    where
+        r.x_HourStart >= cast($period || '-01' as timestamp)
+        and r.x_HourStart < cast($period || '-01' as timestamp) + interval 1 month
+),
+last_hour as (
+    select x_Cluster, max(x_HourStart) as x_HourStart
+    from workload_replicas
+    where
+        x_HourStart >= cast($period || '-01' as timestamp)
+        and x_HourStart < cast($period || '-01' as timestamp) + interval 1 month
+    group by x_Cluster
+),
+last_right as (
+    select
+        x_Cluster, x_Namespace, x_WorkloadKind, x_Workload,
+        max(x_HourStart) filter (where excess = 0) as x_HourStart,
+        sum(x_Replicas) as replica_hours
+    from running
+    group by x_Cluster, x_Namespace, x_WorkloadKind, x_Workload
+),
+drifted as (
+    select
+        r.x_Cluster, r.x_Namespace, r.x_WorkloadKind, r.x_Workload, r.x_Autoscaler, r.least,
+        r.most, r.x_Where, l.replica_hours,
+        min(r.x_HourStart) as since,
+        sum(r.excess) as excess_hours,
+        max(r.x_HourStart) as until,
+        max(struct_pack(hour := r.x_HourStart, replicas := r.x_Replicas)).replicas as x_Replicas
+    from running as r
+    inner join last_right as l
+        on l.x_Cluster = r.x_Cluster
+        and l.x_Namespace = r.x_Namespace
+        and l.x_WorkloadKind = r.x_WorkloadKind
+        and l.x_Workload = r.x_Workload
+    where l.x_HourStart is null or r.x_HourStart > l.x_HourStart
+    group by
+        r.x_Cluster, r.x_Namespace, r.x_WorkloadKind, r.x_Workload, r.x_Autoscaler, r.least,
+        r.most, r.x_Where, l.replica_hours
+),
+replica_drift as (
+    select
+        'replica_drift' as kind, 'replicas' as x_Dimension, d.x_Cluster, d.x_Namespace,
+        d.x_WorkloadKind, d.x_Workload, cast(null as varchar) as x_TagKey,
+        cast(d.x_Replicas as varchar) as x_TagValue,
+        case
+            when d.x_Autoscaler is null then cast(d.most as varchar)
+            else d.least || '..' || coalesce(cast(d.most as varchar), '')
+        end as x_LikelyValue,
+        d.x_Where,
+        strftime(d.until, '%Y-%m-%d %H:%M') as hour,
+        c.BillingCurrency,
+        case
+            when d.replica_hours > 0
+                then units_money(sign(d.excess_hours) * apportion(
+                    c.units, abs(d.excess_hours), cast(d.replica_hours as hugeint)
+                ))
+        end as EffectiveCost,
+        'Production runs ' || d.x_Replicas || ' replicas since '
+        || strftime(d.since, '%Y-%m-%d %H:%M') || ', Git says '
+        || case
+            when d.x_Autoscaler is null then cast(d.most as varchar)
+            else d.least || ' to ' || coalesce(cast(d.most as varchar), 'any number')
+                || ' (' || d.x_Autoscaler || ')'
+        end
+        || '. Change Git if it is meant, else let Git restore it.' as x_Reason
+    from drifted as d
+    semi join last_hour as h on h.x_Cluster = d.x_Cluster and h.x_HourStart = d.until
+    left join (
+        select
+            x_Cluster, x_Endpoint, BillingCurrency, sum(money_units(EffectiveCost)) as units
+        from cost
+        group by x_Cluster, x_Endpoint, BillingCurrency
+    ) as c
+        on c.x_Cluster = d.x_Cluster and c.x_Endpoint = d.x_Namespace || '/' || d.x_Workload
+),
+-- --------------------------------------------------------------------------------- labels
+workload_pod as (
+    select x_Cluster, x_Namespace, x_WorkloadKind, x_Workload, x_Labels, x_HourStart,
+        sum(x_RunningMs) as running
+    from pod_usage
+    where
+        x_HourStart >= cast($period || '-01' as timestamp)
+        and x_HourStart < cast($period || '-01' as timestamp) + interval 1 month
+    group by x_Cluster, x_Namespace, x_WorkloadKind, x_Workload, x_Labels, x_HourStart
+),
+last_labels as (
+    select
+        x_Cluster, x_Namespace, x_WorkloadKind, x_Workload,
+        max(x_HourStart) as x_HourStart,
+        max(struct_pack(hour := x_HourStart, running := running, labels := x_Labels)).labels
+            as x_Labels
+    from workload_pod
+    group by x_Cluster, x_Namespace, x_WorkloadKind, x_Workload
+),
+label_value as (
+    select
+        x_TagSetId, x_Dimension,
+        min(struct_pack(owner := x_OwnerValue, key := x_TagKey, "value" := x_TagValue)) as label
+    from owner_tag
+    where x_Decides
+    group by x_TagSetId, x_Dimension
+),
+git_value as (
+    select
+        d.x_Namespace, d.x_WorkloadKind, d.x_Workload, v.x_Dimension,
+        min(v.label) as label,
+        min(d.x_Repository || ':' || d.x_Path) as x_Where
+    from declared_workload as d
+    inner join label_value as v
+        on v.x_TagSetId = cast(md5_number_lower(d.x_Labels) >> 1 as bigint)
+    group by d.x_Namespace, d.x_WorkloadKind, d.x_Workload, v.x_Dimension
+    having min(v.label.owner) = max(v.label.owner)
+),
+owner_cost as (
+    select x_Cluster, x_Endpoint, BillingCurrency, 'feature' as x_Dimension,
+        x_Feature as x_OwnerValue, EffectiveCost
+    from cost
+    union all
+    select x_Cluster, x_Endpoint, BillingCurrency, 'tenant' as x_Dimension,
+        x_Tenant as x_OwnerValue, EffectiveCost
+    from cost
+    union all
+    select x_Cluster, x_Endpoint, BillingCurrency, 'environment' as x_Dimension,
+        x_Environment as x_OwnerValue, EffectiveCost
+    from cost
+),
+label_drift as (
+    select
+        'label_drift' as kind, g.x_Dimension, l.x_Cluster, l.x_Namespace, l.x_WorkloadKind,
+        l.x_Workload, v.label.key as x_TagKey, v.label."value" as x_TagValue,
+        g.label.owner as x_LikelyValue, g.x_Where,
+        strftime(l.x_HourStart, '%Y-%m-%d %H:%M') as hour,
+        c.BillingCurrency, c.EffectiveCost,
+        'The pods are labelled ' || v.label.owner || ', Git says ' || g.label.owner
+        || '. Change Git if it is meant, else let Git restore it.' as x_Reason
+    from last_labels as l
+    inner join label_value as v
+        on v.x_TagSetId = cast(md5_number_lower(l.x_Labels) >> 1 as bigint)
+    inner join git_value as g
+        on g.x_Namespace = l.x_Namespace
+        and g.x_WorkloadKind = l.x_WorkloadKind
+        and g.x_Workload = l.x_Workload
+        and g.x_Dimension = v.x_Dimension
+        and g.label.owner <> v.label.owner
+    semi join last_hour as h on h.x_Cluster = l.x_Cluster and h.x_HourStart = l.x_HourStart
+    left join (
+        select
+            x_Cluster, x_Endpoint, BillingCurrency, x_Dimension, x_OwnerValue,
+            sum(EffectiveCost) as EffectiveCost
+        from owner_cost
+        group by x_Cluster, x_Endpoint, BillingCurrency, x_Dimension, x_OwnerValue
+    ) as c
+        on c.x_Cluster = l.x_Cluster
+        and c.x_Endpoint = l.x_Namespace || '/' || l.x_Workload
+        and c.x_Dimension = g.x_Dimension
+        and c.x_OwnerValue = v.label.owner
+),
+drifts as (
+    select
+        kind, x_Dimension, x_Cluster, x_Namespace, x_WorkloadKind, x_Workload, x_TagKey,
+        x_TagValue, x_LikelyValue, x_Where, hour, BillingCurrency, EffectiveCost, x_Reason
+    from replica_drift
+    union all
+    select
+        kind, x_Dimension, x_Cluster, x_Namespace, x_WorkloadKind, x_Workload, x_TagKey,
+        x_TagValue, x_LikelyValue, x_Where, hour, BillingCurrency, EffectiveCost, x_Reason
+    from label_drift
+)
+select
+    $period as BillingPeriod,
+    md5(concat_ws(
+        chr(31), kind, x_Dimension, x_Cluster, x_Namespace, x_WorkloadKind, x_Workload
+    )) as x_FindingId,
+    kind as x_FindingKind,
+    x_Dimension,
+    cast(null as varchar) as ProviderName,
+    cast(null as varchar) as ServiceName,
+    cast(null as varchar) as SubAccountId,
+    cast(null as varchar) as ResourceId,
+    x_Cluster,
+    x_Namespace,
+    x_Workload,
+    x_TagKey,
+    x_TagValue,
+    x_LikelyValue,
+    cast(1 as bigint) as x_WitnessCount,
+    '['
+    || to_json(struct_pack(
+        witness := 'cluster_label', "value" := x_TagValue,
+        "where" := x_Cluster || '/' || x_Namespace || '/' || x_Workload || ' at ' || hour
+    ))
+    || ','
+    || to_json(struct_pack(witness := 'git', "value" := x_LikelyValue, "where" := x_Where))
+    || ']' as x_Witnesses,
+    BillingCurrency,
+    cast(EffectiveCost as decimal(38, 12)) as EffectiveCost,
+    cast(0 as bigint) as x_ChargeRows,
+    cast(null as varchar) as x_SourceFile,
+    cast(null as bigint) as x_SourceRow,
+    x_Reason
+from drifts
+order by x_FindingId, BillingCurrency

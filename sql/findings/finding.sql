@@ -1,0 +1,107 @@
+-- All findings of the period, for those who want one list.
+--
+-- Findings of different dimensions may be about the same charges: their costs do not add up.
+--
+-- One row per finding and currency.
+with
+found as (
+    select
+        BillingPeriod,
+        x_FindingId,
+        x_FindingKind,
+        x_Dimension,
+        ProviderName,
+        ServiceName,
+        SubAccountId,
+        ResourceId,
+        x_Cluster,
+        x_Namespace,
+        x_Workload,
+        x_TagKey,
+        x_TagValue,
+        x_LikelyValue,
+        x_WitnessCount,
+        x_Witnesses,
+        BillingCurrency,
+        EffectiveCost,
+        x_ChargeRows,
+        x_SourceFile,
+        x_SourceRow,
+        x_Reason
+    from untagged_spend
+    union all
+    select
+        BillingPeriod,
+        x_FindingId,
+        x_FindingKind,
+        x_Dimension,
+        ProviderName,
+        ServiceName,
+        SubAccountId,
+        ResourceId,
+        x_Cluster,
+        x_Namespace,
+        x_Workload,
+        x_TagKey,
+        x_TagValue,
+        x_LikelyValue,
+        x_WitnessCount,
+        x_Witnesses,
+        BillingCurrency,
+        EffectiveCost,
+        x_ChargeRows,
+        x_SourceFile,
+        x_SourceRow,
+        x_Reason
+    from misattributed_spend
+    union all
+    select
+        BillingPeriod,
+        x_FindingId,
+        x_FindingKind,
+        x_Dimension,
+        ProviderName,
+        ServiceName,
+        SubAccountId,
+        ResourceId,
+        x_Cluster,
+        x_Namespace,
+        x_Workload,
+        x_TagKey,
+        x_TagValue,
+        x_LikelyValue,
+        x_WitnessCount,
+        x_Witnesses,
+        BillingCurrency,
+        EffectiveCost,
+        x_ChargeRows,
+        x_SourceFile,
+        x_SourceRow,
+        x_Reason
+    from drift
+)
+select
+    BillingPeriod,
+    x_FindingId,
+    x_FindingKind,
+    x_Dimension,
+    ProviderName,
+    ServiceName,
+    SubAccountId,
+    ResourceId,
+    x_Cluster,
+    x_Namespace,
+    x_Workload,
+    x_TagKey,
+    x_TagValue,
+    x_LikelyValue,
+    x_WitnessCount,
+    x_Witnesses,
+    BillingCurrency,
+    EffectiveCost,
+    x_ChargeRows,
+    x_SourceFile,
+    x_SourceRow,
+    x_Reason
+from found
+order by x_FindingId, BillingCurrency

@@ -1,0 +1,90 @@
+-- The bill by resource: what all findings about money read, so that the charges are scanned once.
+--
+-- A charge on a node of a cluster, or one that an `[[inference_split]]` matches, is split by use:
+-- x_Pool names its pool, as in charge_owner. x_SourceFile and x_SourceRow are the row of the
+-- largest charge (ties by file and row), the evidence a finding shows.
+--
+-- One row per provider, account, service, category of charge, resource, set of tags and currency.
+with
+node as (
+    select ResourceId, min(x_Cluster) as x_Cluster
+    from node_usage
+    where ResourceId is not null
+    group by ResourceId
+),
+charge as (
+    select
+        ProviderName, SubAccountId, ServiceCategory, ServiceName, ChargeCategory, ResourceId,
+        x_TagSetId, BillingCurrency,
+        max(ResourceName) as ResourceName,
+        sum(EffectiveCost) as EffectiveCost,
+        count(*) as x_ChargeRows,
+        max(EffectiveCost) as x_LargestCharge,
+        min(struct_pack(cost := -EffectiveCost, file := x_SourceFile, line := x_SourceRow))
+            as largest
+    from cost_and_usage
+    group by
+        ProviderName, SubAccountId, ServiceCategory, ServiceName, ChargeCategory, ResourceId,
+        x_TagSetId, BillingCurrency
+),
+-- What splits look at, once each: far fewer rows than resources.
+named_resource as (
+    select distinct ResourceId from inference_split where ResourceId is not null
+),
+kind as (
+    select distinct
+        c.ProviderName, c.SubAccountId, c.ServiceName, c.ServiceCategory, c.ChargeCategory,
+        n.ResourceId
+    from charge as c
+    left join named_resource as n on n.ResourceId = c.ResourceId
+),
+split as (
+    select
+        k.ProviderName, k.SubAccountId, k.ServiceName, k.ServiceCategory, k.ChargeCategory,
+        k.ResourceId,
+        arg_min(s.x_Name, s.x_Rank) as x_Name
+    from kind as k
+    inner join inference_split as s
+        on (s.ProviderName is null or s.ProviderName = k.ProviderName)
+        and (s.SubAccountId is null or s.SubAccountId = k.SubAccountId)
+        and (s.ServiceName is null or s.ServiceName = k.ServiceName)
+        and (s.ServiceCategory is null or s.ServiceCategory = k.ServiceCategory)
+        and (s.ChargeCategory is null or s.ChargeCategory = k.ChargeCategory)
+        and (s.ResourceId is null or s.ResourceId = k.ResourceId)
+    group by
+        k.ProviderName, k.SubAccountId, k.ServiceName, k.ServiceCategory, k.ChargeCategory,
+        k.ResourceId
+)
+select
+    $period as BillingPeriod,
+    c.ProviderName,
+    c.SubAccountId,
+    c.ServiceCategory,
+    c.ServiceName,
+    c.ChargeCategory,
+    c.ResourceId,
+    c.ResourceName,
+    c.x_TagSetId,
+    case
+        when s.x_Name is not null then 'inference/' || s.x_Name
+        when node.x_Cluster is not null then 'node/' || node.x_Cluster
+    end as x_Pool,
+    c.BillingCurrency,
+    cast(c.EffectiveCost as decimal(38, 12)) as EffectiveCost,
+    cast(c.x_ChargeRows as bigint) as x_ChargeRows,
+    c.x_LargestCharge,
+    c.largest.file as x_SourceFile,
+    c.largest.line as x_SourceRow
+from charge as c
+left join node on node.ResourceId = c.ResourceId
+left join named_resource as n on n.ResourceId = c.ResourceId
+left join split as s
+    on s.ProviderName = c.ProviderName
+    and s.SubAccountId is not distinct from c.SubAccountId
+    and s.ServiceName = c.ServiceName
+    and s.ServiceCategory = c.ServiceCategory
+    and s.ChargeCategory = c.ChargeCategory
+    and s.ResourceId is not distinct from n.ResourceId
+order by
+    c.ProviderName, c.SubAccountId, c.ServiceCategory, c.ServiceName, c.ChargeCategory,
+    c.ResourceId, c.x_TagSetId, c.BillingCurrency

@@ -1,0 +1,26 @@
+-- What each feature, tenant and environment cost, by day, service and model: the table people
+-- read. It holds the whole bill: `(unallocated)`, `(idle)` and quarantined rows are in it.
+--
+-- One row per day, invoice, service, feature, tenant, environment, model and method.
+select
+    BillingPeriod,
+    x_ChargeDay,
+    InvoiceId,
+    BillingCurrency,
+    ProviderName,
+    ServiceCategory,
+    ServiceName,
+    x_Feature,
+    x_Tenant,
+    x_Environment,
+    x_Model,
+    x_AllocationMethod,
+    cast(sum(BilledCost) as decimal(38, 12)) as BilledCost,
+    cast(sum(EffectiveCost) as decimal(38, 12)) as EffectiveCost
+from allocated_cost
+group by
+    BillingPeriod, x_ChargeDay, InvoiceId, BillingCurrency, ProviderName, ServiceCategory,
+    ServiceName, x_Feature, x_Tenant, x_Environment, x_Model, x_AllocationMethod
+order by
+    x_ChargeDay, InvoiceId, BillingCurrency, ProviderName, ServiceCategory, ServiceName,
+    x_Feature, x_Tenant, x_Environment, x_Model, x_AllocationMethod

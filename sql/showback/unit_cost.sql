@@ -1,0 +1,78 @@
+-- What one call and a thousand tokens cost, for everyone who called a model.
+--
+-- Cost is what usage put on the callers (method `inference`); idle endpoints are not in it.
+-- Tokens of calls that logged none are unknown: x_UnknownTokenCalls says how many, and the
+-- price per thousand tokens is of the known ones.
+--
+-- One row per feature, tenant, environment and model with allocated inference cost.
+with
+cost as (
+    select
+        BillingCurrency, x_Feature, x_Tenant, x_Environment, x_Model,
+        cast(sum(EffectiveCost) as decimal(38, 12)) as EffectiveCost
+    from allocated_cost
+    where x_AllocationMethod = 'inference'
+    group by BillingCurrency, x_Feature, x_Tenant, x_Environment, x_Model
+),
+label as (
+    select
+        p.x_Namespace || '/' || p.x_Workload as x_Endpoint,
+        max(o.x_Feature) as x_Feature,
+        max(o.x_Tenant) as x_Tenant,
+        max(o.x_Environment) as x_Environment
+    from (select distinct x_Namespace, x_Workload, x_Labels from pod_usage) as p
+    inner join tag_owner as o on o.Tags = p.x_Labels
+    group by p.x_Namespace || '/' || p.x_Workload
+),
+call as (
+    select
+        coalesce(f.x_To, normal_value(u.x_Feature), label.x_Feature, '(unallocated)')
+            as x_Feature,
+        coalesce(t.x_To, normal_value(u.x_Tenant), label.x_Tenant, '(unallocated)') as x_Tenant,
+        coalesce(
+            e.x_To, normal_value(u.x_Environment), label.x_Environment, '(unallocated)'
+        ) as x_Environment,
+        u.x_Model,
+        sum(u.x_Calls) as x_Calls,
+        sum(u.x_FailedCalls) as x_FailedCalls,
+        sum(u.x_UnknownTokenCalls) as x_UnknownTokenCalls,
+        sum(u.x_InputTokens) as x_InputTokens,
+        sum(u.x_OutputTokens) as x_OutputTokens
+    from inference_usage as u
+    left join label on label.x_Endpoint = u.x_Endpoint
+    left join value_alias as f
+        on f.x_Dimension = 'feature' and f.x_From = normal_value(u.x_Feature)
+    left join value_alias as t
+        on t.x_Dimension = 'tenant' and t.x_From = normal_value(u.x_Tenant)
+    left join value_alias as e
+        on e.x_Dimension = 'environment' and e.x_From = normal_value(u.x_Environment)
+    where u.x_HourStart >= cast($period || '-01' as timestamp)
+        and u.x_HourStart < cast($period || '-01' as timestamp) + interval 1 month
+    group by 1, 2, 3, 4
+)
+select
+    $period as BillingPeriod,
+    cost.BillingCurrency,
+    cost.x_Feature,
+    cost.x_Tenant,
+    cost.x_Environment,
+    cost.x_Model,
+    cost.EffectiveCost,
+    cast(coalesce(call.x_Calls, 0) as bigint) as x_Calls,
+    cast(coalesce(call.x_FailedCalls, 0) as bigint) as x_FailedCalls,
+    cast(coalesce(call.x_UnknownTokenCalls, 0) as bigint) as x_UnknownTokenCalls,
+    cast(coalesce(call.x_InputTokens, 0) as bigint) as x_InputTokens,
+    cast(coalesce(call.x_OutputTokens, 0) as bigint) as x_OutputTokens,
+    cast(coalesce(call.x_InputTokens + call.x_OutputTokens, 0) as bigint) as x_Tokens,
+    money_per(cost.EffectiveCost, call.x_Calls) as x_UnitCostPerCall,
+    money_per(
+        cost.EffectiveCost * 1000, call.x_InputTokens + call.x_OutputTokens
+    ) as x_UnitCostPerThousandTokens
+from cost
+left join call
+    on call.x_Feature = cost.x_Feature
+    and call.x_Tenant = cost.x_Tenant
+    and call.x_Environment = cost.x_Environment
+    and call.x_Model = cost.x_Model
+order by
+    cost.BillingCurrency, cost.x_Feature, cost.x_Tenant, cost.x_Environment, cost.x_Model

@@ -1,0 +1,198 @@
+-- What each container asked for and what it used, hour by hour.
+-- Why so: names of pods are reused, UIDs are not, so everything is keyed by UID; a measurement
+-- that carries only a name (cAdvisor, DCGM) goes to the pod of that name in that hour, and where
+-- two shared the name, to the one that ran longer. A pod that is waiting for a node or has ended
+-- holds nothing, though its requests are still listed: they count for the time it ran. What was
+-- not measured is null, never zero; a container without a request asked for nothing. A running
+-- pod of which no container was measured is one row, container `(unknown)`.
+-- One row per cluster, hour, pod UID and container.
+with listed_pod as (
+    select
+        x_Cluster,
+        x_HourStart,
+        x_Namespace,
+        x_Pod,
+        x_PodUid,
+        row_number() over (
+            partition by x_Cluster, x_HourStart, x_Namespace, x_Pod
+            order by sum(x_Value) desc, x_PodUid
+        ) as place
+    from metric_hour
+    where x_Series = 'pod_running'
+        and x_PodUid is not null
+    group by x_Cluster, x_HourStart, x_Namespace, x_Pod, x_PodUid
+),
+
+-- Where the hour says nothing of the name, the rest of the day does.
+last_pod_of_name as (
+    select
+        x_Cluster,
+        x_Namespace,
+        x_Pod,
+        arg_max(x_PodUid, x_HourStart) as x_PodUid
+    from listed_pod
+    where place = 1
+    group by x_Cluster, x_Namespace, x_Pod
+),
+
+identified as (
+    select
+        metric_hour.x_Day,
+        metric_hour.x_Cluster,
+        metric_hour.x_HourStart,
+        metric_hour.x_Series,
+        metric_hour.x_Namespace,
+        metric_hour.x_Pod,
+        -- a pod that nobody listed all day keeps its name for an id
+        coalesce(
+            metric_hour.x_PodUid,
+            listed_pod.x_PodUid,
+            last_pod_of_name.x_PodUid,
+            metric_hour.x_Namespace || '/' || metric_hour.x_Pod
+        ) as x_PodUid,
+        metric_hour.x_Container,
+        metric_hour.x_Node,
+        metric_hour.x_Workload,
+        metric_hour.x_WorkloadKind,
+        metric_hour.x_Labels,
+        metric_hour.x_Value
+    from metric_hour
+    left join listed_pod
+        on listed_pod.place = 1
+        and listed_pod.x_Cluster = metric_hour.x_Cluster
+        and listed_pod.x_HourStart = metric_hour.x_HourStart
+        and listed_pod.x_Namespace = metric_hour.x_Namespace
+        and listed_pod.x_Pod = metric_hour.x_Pod
+    left join last_pod_of_name
+        on last_pod_of_name.x_Cluster = metric_hour.x_Cluster
+        and last_pod_of_name.x_Namespace = metric_hour.x_Namespace
+        and last_pod_of_name.x_Pod = metric_hour.x_Pod
+    where metric_hour.x_Pod is not null
+        and metric_hour.x_Namespace is not null
+),
+
+pod_hour as (
+    select
+        min(x_Day) as x_Day,
+        x_Cluster,
+        x_HourStart,
+        x_PodUid,
+        min(x_Namespace) as x_Namespace,
+        min(x_Pod) as x_Pod,
+        arg_max(x_Node, x_Value) filter (
+            where x_Series = 'pod_running' and x_Node is not null
+        ) as x_Node,
+        max({'presence': x_Value, 'kind': x_WorkloadKind, 'name': x_Workload}) filter (
+            where x_Series = 'pod_owner'
+        ) as owner,
+        max({'presence': x_Value, 'labels': x_Labels}) filter (
+            where x_Series = 'pod_labels'
+        ) as labelled,
+        cast(coalesce(sum(x_Value) filter (
+            where x_Series = 'pod_running'
+        ), 0) as bigint) as listed_ms,
+        -- placed on a node and, where the phase is known, running
+        cast(least(
+            coalesce(sum(x_Value) filter (
+                where x_Series = 'pod_running' and x_Node is not null
+            ), 0),
+            coalesce(max(x_Value) filter (where x_Series = 'pod_active'), 3600000),
+            3600000
+        ) as bigint) as x_RunningMs
+    from identified
+    group by x_Cluster, x_HourStart, x_PodUid
+),
+
+pod_of_day as (
+    select
+        x_Cluster,
+        x_PodUid,
+        arg_max(x_Node, x_HourStart) as x_Node,
+        arg_max(owner, x_HourStart) as owner,
+        arg_max(labelled, x_HourStart) as labelled
+    from pod_hour
+    group by x_Cluster, x_PodUid
+),
+
+container_hour as (
+    select
+        x_Cluster,
+        x_HourStart,
+        x_PodUid,
+        x_Container,
+        cast(sum(x_Value) filter (where x_Series = 'cpu_request') as bigint) as cpu_request,
+        cast(sum(x_Value) filter (where x_Series = 'cpu_usage') as bigint) as cpu_usage,
+        max(x_Value) filter (where x_Series = 'cpu_peak') as cpu_peak,
+        cast(sum(x_Value) filter (where x_Series = 'cpu_periods') as bigint) as cpu_periods,
+        cast(sum(x_Value) filter (
+            where x_Series = 'cpu_throttled_periods'
+        ) as bigint) as cpu_throttled_periods,
+        max(x_Value) filter (where x_Series = 'cpu_limit') as cpu_limit,
+        cast(sum(x_Value) filter (where x_Series = 'memory_request') as bigint) as memory_request,
+        cast(sum(x_Value) filter (where x_Series = 'memory_usage') as bigint) as memory_usage,
+        max(x_Value) filter (where x_Series = 'memory_peak') as memory_peak,
+        max(x_Value) filter (where x_Series = 'memory_limit') as memory_limit,
+        cast(sum(x_Value) filter (where x_Series = 'gpu_request') as bigint) as gpu_request,
+        cast(sum(x_Value) filter (where x_Series = 'gpu_busy') as bigint) as gpu_busy,
+        cast(sum(x_Value) filter (where x_Series = 'oom_kills') as bigint) as oom_kills
+    from identified
+    where x_Container is not null
+    group by x_Cluster, x_HourStart, x_PodUid, x_Container
+)
+
+select
+    pod_hour.x_Day,
+    pod_hour.x_Cluster,
+    pod_hour.x_HourStart,
+    pod_hour.x_Namespace,
+    pod_hour.x_Pod,
+    pod_hour.x_PodUid,
+    coalesce(container_hour.x_Container, '(unknown)') as x_Container,
+    coalesce(pod_hour.x_Node, pod_of_day.x_Node) as x_Node,
+    coalesce(pod_hour.owner.name, pod_of_day.owner.name, pod_hour.x_Pod) as x_Workload,
+    coalesce(pod_hour.owner.kind, pod_of_day.owner.kind, 'Pod') as x_WorkloadKind,
+    coalesce(pod_hour.labelled.labels, pod_of_day.labelled.labels, '{}') as x_Labels,
+    pod_hour.x_RunningMs,
+    case
+        when pod_hour.listed_ms > pod_hour.x_RunningMs then cast(
+            cast(coalesce(container_hour.cpu_request, 0) as hugeint) * pod_hour.x_RunningMs
+            // pod_hour.listed_ms as bigint
+        )
+        else coalesce(container_hour.cpu_request, 0)
+    end as x_CpuRequestCoreMs,
+    container_hour.cpu_usage as x_CpuUsageCoreMs,
+    container_hour.cpu_peak as x_CpuPeakMillicores,
+    container_hour.cpu_periods as x_CpuPeriods,
+    container_hour.cpu_throttled_periods as x_CpuThrottledPeriods,
+    container_hour.cpu_limit as x_CpuLimitMillicores,
+    case
+        when pod_hour.listed_ms > pod_hour.x_RunningMs then cast(
+            cast(coalesce(container_hour.memory_request, 0) as hugeint) * pod_hour.x_RunningMs
+            // pod_hour.listed_ms as bigint
+        )
+        else coalesce(container_hour.memory_request, 0)
+    end as x_MemoryRequestByteSeconds,
+    container_hour.memory_usage as x_MemoryUsageByteSeconds,
+    container_hour.memory_peak as x_MemoryPeakBytes,
+    container_hour.memory_limit as x_MemoryLimitBytes,
+    case
+        when pod_hour.listed_ms > pod_hour.x_RunningMs then cast(
+            cast(coalesce(container_hour.gpu_request, 0) as hugeint) * pod_hour.x_RunningMs
+            // pod_hour.listed_ms as bigint
+        )
+        else coalesce(container_hour.gpu_request, 0)
+    end as x_GpuRequestMs,
+    container_hour.gpu_busy as x_GpuBusyMs,
+    coalesce(container_hour.oom_kills, 0) as x_OomKills
+from pod_hour
+inner join pod_of_day
+    on pod_of_day.x_Cluster = pod_hour.x_Cluster
+    and pod_of_day.x_PodUid = pod_hour.x_PodUid
+left join container_hour
+    on container_hour.x_Cluster = pod_hour.x_Cluster
+    and container_hour.x_HourStart = pod_hour.x_HourStart
+    and container_hour.x_PodUid = pod_hour.x_PodUid
+where pod_hour.x_RunningMs > 0
+    or container_hour.cpu_usage is not null
+    or container_hour.memory_usage is not null
+order by x_Cluster, x_HourStart, x_PodUid, x_Container

@@ -1,0 +1,115 @@
+-- Inference calls, hour by hour, per endpoint and per owner as the caller logged it.
+-- Why so: this is the grain allocation splits endpoints by; finer ones do not compress. A log line
+-- delivered twice is one call, told by its id within a source and day; a retry has an id of its own
+-- and counts; a call without an id is never taken for another. Only ids whose 64 bit hash occurs
+-- more than once are looked at closely, so that a day without duplicates costs one narrow pass more.
+-- Tokens that were not logged are left out of the sums and counted in x_UnknownTokenCalls.
+-- One row per source, hour, endpoint, provider, feature, tenant, environment and model.
+with repeated_hash as (
+    select
+        x_Source,
+        hash(x_CallId) as id_hash
+    from inference_call
+    where x_CallId is not null
+    group by x_Source, hash(x_CallId)
+    having count(*) > 1
+),
+
+suspect as (
+    select
+        inference_call.x_Source,
+        inference_call.x_CallId,
+        inference_call.x_Time,
+        inference_call.x_Endpoint,
+        inference_call.x_Provider,
+        inference_call.x_Feature,
+        inference_call.x_Tenant,
+        inference_call.x_Environment,
+        inference_call.x_Model,
+        inference_call.x_Status,
+        inference_call.x_InputTokens,
+        inference_call.x_CachedInputTokens,
+        inference_call.x_OutputTokens,
+        inference_call.x_GpuMs,
+        inference_call.x_LatencyMs,
+        row_number() over (
+            partition by inference_call.x_Source, inference_call.x_CallId
+            order by
+                inference_call.x_Time, inference_call.x_Endpoint, inference_call.x_Provider,
+                inference_call.x_Feature, inference_call.x_Tenant, inference_call.x_Environment,
+                inference_call.x_Model, inference_call.x_Status desc,
+                inference_call.x_InputTokens, inference_call.x_CachedInputTokens,
+                inference_call.x_OutputTokens, inference_call.x_GpuMs, inference_call.x_LatencyMs
+        ) as delivery
+    from inference_call
+    inner join repeated_hash
+        on repeated_hash.x_Source = inference_call.x_Source
+        and repeated_hash.id_hash = hash(inference_call.x_CallId)
+),
+
+single_call as (
+    select
+        inference_call.x_Source,
+        inference_call.x_Time,
+        inference_call.x_Endpoint,
+        inference_call.x_Provider,
+        inference_call.x_Feature,
+        inference_call.x_Tenant,
+        inference_call.x_Environment,
+        inference_call.x_Model,
+        inference_call.x_Status,
+        inference_call.x_InputTokens,
+        inference_call.x_CachedInputTokens,
+        inference_call.x_OutputTokens,
+        inference_call.x_GpuMs,
+        inference_call.x_LatencyMs
+    from inference_call
+    anti join repeated_hash
+        on repeated_hash.x_Source = inference_call.x_Source
+        and repeated_hash.id_hash = hash(inference_call.x_CallId)
+    union all
+    select
+        x_Source,
+        x_Time,
+        x_Endpoint,
+        x_Provider,
+        x_Feature,
+        x_Tenant,
+        x_Environment,
+        x_Model,
+        x_Status,
+        x_InputTokens,
+        x_CachedInputTokens,
+        x_OutputTokens,
+        x_GpuMs,
+        x_LatencyMs
+    from suspect
+    where delivery = 1
+)
+
+select
+    cast($day as varchar) as x_Day,
+    x_Source,
+    date_trunc('hour', x_Time) as x_HourStart,
+    x_Endpoint,
+    x_Provider,
+    x_Feature,
+    x_Tenant,
+    x_Environment,
+    x_Model,
+    count(*) as x_Calls,
+    count(*) filter (where x_Status = 'error') as x_FailedCalls,
+    count(*) filter (where x_InputTokens is null or x_OutputTokens is null) as x_UnknownTokenCalls,
+    cast(coalesce(sum(x_InputTokens), 0) as bigint) as x_InputTokens,
+    cast(coalesce(sum(x_CachedInputTokens), 0) as bigint) as x_CachedInputTokens,
+    cast(coalesce(sum(x_OutputTokens), 0) as bigint) as x_OutputTokens,
+    cast(coalesce(sum(x_GpuMs), 0) as bigint) as x_GpuMs,
+    count(x_GpuMs) as x_GpuMsCalls,
+    cast(coalesce(sum(x_LatencyMs), 0) as bigint) as x_LatencyMs,
+    max(x_LatencyMs) as x_LatencyMaxMs
+from single_call
+group by
+    x_Source, date_trunc('hour', x_Time), x_Endpoint, x_Provider, x_Feature, x_Tenant,
+    x_Environment, x_Model
+order by
+    x_Source, x_HourStart, x_Endpoint, x_Provider, x_Feature, x_Tenant, x_Environment, x_Model

@@ -1,0 +1,295 @@
+-- Hourly measurements under their canonical names, from files or from a Prometheus server.
+-- Why: everything after this table sees one name, one integer unit and one set of columns for a
+-- quantity, wherever it was measured. Units are in finops_pipeline/usage.py (SERIES) and in the
+-- data dictionary. What is settled here:
+--   * who it is: exporters without honor_labels move our labels to `exported_*`; a pod's UID is
+--     its label, or is read from the cgroup path that cAdvisor puts in `id`;
+--   * what runs it: a pod's owner, a ReplicaSet replaced by its Deployment, a Job by its CronJob;
+--   * which GPU series counts: the profiling one where it is there, else utilisation;
+--   * labels as JSON with sorted keys.
+-- Values become integers here: half a unit and a millionth is added before the rest is cut off,
+-- so that noise in the last bits of a float cannot decide.
+-- One row per hour, series and labelled object.
+with named_object as (
+    select
+        x_Series,
+        x_HourStart,
+        labels,
+        cast(floor(value + 0.500001) as bigint) as x_Value,
+        nullif(coalesce(
+            nullif(labels['exported_namespace'], ''), labels['namespace']
+        ), '') as x_Namespace,
+        nullif(coalesce(nullif(labels['exported_pod'], ''), labels['pod']), '') as x_Pod,
+        nullif(coalesce(
+            nullif(labels['exported_container'], ''), labels['container']
+        ), '') as x_Container,
+        nullif(coalesce(nullif(labels['exported_node'], ''), labels['node']), '') as x_Node,
+        coalesce(
+            nullif(labels['uid'], ''),
+            nullif(replace(regexp_extract(
+                labels['id'],
+                'pod([0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12})',
+                1
+            ), '_', '-'), '')
+        ) as x_PodUid
+    from series_hour
+    where value >= 0
+        and not isnan(value)
+        and not isinf(value)
+),
+
+-- ------------------------------------------------------------------------------- labels
+each_label as (
+    select
+        labels,
+        unnest(map_entries(labels)) as entry
+    from (
+        select distinct named_object.labels
+        from named_object
+        where named_object.x_Series in ('pod_labels', 'node_labels')
+    ) as label_set
+),
+
+label_object as (
+    select
+        labels,
+        '{' || string_agg(
+            cast(to_json(substr(entry.key, 7)) as varchar)
+            || ':' || cast(to_json(entry.value) as varchar),
+            ',' order by entry.key
+        ) || '}' as x_Labels
+    from each_label
+    where entry.key like 'label\_%' escape '\'
+    group by labels
+),
+
+labelled_object as (
+    select
+        named_object.x_Series,
+        named_object.x_HourStart,
+        -- a scrape adds the exporter's own namespace, pod and node where a metric has none
+        case named_object.x_Series
+            when 'pod_labels' then named_object.x_Namespace
+        end as x_Namespace,
+        case named_object.x_Series when 'pod_labels' then named_object.x_Pod end as x_Pod,
+        case named_object.x_Series when 'pod_labels' then named_object.x_PodUid end as x_PodUid,
+        case named_object.x_Series when 'node_labels' then named_object.x_Node end as x_Node,
+        coalesce(label_object.x_Labels, '{}') as x_Labels,
+        max(named_object.x_Value) as x_Value
+    from named_object
+    left join label_object on label_object.labels = named_object.labels
+    where named_object.x_Series in ('pod_labels', 'node_labels')
+    group by 1, 2, 3, 4, 5, 6, 7
+),
+
+-- ------------------------------------------------------------------------------- owners
+owner_of_owner as (
+    select
+        case x_Series when 'replicaset_owner' then 'ReplicaSet' else 'Job' end as kind,
+        x_Namespace,
+        case x_Series
+            when 'replicaset_owner' then labels['replicaset']
+            else coalesce(labels['job_name'], labels['exported_job'])
+        end as name,
+        arg_max(labels['owner_kind'], x_HourStart) as owner_kind,
+        arg_max(labels['owner_name'], x_HourStart) as owner_name
+    from named_object
+    where x_Series in ('replicaset_owner', 'job_owner')
+        and labels['owner_name'] not in ('', '<none>')
+    group by 1, 2, 3
+),
+
+owned_pod as (
+    select
+        named_object.x_HourStart,
+        named_object.x_Namespace,
+        named_object.x_Pod,
+        named_object.x_PodUid,
+        named_object.labels['owner_kind'] as direct_kind,
+        named_object.labels['owner_name'] as direct_name,
+        owner_of_owner.owner_kind,
+        owner_of_owner.owner_name,
+        -- the names Deployments and CronJobs give, for clusters that do not export the owners
+        case named_object.labels['owner_kind']
+            when 'ReplicaSet' then nullif(regexp_extract(
+                named_object.labels['owner_name'], '^(.+)-[bcdfghjklmnpqrstvwxz2456789]{5,10}$', 1
+            ), '')
+            when 'Job' then nullif(regexp_extract(
+                named_object.labels['owner_name'], '^(.+)-[0-9]{8,10}$', 1
+            ), '')
+        end as guessed_name,
+        named_object.x_Value
+    from named_object
+    left join owner_of_owner
+        on owner_of_owner.kind = named_object.labels['owner_kind']
+        and owner_of_owner.x_Namespace = named_object.x_Namespace
+        and owner_of_owner.name = named_object.labels['owner_name']
+    where named_object.x_Series = 'pod_owner'
+        and named_object.labels['owner_name'] not in ('', '<none>')
+),
+
+-- --------------------------------------------------------------------------- GPU, OOM kills
+gpu_busy as (
+    select
+        x_HourStart,
+        x_Namespace,
+        x_Pod,
+        x_PodUid,
+        x_Container,
+        coalesce(labels['UUID'], '') as gpu,
+        coalesce(labels['GPU_I_ID'], '') as slice,
+        coalesce(
+            max(case x_Series when 'gpu_engine_active' then x_Value end),
+            max(case x_Series when 'gpu_utilisation' then x_Value end)
+        ) as x_Value
+    from named_object
+    where x_Series in ('gpu_engine_active', 'gpu_utilisation')
+        and x_Pod is not null
+    group by 1, 2, 3, 4, 5, 6, 7
+),
+
+-- Restarts of an hour at whose end the last death was the OOM killer's; or the kernel's own
+-- count, which the death of the container's cgroup often takes along: the larger of the two.
+oom_kills as (
+    select
+        x_HourStart,
+        x_Namespace,
+        x_Pod,
+        x_PodUid,
+        x_Container,
+        greatest(
+            coalesce(max(case x_Series when 'oom_reason' then x_Value end), 0)
+            * coalesce(max(case x_Series when 'container_restarts' then x_Value end), 0),
+            coalesce(sum(case x_Series when 'oom_events' then x_Value end), 0)
+        ) as x_Value
+    from named_object
+    where x_Series in ('oom_reason', 'container_restarts', 'oom_events')
+    group by 1, 2, 3, 4, 5
+),
+
+measured as (
+    select
+        x_HourStart,
+        x_Series,
+        x_Namespace,
+        x_Pod,
+        x_PodUid,
+        x_Container,
+        x_Node,
+        cast(null as varchar) as x_Workload,
+        cast(null as varchar) as x_WorkloadKind,
+        case x_Series
+            when 'node_running' then cast(json_object(
+                'provider_id', coalesce(labels['provider_id'], '')
+            ) as varchar)
+            else '{}'
+        end as x_Labels,
+        x_Value
+    from named_object
+    where x_Series in (
+        'cpu_usage', 'cpu_peak', 'cpu_periods', 'cpu_throttled_periods', 'memory_usage',
+        'memory_peak', 'cpu_request', 'memory_request', 'gpu_request', 'cpu_limit',
+        'memory_limit', 'gpu_memory_peak', 'pod_running', 'pod_active', 'node_running',
+        'node_cpu_capacity', 'node_memory_capacity', 'node_gpu_capacity'
+    )
+    union all
+    select
+        x_HourStart,
+        x_Series,
+        x_Namespace,
+        x_Pod,
+        x_PodUid,
+        null as x_Container,
+        x_Node,
+        null as x_Workload,
+        null as x_WorkloadKind,
+        x_Labels,
+        x_Value
+    from labelled_object
+    union all
+    select
+        x_HourStart,
+        'pod_owner' as x_Series,
+        x_Namespace,
+        x_Pod,
+        x_PodUid,
+        null as x_Container,
+        null as x_Node,
+        coalesce(owner_name, guessed_name, direct_name) as x_Workload,
+        case
+            when owner_name is not null then owner_kind
+            when guessed_name is null then direct_kind
+            when direct_kind = 'ReplicaSet' then 'Deployment'
+            else 'CronJob'
+        end as x_WorkloadKind,
+        '{}' as x_Labels,
+        x_Value
+    from owned_pod
+    union all
+    select
+        x_HourStart,
+        'deployment_replicas' as x_Series,
+        x_Namespace,
+        null as x_Pod,
+        null as x_PodUid,
+        null as x_Container,
+        null as x_Node,
+        coalesce(labels['deployment'], labels['statefulset']) as x_Workload,
+        case x_Series
+            when 'statefulset_replicas' then 'StatefulSet'
+            else 'Deployment'
+        end as x_WorkloadKind,
+        '{}' as x_Labels,
+        x_Value
+    from named_object
+    where x_Series in ('deployment_replicas', 'statefulset_replicas')
+    union all
+    select
+        x_HourStart,
+        'gpu_busy' as x_Series,
+        x_Namespace,
+        x_Pod,
+        x_PodUid,
+        x_Container,
+        null as x_Node,
+        null as x_Workload,
+        null as x_WorkloadKind,
+        '{}' as x_Labels,
+        x_Value
+    from gpu_busy
+    union all
+    select
+        x_HourStart,
+        'oom_kills' as x_Series,
+        x_Namespace,
+        x_Pod,
+        x_PodUid,
+        x_Container,
+        null as x_Node,
+        null as x_Workload,
+        null as x_WorkloadKind,
+        '{}' as x_Labels,
+        x_Value
+    from oom_kills
+    where x_Value > 0
+)
+
+select
+    cast($day as varchar) as x_Day,
+    cast($source as varchar) as x_Source,
+    cast($cluster as varchar) as x_Cluster,
+    x_HourStart,
+    x_Series,
+    x_Namespace,
+    x_Pod,
+    x_PodUid,
+    x_Container,
+    x_Node,
+    x_Workload,
+    x_WorkloadKind,
+    x_Labels,
+    cast(x_Value as bigint) as x_Value
+from measured
+order by
+    x_HourStart, x_Series, x_Namespace, x_Pod, x_PodUid, x_Container, x_Node, x_Workload,
+    x_WorkloadKind, x_Labels, x_Value
