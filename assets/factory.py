@@ -1,6 +1,7 @@
-"""A step of the pipeline as a Dagster asset: its tables, its lineage, its checks, its numbers."""
+"""A step of the pipeline as a Dagster asset: its tables, its lineage, its checks, its numbers.
 
-from __future__ import annotations
+No postponed annotations here: Dagster looks at the types of an asset function itself.
+"""
 
 import functools
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Last stage. What readers see: the database, the report, and pull requests."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -52,7 +52,7 @@ from .transports import Item, Transport
 
 KINDS = {"number": "DECIMAL(38,12)", "time": "TIMESTAMP", "text": "VARCHAR", "tags": "VARCHAR"}
 COPY = "(format parquet, compression zstd)"
-TAG_SET = "x_TagSetId, Tags"
+IN_ORDER = "order by x_SourceRow"  # joins of DuckDB mix up the order of their rows
 
 
 # ------------------------------------------------------------------------------- deliveries
@@ -245,12 +245,17 @@ def read_file(
     out.mkdir(parents=True, exist_ok=True)
     spoken = dialect(block.dialect)
     before = local.stat()
-    with _raw_rows(connection, item, local, out) as raw, _file_order(connection) as cursor:
-        try:
+    cursor = connection.cursor()
+    try:
+        with _raw_rows(cursor, item, local, out) as raw:
             _bind(cursor, spoken, raw)
             result = _write(cursor, spoken, raw, block, period, item, out)
-        except (duckdb.IOException, duckdb.InvalidInputException) as error:
-            raise UnreadableFile(f"{item.address}: {_first_line(error)}; deliver it again") from error
+    except (duckdb.BinderException, duckdb.CatalogException, duckdb.OutOfMemoryException):
+        raise  # the dialect or the machine, not the file
+    except duckdb.Error as error:
+        raise UnreadableFile(f"{item.address}: {_first_line(error)}; deliver it again") from error
+    finally:
+        cursor.close()
     after = local.stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise IncompleteDelivery(f"{item.address}: changed while it was read; run again")
@@ -286,7 +291,7 @@ def _write(
 
     charges = f"from ({spoken.query.text.rstrip().rstrip(';')}\n) as charge"
     totals = _totals(cursor, spoken, raw)
-    readable = write("cost_and_usage", {}, f"{charges} where x_Reason is null")
+    readable = write("cost_and_usage", {}, f"{charges} where x_Reason is null {IN_ORDER}")
     refused = write(
         "quarantine",
         {
@@ -296,7 +301,7 @@ def _write(
             "ProviderName": "coalesce(ProviderName, '(unknown)')",
         },
         f"{charges} inner join (select x_SourceRow, x_RawRow from raw_billing) as delivered "
-        "using (x_SourceRow) where x_Reason is not null order by x_SourceRow"
+        f"using (x_SourceRow) where x_Reason is not null {IN_ORDER}"
         if readable != totals["x_Rows"]
         else f"{charges}, (select null as x_RawRow) as delivered where false",
     )
@@ -660,25 +665,6 @@ def _open_text(local: Path) -> IO[str]:
 
 
 # ------------------------------------------------------------------------------------ DuckDB
-
-
-@contextmanager
-def _file_order(connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A cursor of its own, whose left joins keep the order of their left side.
-
-    DuckDB may turn a left join round when its left side is the smaller one; the rows then come
-    in the order of the right side. With that one optimizer off they stay in the file's order.
-    """
-    cursor = connection.cursor()
-    before = cursor.execute("select current_setting('disabled_optimizers')").fetchall()[0][0]
-    wanted = ",".join(filter(None, (before, "build_side_probe_side")))
-    try:
-        cursor.execute("set TimeZone = 'UTC'")
-        cursor.execute(f"set disabled_optimizers = {_text(wanted)}")
-        yield cursor
-    finally:
-        cursor.execute(f"set disabled_optimizers = {_text(before or '')}")
-        cursor.close()
 
 
 def _first_line(error: BaseException) -> str:

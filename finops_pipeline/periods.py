@@ -31,6 +31,11 @@ def days(period: str) -> list[str]:
     return [str(start + timedelta(days=n)) for n in range((end - start).days)]
 
 
+def day_before(day: str) -> str:
+    """The day before this one, `YYYY-MM-DD`."""
+    return str(date.fromisoformat(day) - timedelta(days=1))
+
+
 def days_around(period: str) -> list[str]:
     """The days of a period and one on either side: where its hours may have been delivered."""
     start = first_day(period)

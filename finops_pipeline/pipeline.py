@@ -13,15 +13,23 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from . import bill, contracts, queries
+from . import bill, contracts, manifests, proposals, queries, usage
+from .ask import opened
 from .bindings import recommender_parameters
-from .config import BillingSection, Config, MetricsSection
+from .config import BillingSection, Config, GitopsSection, InferenceSection, MetricsSection
 from .contracts import STAGES
-from .errors import DeliveryVanished
-from .periods import days
+from .errors import ConfigError, DeliveryVanished
+from .forges import Submitted
+from .forges import forge as open_forge
+from .periods import day_before, days, open_period
+from .publish import publish
 from .transports import Item, Transport, open_transport
-from .warehouse import Built, Part, Warehouse, connect, digest
+from .warehouse import Built, Part, Warehouse, digest
+
+if TYPE_CHECKING:
+    import polars as pl
 
 BILL_TABLES = ("delivery", "delivered_tag_set", "quarantine", "cost_and_usage")
 USAGE_TABLES = ("unread_usage", "metric_hour", "inference_usage")
@@ -145,11 +153,8 @@ def _read_bill_file(
     into: Path,
 ) -> None:
     local = transport.fetch(item, warehouse.landing)
-    connection = connect(warehouse.config, warehouse.work / "spill")
-    try:
+    with warehouse.engine() as connection:
         bill.read_file(connection, block, period, item, local, into)
-    finally:
-        connection.close()
 
 
 # ----------------------------------------------------------------------------------- usage
@@ -188,49 +193,104 @@ def _metric_parts(warehouse: Warehouse, day: str) -> Iterable[Part]:
     for block in config.metrics:
         if block.kind == "prometheus":
             stamp = usage.fingerprint(block, date.fromisoformat(day))
-            if stamp is None:
-                continue
-            yield Part(
-                f"{block.name}-server", stamp, tables,
-                functools.partial(_read_metrics, warehouse, block, day, None, ()),
-            )
+            if stamp is not None:
+                read = functools.partial(_read_metrics, warehouse, block, day, [])
+                yield Part(f"{block.name}-server", stamp, tables, read)
             continue
-        transport, items = _items(config, str(block.location), day)
-        if items:
-            stamp = digest(block.model_dump(), [(i.path, i.fingerprint) for i in items], usage.METRICS_DIGEST())
-            yield Part(
-                f"{block.name}-files", stamp, tables,
-                functools.partial(_read_metrics, warehouse, block, day, transport, tuple(items)),
-            )
+        found = _found(config, str(block.location), day)
+        if found:
+            # What stood at midnight is known from the day before.
+            found = [*_found(config, str(block.location), day_before(day)), *found]
+            stamp = digest(block.model_dump(), _stamps(found), usage.metrics_digest())
+            read = functools.partial(_read_metrics, warehouse, block, day, found)
+            yield Part(f"{block.name}-files", stamp, tables, read)
 
 
 def _call_parts(warehouse: Warehouse, day: str) -> Iterable[Part]:
-    config = warehouse.config
     tables = ("unread_usage", "inference_usage")
-    for block in config.inference:
-        transport, items = _items(config, block.location, day)
-        if items:
-            stamp = digest(block.model_dump(), [(i.path, i.fingerprint) for i in items], usage.CALLS_DIGEST(block.dialect))
-            yield Part(
-                f"{block.name}-calls", stamp, tables,
-                functools.partial(_read_calls, warehouse, block, day, transport, tuple(items)),
-            )
+    for block in warehouse.config.inference:
+        found = _found(warehouse.config, block.location, day)
+        if found:
+            stamp = digest(block.model_dump(), _stamps(found), usage.calls_digest(block.dialect))
+            read = functools.partial(_read_calls, warehouse, block, day, found)
+            yield Part(f"{block.name}-calls", stamp, tables, read)
 
 
-def _items(config: Config, location: str, day: str) -> tuple[Transport, list[Item]]:
+def _found(config: Config, location: str, day: str) -> list[tuple[Transport, Item]]:
+    if "{date}" not in location:
+        raise ConfigError(f"{location!r} must hold {{date}}, so that each day is read once")
     transport = open_transport(location, config)
-    return transport, transport.list(location.replace("{date}", day))
+    return [(transport, item) for item in transport.list(location.replace("{date}", day))]
+
+
+def _stamps(found: list[tuple[Transport, Item]]) -> list[tuple[str, str]]:
+    return [(item.path, item.fingerprint) for _, item in found]
+
+
+def _local(
+    warehouse: Warehouse, found: list[tuple[Transport, Item]]
+) -> list[tuple[str, Path]]:
+    return [(item.path, place.fetch(item, warehouse.landing)) for place, item in found]
 
 
 def _read_metrics(
     warehouse: Warehouse,
     block: MetricsSection,
     day: str,
-    transport: Transport | None,
-    items: tuple[Item, ...],
+    found: list[tuple[Transport, Item]],
     into: Path,
 ) -> None:
-    raise NotImplementedError
+    with warehouse.engine() as connection:
+        files = _local(warehouse, found)
+        usage.read_metrics(connection, block, date.fromisoformat(day), files, into)
+
+
+def _read_calls(
+    warehouse: Warehouse,
+    block: InferenceSection,
+    day: str,
+    found: list[tuple[Transport, Item]],
+    into: Path,
+) -> None:
+    with warehouse.engine() as connection:
+        files = _local(warehouse, found)
+        usage.read_calls(connection, block, date.fromisoformat(day), files, into)
+
+
+# -------------------------------------------------------------------------------- declared
+
+
+def _declared() -> Step:
+    return Step(
+        "declared",
+        "declared",
+        DECLARED_TABLES,
+        frozenset(),
+        "Every workload the GitOps repositories declare, read from the tip of their base branch "
+        "without a checkout, with the file and line of each value.",
+        read_declared,
+    )
+
+
+def read_declared(warehouse: Warehouse, period: str) -> list[Built]:
+    """Read the GitOps repositories; one whose base branch did not move is not read again."""
+    config = warehouse.config
+    parts = [
+        Part(
+            name=block.name,
+            fingerprint=digest(block.model_dump(), manifests.tip(block, config)),
+            tables=DECLARED_TABLES,
+            read=functools.partial(_read_repository, config, block),
+        )
+        for block in config.gitops
+    ]
+    return warehouse.ingest(DECLARED_TABLES, "", parts)
+
+
+def _read_repository(config: Config, block: GitopsSection, into: Path) -> None:
+    declared = manifests.read(block, config)
+    declared.workloads.write_parquet(into / "declared_workload.parquet", compression="zstd")
+    declared.fields.write_parquet(into / "declared_field.parquet", compression="zstd")
 
 
 # -------------------------------------------------------------------------------- publishing
@@ -244,3 +304,92 @@ def report_path(config: Config) -> Path:
 def proposals_folder(config: Config) -> Path:
     """Where the folder forge writes patches and bodies."""
     return config.path(config.pull_requests.path)
+
+
+def publish_database(warehouse: Warehouse) -> Path:
+    """Publish the working generation and `showback.duckdb`; returns the database."""
+    return publish(warehouse)
+
+
+def write_report(config: Config) -> Path:
+    """Write the report page from the published database; returns the page."""
+    from . import report
+
+    return report.write(config.database, report_path(config).parent)
+
+
+def submit_proposals(config: Config, periods: list[str]) -> list[Submitted]:
+    """Recommendations of the newest of `periods`, and its closed ones' showback, to the forge.
+
+    What is open already stays open, what a person declined stays closed, and what is not
+    recommended any more is settled.
+    """
+    newest = max(periods)
+    declared = {b.name: manifests.read(b, config) for b in config.gitops}
+    forge = open_forge(config)
+    opened_now = frozenset(o for name in declared for o in forge.opened(name))
+    declined = frozenset(d for name in declared for d in forge.declined(name))
+    submitted: list[Submitted] = []
+    with opened(config.database) as connection:
+
+        def table(name: str, period: str) -> pl.DataFrame:
+            text = queries.query(f"proposals/{name}").text
+            return connection.sql(text, params={"period": period}).pl()
+
+        planned = proposals.plan(
+            table("recommendation", newest),
+            declared,
+            config.pull_requests.max_open,
+            declined,
+            opened_now,
+        )
+        submitted += [forge.submit(p) for p in planned.proposals]
+        submitted += [
+            Submitted("waiting", h.repository, h.branch, h.reason) for h in planned.held
+        ]
+        submitted += [
+            Submitted("refused", r.repository, r.id, r.reason) for r in planned.refused
+        ]
+        closed = connection.execute(queries.query("proposals/closed").text).fetchall()
+        for block in config.gitops:
+            submitted += forge.settle(block.name, planned.branches(block.name))
+            for (period,) in closed:
+                if block.showback and period in periods and period < open_period():
+                    proposal = proposals.showback_proposal(
+                        period,
+                        table("showback", period),
+                        table("coverage", period),
+                        table("unit_cost", period),
+                        block,
+                        str(declared[block.name].commit),
+                    )
+                    submitted.append(forge.submit(proposal))
+    return submitted
+
+
+def survey(config: Config, period: str) -> list[tuple[str, bool]]:
+    """What `finops check` tells: each input with how many files there are, and whether any is."""
+    told: list[tuple[str, bool]] = []
+    for block in config.billing:
+        found = open_transport(block.location, config).list(
+            block.location.replace("{period}", period)
+        )
+        told.append((f"[[billing]] {block.name}: {len(found)} file(s) of {period}", bool(found)))
+        bill.dialect(block.dialect)
+    for source in (*config.metrics, *config.inference):
+        if source.location is None:
+            told.append((f"[[metrics]] {source.name}: asks a server when it runs", True))
+            continue
+        count = sum(len(_found(config, source.location, day)) for day in days(period))
+        told.append((f"{source.name}: {count} file(s) in the days of {period}", bool(count)))
+    for repository in config.gitops:
+        read = manifests.read(repository, config)
+        told.append(
+            (
+                f"[[gitops]] {repository.name}: {read.workloads.height} container(s) declared at "
+                f"{str(read.commit)[:10]}",
+                read.workloads.height > 0,
+            )
+        )
+        told += [(f"{p.path}:{p.line}: {p.reason}", False) for p in read.problems]
+    return told

@@ -91,8 +91,12 @@ class Plan:
 
     def branches(self, repository: str) -> frozenset[str]:
         """Branches that are still recommended, waiting ones included."""
-        both = (*self.proposals, *self.held)
+        both: tuple[Proposal | Held, ...] = (*self.proposals, *self.held)
         return frozenset(p.branch for p in both if p.repository == repository)
+
+
+_Group = tuple[str, str, str, str]
+"""Repository, recommender, overlay, currency: what one pull request is about."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ def plan(
     `opened` are open already and keep their place under `max_open`, which counts per repository.
     """
     refused: list[Refusal] = []
-    groups: dict[tuple[str, ...], list[_Change]] = {}
+    groups: dict[_Group, list[_Change]] = {}
     for row in recommendations.sort("x_RecommendationId").iter_rows(named=True):
         if row["x_Outcome"] != "propose":
             continue
@@ -131,7 +135,8 @@ def plan(
         if isinstance(change, str):
             refused.append(Refusal(identity, repository, change))
         else:
-            group = (repository, row["x_Recommender"], row["x_Overlay"], row["BillingCurrency"] or "")
+            currency = row["BillingCurrency"] or ""
+            group = (repository, row["x_Recommender"], row["x_Overlay"], currency)
             groups.setdefault(group, []).append(change)
     ranked = sorted(
         ((_branch(group, changes), group, changes) for group, changes in groups.items()),
@@ -186,7 +191,7 @@ def _change(row: Mapping[str, Any], declared: Declared | None) -> _Change | str:
 
 def _proposal(
     branch: str,
-    group: tuple[str, ...],
+    group: _Group,
     changes: list[_Change],
     declared: Declared,
     refused: list[Refusal],
@@ -258,7 +263,7 @@ def _saving(changes: Iterable[_Change]) -> Decimal:
     return total(c.row["x_MonthlySaving"] for c in changes)
 
 
-def _branch(group: tuple[str, ...], changes: Iterable[_Change]) -> str:
+def _branch(group: _Group, changes: Iterable[_Change]) -> str:
     """`finops/<recommender>/<overlay>-<hash>`: the same edits always have the same branch."""
     text = json.dumps([group[:3], sorted([*c.key, c.old, c.new] for c in changes)])
     digest = hashlib.sha256(text.encode()).hexdigest()[:10]
@@ -294,35 +299,31 @@ def _body(
 ) -> str:
     """The text of the pull request, as Markdown."""
     period, saving = changes[0].row["BillingPeriod"], _saving(changes)
-    many = len(changes)
-    lines = [
-        f"{'These' if many > 1 else 'This'} {many if many > 1 else ''} change"
-        f"{'s' if many > 1 else ''} in `{overlay}` ".replace("  ", " ")
-        + _summary(saving, currency)
-        + f" Measured in {period}, read at commit `{(declared.commit or 'unknown')[:12]}`.",
-        "",
-    ]
+    what = f"These {len(changes)} changes" if len(changes) > 1 else "This change"
+    commit = (declared.commit or "unknown")[:12]
     ordered = sorted(changes, key=lambda c: (-c.row["x_MonthlySaving"], c.key))
     money = figures([c.row["x_MonthlySaving"] for c in ordered], currency) if currency else []
-    lines += _table(recommender, ordered, where, money, currency)
-    lines += ["", "**Why**", ""]
-    lines += [f"- {_cell(_name(c.row))}, `{c.key.field}`: {_cell(c.row['x_Reason'])}." for c in ordered]
-    lines += ["", "**What was checked**", "", *_checked(recommender, changes)]
-    lines += [
-        "",
-        f"**How it was computed**: `sql/rightsizing/{recommender}.sql`, whose header says how, with "
-        f"the thresholds of `[rightsizing.{recommender}]` in `finops.toml`. The saving is on paper "
-        "until a node leaves the cluster.",
-        "",
+    why = [f"- {_cell(_name(c.row))}, `{c.key.field}`: {_cell(c.row['x_Reason'])}." for c in ordered]
+    return _paragraphs(
+        f"{what} in `{overlay}` {_summary(saving, currency)} Measured in {period}; Git as of "
+        f"commit `{commit}`.",
+        "\n".join(_table(recommender, ordered, where, money, currency)),
+        "**Why**",
+        "\n".join(why),
+        "**What was checked**",
+        "\n".join(_checked(recommender, changes)),
+        f"**How it was computed**: by `sql/rightsizing/{recommender}.sql`, whose header says how, "
+        f"with the thresholds of `[rightsizing.{recommender}]` in `finops.toml`. The saving is on "
+        "paper until a node leaves the cluster.",
         "**To roll back**: revert the merge commit; nothing else was changed.",
-        "",
-        "**To decline**: close this pull request or delete its branch. It will not come back while "
-        "Git declares the present values.",
-        "",
+        "**To decline**: close this pull request, or delete its branch. It will not come back "
+        "while Git declares the present values.",
         MARKER.format(" ".join(ids)),
-        "",
-    ]
-    return "\n".join(lines)
+    )
+
+
+def _paragraphs(*texts: str) -> str:
+    return "\n\n".join(text for text in texts if text) + "\n"
 
 
 def _summary(saving: Decimal, currency: str) -> str:
@@ -342,32 +343,28 @@ def _table(
 ) -> list[str]:
     """The evidence, one line per edit."""
     idle = recommender == "idle_resources"
-    ranks = sorted({e["percentile_rank"] for e in map(_evidence, changes) if "percentile_rank" in e})
+    ranks = sorted({_text(_evidence(c).get("percentile_rank")) for c in changes})
     measured = (
         ["hours", "inference calls", "busiest GPU hour"]
         if idle
-        else ["p50", "/".join(f"p{r}" for r in ranks) or "percentile", "max", "hours", "throttled",
-              "OOM kills"]
-    )  # fmt: skip
-    head = ["workload", "container", "field", "now", "proposed", *measured,
-            f"saving {currency} a month" if currency else "saving", "where"]  # fmt: skip
+        else ["p50", f"p{ranks[0]}", "max", "hours", "throttled", "OOM kills"]
+    )
+    saved = f"saving {currency} a month" if currency else "saving"
+    head = ["workload", "container", "field", "now", "proposed", *measured, saved, "where"]
     rows = [head, ["---"] * len(head)]
     for number, change in enumerate(changes):
-        e, place = _evidence(change), where[change.key]
-        figures_ = (
-            [_text(e.get("hours")), _text(e.get("calls")), _permille(e.get("busiest_hour_permille"))]
-            if idle
-            else [
-                _amount(e.get("p50"), e), _amount(e.get("percentile"), e), _amount(e.get("max"), e),
-                _text(e.get("hours")), _permille(e.get("throttled_permille")),
-                _text(e.get("oom_kills")),
-            ]
-        )  # fmt: skip
-        rows.append([
-            f"{change.key.namespace}/{change.key.workload}", change.key.container,
-            f"`{change.key.field}`", f"`{change.old}`", f"`{change.new}`", *figures_,
-            money[number] if money else "not known", f"`{place.path}:{place.line}`",
-        ])  # fmt: skip
+        e, key, place = _evidence(change), change.key, where[change.key]
+        row = [f"{key.namespace}/{key.workload}", key.container, f"`{key.field}`"]
+        row += [f"`{change.old}`", f"`{change.new}`"]
+        if idle:
+            row += [_text(e.get("hours")), _text(e.get("calls"))]
+            row += [_permille(e.get("busiest_hour_permille"))]
+        else:
+            row += [_amount(e.get(k), e) for k in ("p50", "percentile", "max")]
+            row += [_text(e.get("hours")), _permille(e.get("throttled_permille"))]
+            row += [_text(e.get("oom_kills"))]
+        row += [money[number] if money else "not known", f"`{place.path}:{place.line}`"]
+        rows.append(row)
     return ["| " + " | ".join(_cell(c) for c in row) + " |" for row in rows]
 
 
@@ -375,30 +372,27 @@ def _checked(recommender: str, changes: Sequence[_Change]) -> list[str]:
     evidence = [_evidence(c) for c in changes]
     spans = sorted({(e.get("from") or "?", e.get("to") or "?") for e in evidence})
     hours = min((e.get("hours") or 0 for e in evidence), default=0)
-    said = [
-        f"- Every value was measured for at least {hours} hours, from {spans[0][0]} to {spans[-1][1]}.",
-        "- Only these values change: the repository was read again after each edit, and every other "
-        "declared value of every overlay was the same.",
-        "- Each workload is declared and measured once under its name, in one cluster.",
-    ]
-    if recommender == "container_requests":
-        said += [
-            "- No autoscaler sets these requests or scales on them.",
-            "- CPU is not lowered where it was throttled, memory not where a container was killed "
-            "for it, and no request exceeds its limit.",
-        ]
-    else:
-        said += [
-            "- Both witnesses agree: no inference call in the logs, no busy GPU in any hour.",
-            "- No autoscaler sets these replicas.",
-        ]
-    return said
+    first, last = spans[0][0], spans[-1][1]
+    both = (
+        f"Every value was measured for at least {hours} hours, from {first} to {last}.",
+        "Only these values change: the repository was read again after each edit, and every "
+        "other declared value of every overlay was the same.",
+        "Each workload is declared and measured once under its name, in one cluster.",
+    )
+    requests = (
+        "No autoscaler sets these requests or scales on them.",
+        "CPU is not lowered where it was throttled, memory not where a container was killed for "
+        "it, and no request exceeds its limit.",
+    )
+    idle = (
+        "Both witnesses agree: no inference call in the logs, no busy GPU in any hour.",
+        "No autoscaler sets these replicas.",
+    )
+    return [f"- {s}" for s in (*both, *(idle if recommender == "idle_resources" else requests))]
 
 
 def _evidence(change: _Change) -> dict[str, Any]:
-    found = json.loads(change.row["x_Evidence"])
-    assert isinstance(found, dict)
-    return found
+    return dict(json.loads(change.row["x_Evidence"]))
 
 
 def _amount(value: int | None, evidence: Mapping[str, Any]) -> str:
@@ -443,27 +437,23 @@ def showback_proposal(
     edits = tuple(FileEdit(f"{folder}/{n}", None, t) for n, t in sorted(texts.items()))
     sums = _sums(showback, [])
     spent = " and ".join(display(amount, currency) for (currency,), amount in sums)
-    body = [
+    body = _paragraphs(
         f"What each feature, tenant and environment cost in {period}: {spent or 'nothing'} of "
-        "EffectiveCost, `(unallocated)` and `(idle)` included, so that every table adds up to the bill.",
-        "",
-        *_coverage_lines(coverage),
-        "",
-        f"Files are in `{folder}`. Computed by `sql/showback/showback.sql`. When the provider restates "
-        "the period, this branch is renewed, unless somebody has committed to it.",
-        "",
-        "**To decline**: close this pull request or delete its branch; the period will not be "
+        "EffectiveCost, `(unallocated)` and `(idle)` included, so that every table adds up to the "
+        "bill.",
+        "\n".join(_coverage_lines(coverage)),
+        f"The files are in `{folder}`, computed by `sql/showback/showback.sql`. When the provider "
+        "restates the period this branch is renewed, unless somebody has committed to it.",
+        "**To decline**: close this pull request, or delete its branch; the period will not be "
         "proposed again.",
-        "",
         MARKER.format(f"showback/{period}"),
-        "",
-    ]
+    )
     return Proposal(
         repository=block.name,
         base=base,
         branch=f"finops/showback/{period}",
         title=f"Showback {period}" + (f": {spent}" if spent else ""),
-        body="\n".join(body),
+        body=body,
         edits=edits,
         labels=(*LABELS, "showback"),
         saving=Decimal(0),
@@ -534,12 +524,13 @@ def _csv(showback: pl.DataFrame) -> str:
     keys = ["BillingPeriod", "BillingCurrency", "ProviderName", "ServiceCategory", "ServiceName",
             "x_Feature", "x_Tenant", "x_Environment", "x_Model"]  # fmt: skip
     costs: dict[tuple[str, ...], list[tuple[Decimal, Decimal]]] = {}
-    for *key, billed, effective in showback.select(*keys, "BilledCost", "EffectiveCost").iter_rows():
+    columns = [*keys, "BilledCost", "EffectiveCost"]
+    for *key, billed, effective in showback.select(columns).iter_rows():
         costs.setdefault(tuple(key), []).append((billed, effective))
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*keys, "BilledCost", "EffectiveCost"])
-    for key in sorted(costs):
-        both = [exact(total(c[i] for c in costs[key]), key[1]).replace(",", "") for i in (0, 1)]
-        writer.writerow([*key, *both])
+    writer.writerow(columns)
+    for group in sorted(costs):
+        both = [total(pair[i] for pair in costs[group]) for i in (0, 1)]
+        writer.writerow([*group, *(exact(cost, group[1]).replace(",", "") for cost in both)])
     return out.getvalue()

@@ -298,28 +298,24 @@ def _table(series: str, found: list[Answer], schema: pa.Schema) -> pa.Table:
 
 def _bind_measures(connection: duckdb.DuckDBPyConnection) -> None:
     """`MEASURES` as tables: metric_query, and its metric_identity and metric_matcher."""
-    connection.execute(
-        "create or replace temp table metric_query "
-        "(query_id integer, x_Series varchar, metric varchar, how varchar, scale double)"
-    )
-    connection.execute(
-        "create or replace temp table metric_identity (query_id integer, label varchar)"
-    )
-    connection.execute(
-        "create or replace temp table metric_matcher "
-        "(query_id integer, label varchar, must_match boolean, pattern varchar)"
-    )
-    for number, measure in enumerate(MEASURES):
+    asked, identities, matchers = [], [], []
+    for number, m in enumerate(MEASURES):
+        asked.append((number, m.series, m.metric, m.how, m.scale))
+        identities += [(number, label) for label in m.identity]
+        matchers += [(number, *condition) for condition in m.only]
+    for table, columns, rows in (
+        ("metric_query", "query_id, x_Series, metric, how, scale", asked),
+        ("metric_identity", "query_id, label", identities),
+        ("metric_matcher", "query_id, label, must_match, pattern", matchers),
+    ):
+        listed = ", ".join(f"({', '.join(_constant(v) for v in row)})" for row in rows)
         connection.execute(
-            "insert into metric_query values (?, ?, ?, ?, ?)",
-            [number, measure.series, measure.metric, measure.how, measure.scale],
+            f"create or replace temp table {table} as from (values {listed}) as t ({columns})"
         )
-        for label in measure.identity:
-            connection.execute("insert into metric_identity values (?, ?)", [number, label])
-        for condition in measure.only:
-            connection.execute(
-                "insert into metric_matcher values (?, ?, ?, ?)", [number, *condition]
-            )
+
+
+def _constant(value: object) -> str:
+    return literal(value) if isinstance(value, str) else str(value)
 
 
 def _stage_openmetrics(
@@ -469,6 +465,7 @@ class _Lines:
             [("x_SourceFile", pa.string()), ("x_SourceRow", pa.int64()), ("line", pa.string())]
         )
         stream = pa.RecordBatchReader.from_batches(schema, self._batches(schema))
+        connection.execute(f"drop view if exists {identifier(name)}")
         connection.register(name, stream)
         try:
             copy(connection, select, to)

@@ -148,6 +148,12 @@ class Warehouse:
         """Where publishing notes which generation `showback.duckdb` was built from."""
         return self.home / "database.generation"
 
+    @contextlib.contextmanager
+    def engine(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """An engine of this run's, closed at the end."""
+        with contextlib.closing(connect(self.config, self.work / "spill")) as connection:
+            yield connection
+
     # ---------------------------------------------------------------- one run
 
     @contextlib.contextmanager
@@ -300,7 +306,7 @@ class Warehouse:
         )
 
         def make(draft: Path) -> None:
-            with contextlib.closing(connect(self.config, self.work / "spill")) as connection:
+            with self.engine() as connection:
                 self.bind(connection, needed, query.reads)
                 copy(connection, query.text, draft / "part.parquet", bound)
 
@@ -364,7 +370,7 @@ class Warehouse:
         if not files:
             raise ContractBroken(table.name, f"no file was written for {partition}")
         table.validate(files)
-        with contextlib.closing(connect(self.config, self.work / "spill")) as connection:
+        with self.engine() as connection:
             bind_files(connection, table, files)
             columns = ["count(*)", *(f"coalesce(sum({m}), 0)" for m in table.money)]
             counted = connection.execute(
@@ -400,6 +406,21 @@ class Warehouse:
                 passed.append(check.name)
         sums = {m: str(v) for m, v in zip(table.money, counted[1:], strict=True)}
         return int(counted[0]), sums, tuple(passed)
+
+    def preview(self, name: str, partitions: Sequence[str], rows: int = 5) -> str:
+        """The first rows of the newest of some partitions as a Markdown table; "" when empty."""
+        table = contracts.table(name)
+        for partition in sorted(set(partitions), reverse=True):
+            files = sorted(self.folder(name, partition).glob("*.parquet"))
+            if not files:
+                continue
+            with self.engine() as connection:
+                bind_files(connection, table, files)
+                found = connection.execute(f"from {identifier(name)} limit {rows}").fetchall()
+            if found:
+                lines = [list(table.names), ["---"] * len(table.names), *found]
+                return "\n".join("| " + " | ".join(_cell(v) for v in line) + " |" for line in lines)
+        return ""
 
     # ---------------------------------------------------------------- publishing
 
@@ -517,3 +538,8 @@ def _states(generation: Path) -> dict[str, str]:
         str(p.parent.relative_to(generation)): json.loads(p.read_text())["fingerprint"]
         for p in generation.glob(f"*/*/{STATE}")
     }
+
+
+def _cell(value: object) -> str:
+    text = "" if value is None else str(value).replace("|", "\\|").replace("\n", " ")
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -135,7 +135,8 @@ class Reader:
     def csv(self, rows: list[dict[str, Any]], name: str = "bill.csv", end: str = "\n") -> Path:
         file = self.tmp / name
         with file.open("w", newline="", encoding="utf-8") as opened:
-            writer = csv.DictWriter(opened, list(rows[0]), lineterminator=end)
+            names = list(dict.fromkeys(name for row in rows for name in row))
+            writer = csv.DictWriter(opened, names, restval="", lineterminator=end)
             writer.writeheader()
             writer.writerows(rows)
         return file
@@ -274,9 +275,7 @@ def test_tags_are_canonical_and_counted_once(read: Reader) -> None:
 def test_what_cannot_be_a_charge_is_quarantined_with_its_reason(
     read: Reader, change: dict[str, str], reason: str
 ) -> None:
-    done = read.focus({}, {"ListCost": "", **change}, {}) if "ListCost" not in change else (
-        read.focus({"ListCost": "1"}, change, {"ListCost": ""})
-    )
+    done = read.focus({}, change, {})
 
     assert [reason] == done.reasons
     (row,) = done.refused
@@ -503,7 +502,7 @@ def test_a_cur_line_in_focus_columns(read: Reader) -> None:
     ("cost", "type", "expected"),
     [
         (0.1, "DOUBLE", "0.1"),
-        (1234567.0000000001, "DOUBLE", "1234567.0000000002"),
+        (1234567.00000001, "DOUBLE", "1234567.00000001"),
         (123456789.123456, "DOUBLE", "123456789.123456"),
         (5e-11, "DOUBLE", "0.00000000005"),
         (0.1, "FLOAT", "0.1"),

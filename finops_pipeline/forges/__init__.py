@@ -15,7 +15,9 @@ from ..config import Config
 from ..errors import UnknownName
 from ..proposals import Proposal
 
-State = Literal["opened", "exists", "renewed", "declined", "merged", "superseded"]
+State = Literal[
+    "opened", "exists", "renewed", "declined", "merged", "superseded", "waiting", "refused"
+]
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def forge(config: Config) -> Forge:
         module = import_module(f"{__name__}.{name}")
     except ModuleNotFoundError:
         raise UnknownName("forge", name, {"folder"}, "[pull_requests]") from None
-    return cast(Forge, module.connect(config))
+    return cast("Forge", module.connect(config))
 
 
 __all__ = ["Forge", "State", "Submitted", "forge"]

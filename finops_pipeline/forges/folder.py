@@ -58,7 +58,7 @@ class Folder:
         known = record.get(branch)
         if self._is_declined(repository, branch, known):
             self._remember(repository, branch, known, "declined")
-            return Submitted("declined", repository, branch, "it was declined; it is not opened again")
+            return Submitted("declined", repository, branch, "it was declined before")
         commit, blobs = self._commit(git, proposal)
         tip = git.tip(branch)
         entry = Entry(commit, "opened", proposal.title, proposal.ids, blobs)
@@ -160,8 +160,8 @@ class Folder:
                 there = tree.get(edit.path)
                 if there is None or git.blobs([there[0]])[there[0]] != edit.before.encode():
                     raise EditRefused(
-                        f"{proposal.repository}: {edit.path} at {proposal.base[:12]} is not the file "
-                        "that was read; run again"
+                        f"{proposal.repository}: {edit.path} at {proposal.base[:12]} is not the "
+                        "file that was read; run again"
                     )
             out = git.run("hash-object", "-w", "--stdin", stdin=edit.after.encode())
             blobs[edit.path] = out.decode().strip()
@@ -203,9 +203,8 @@ class Folder:
         """Whether the base branch has the commit, or (merged by squash) its content."""
         git, base_branch = self._clone(repository)
         now = git.base(base_branch)
-        if git.ask("cat-file", "-e", f"{entry.commit}^{{commit}}")[0] == 0:
-            if git.ask("merge-base", "--is-ancestor", entry.commit, now)[0] == 0:
-                return True
+        if git.ask("merge-base", "--is-ancestor", entry.commit, now)[0] == 0:
+            return True  # any other code says no, or that the commit is gone
         return self._holds(git, now, entry.blobs)
 
     def _is_checked_out(self, git: Git, branch: str) -> bool:
@@ -284,5 +283,5 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
+    Path(file.name).chmod(0o644)
+    Path(file.name).replace(path)

@@ -14,7 +14,6 @@ changing one value of one file. Nothing here decides what a value should be.
 from __future__ import annotations
 
 import json
-import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -90,12 +89,11 @@ def read(block: GitopsSection, config: Config) -> Declared:
     commit = git.base(block.base_branch)
     wanted, problems = {}, []
     for path, (blob, size) in sorted(git.tree(commit).items()):
-        if not path.endswith((".yaml", ".yml", ".json")) and posixpath.basename(path) not in (
-            "Kustomization",
-        ) and "/templates/" not in f"/{path}":  # fmt: skip
+        if not f"/{path}".endswith((".yaml", ".yml", ".json", "/Kustomization")):
             continue
         if size > LARGEST_FILE:
-            problems.append(Problem(path, 1, f"larger than {LARGEST_FILE} bytes, so it was not read"))
+            reason = f"larger than {LARGEST_FILE} bytes, so it was not read"
+            problems.append(Problem(path, 1, reason))
         else:
             wanted[path] = blob
     blobs = git.blobs(list(dict.fromkeys(wanted.values())))
@@ -106,6 +104,11 @@ def read(block: GitopsSection, config: Config) -> Declared:
         except UnicodeDecodeError:
             problems.append(Problem(path, 1, "not UTF-8, so it was not read"))
     return declare(files, block, commit, problems)
+
+
+def tip(block: GitopsSection, config: Config) -> str:
+    """The commit `read` would read now: what decides whether it has to be read again."""
+    return Git(config.path(block.path)).base(block.base_branch)
 
 
 def declare(

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .resources import Repository, Resource, matches, merge
+from .resources import Repository, Resource, matches, merged
 from .scalars import Mapping, Scalar, Step
 from .workloads import RESOURCES, Container, Scaling, Value, Workload, gpus
 
@@ -60,9 +60,8 @@ def _releases(repository: Repository, files: list[str]) -> Iterable[Release]:
     per_chart: dict[str, list[str]] = {}
     for path, chart in charts.items():
         if chart is None and path not in applied:
-            repository.problem(
-                path, 1, "no Chart.yaml above it and no Application uses it, so its chart is not known"
-            )
+            reason = "no Chart.yaml above it and no Application uses it, so its chart is not known"
+            repository.problem(path, 1, reason)
         else:
             per_chart.setdefault(chart or posixpath.dirname(path), []).append(path)
     for chart, paths in sorted(per_chart.items()):
@@ -86,9 +85,7 @@ def _read(repository: Repository, release: Release) -> Iterable[Workload]:
         for tree in repository.load(path)[:1]:
             if isinstance(tree, Mapping):
                 layers.append(tree)
-                merged = merge(values, tree, builtin=False)
-                assert isinstance(merged, Mapping)
-                values = merged
+                values = merged(values, tree, builtin=False)
     template = _template(repository, release, values)
     chart = values.text("nameOverride") or _chart_name(repository, release.chart)
     full = template.name or values.text("fullnameOverride") or (
@@ -107,7 +104,8 @@ def _read(repository: Repository, release: Release) -> Iterable[Workload]:
     for name, inside, keys in found:
         part = values.mapping(*keys)
         number = part.scalar("replicaCount") or part.scalar("replicas")
-        steps: tuple[Step, ...] = (*keys, "replicaCount" if part.scalar("replicaCount") else "replicas")
+        counted = "replicaCount" if part.scalar("replicaCount") else "replicas"
+        steps: tuple[Step, ...] = (*keys, counted)
         yield Workload(
             overlay=release.overlay,
             path=path,

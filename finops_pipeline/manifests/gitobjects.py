@@ -45,7 +45,8 @@ class Git:
     ) -> tuple[int, bytes, str]:
         """Exit code, output and error text of a git command."""
         clean = {k: v for k, v in os.environ.items() if k not in _ELSEWHERE}
-        clean |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"} | (env or {})
+        clean |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+        clean |= env or {}
         try:
             done = subprocess.run(
                 ["git", "-C", str(self.path), *_SAFE, *args],
@@ -55,19 +56,22 @@ class Git:
                 check=False,
             )
         except FileNotFoundError as error:
-            raise ConfigError("git is not installed; install it to read GitOps repositories") from error
+            raise ConfigError("git is not installed, and GitOps repositories need it") from error
         return done.returncode, done.stdout, done.stderr.decode(errors="replace")
 
     def tip(self, branch: str) -> str | None:
         """The commit a local branch points at, or None."""
-        code, out, _ = self.ask("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}^{{commit}}")
+        ref = f"refs/heads/{branch}^{{commit}}"
+        code, out, _ = self.ask("rev-parse", "--verify", "--quiet", ref)
         return out.decode().strip() if code == 0 else None
 
     def base(self, branch: str) -> str:
         """The commit proposals start from: the local branch, else the one `origin` had."""
         if not self.path.is_dir():
-            raise ConfigError(f"{self.path}: no such folder; clone the repository there, or change "
-                              f"`path` in [[gitops]]")
+            raise ConfigError(
+                f"{self.path}: no such folder; clone the repository there, or change `path` in "
+                "[[gitops]]"
+            )
         for ref in (f"refs/heads/{branch}", f"refs/remotes/origin/{branch}"):
             code, out, err = self.ask("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
             if code == 0:
@@ -98,7 +102,7 @@ class Git:
             end = out.index(b"\n", at)
             header = out[at:end].split()
             if len(header) != 3:
-                raise ForgeRefused(f"{self.path}: object {blob} is missing; fetch the whole history")
+                raise ForgeRefused(f"{self.path}: object {blob} is missing; fetch it first")
             size = int(header[2])
             found[blob] = out[end + 1 : end + 1 + size]
             at = end + 2 + size

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping as Readonly, Sequence
+from collections.abc import Iterable, Sequence
+from collections.abc import Mapping as Readonly
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
@@ -32,6 +33,7 @@ MERGE_KEYS = {
     "topologySpreadConstraints": ("topologyKey",),
     "ports": ("containerPort", "port"),
 }
+_LINES = re.MULTILINE
 _BUILT_IN = re.compile(r"(v1|[a-z]+(\.k8s\.io)?/v[0-9a-z]+)$")
 
 
@@ -93,7 +95,7 @@ class Repository:
         self.folders: dict[str, list[str]] = {}
         for path in sorted(files):
             self.folders.setdefault(posixpath.dirname(path), []).append(path)
-        self.charts = {d for d, paths in self.folders.items() if f"{d}/Chart.yaml".lstrip("/") in paths}
+        self.charts = {d for d in self.folders if posixpath.join(d, "Chart.yaml") in files}
 
     def problem(self, path: str, line: int, reason: str) -> None:
         """Note something that could not be read."""
@@ -184,11 +186,9 @@ class Repository:
             if path.endswith((".yaml", ".yml")) and (
                 "argoproj.io/" in text or "kustomize.toolkit.fluxcd.io/" in text
             ):
-                if not re.search(r"^\s*kind:\s*[\"']?(Application|Kustomization)\b", text, re.M):
-                    continue
-                found += [
-                    r for r in self.objects(path) if r.kind in ("Application", "Kustomization")
-                ]
+                if re.search(r"^\s*kind:\s*[\"']?(Application|Kustomization)\b", text, _LINES):
+                    kinds = ("Application", "Kustomization")
+                    found += [r for r in self.objects(path) if r.kind in kinds]
         return found
 
     def _applied_namespaces(self, builds: list[Build]) -> None:
@@ -216,7 +216,8 @@ class Repository:
     ) -> set[str]:
         """Apply a kustomization to `resources`, in place; the folders it includes, itself too."""
         path = self.kustomization(folder)
-        assert path is not None
+        if path is None:
+            return set()
         if folder in above:
             self.problem(path, 1, f"includes itself through {' -> '.join(above)}")
             return set()
@@ -235,8 +236,7 @@ class Repository:
                 visited |= self._collect(target, build, (*above, folder), own)
             else:
                 self._missing(path, entry)
-        merged = self._transform(tree, folder, path, build, [*resources, *own])
-        resources[:] = merged
+        resources[:] = self._transform(tree, folder, path, build, [*resources, *own])
         return visited
 
     def _include(
@@ -264,9 +264,8 @@ class Repository:
     def _missing(self, path: str, entry: Node) -> None:
         if isinstance(entry, Scalar):
             line = entry.place.line if entry.place is not None else 1
-            where = "is not in this repository" if "://" in entry.value or entry.value.startswith(
-                "git@") or "?ref=" in entry.value else "does not exist"
-            self.problem(path, line, f"{entry.value} {where}, so what it declares is not known")
+            why = "is not in this repository" if _is_remote(entry.value) else "does not exist"
+            self.problem(path, line, f"{entry.value} {why}, so what it declares is not known")
 
     def _transform(
         self, tree: Mapping, folder: str, path: str, build: Build, resources: list[Resource]
@@ -280,41 +279,12 @@ class Repository:
                 late.append((target, patch))
             elif isinstance(patch, Listing):
                 resources = self._json6902(patch, target, resources, path)
-        namespace = tree.scalar("namespace")
-        prefix, suffix = tree.text("namePrefix") or "", tree.text("nameSuffix") or ""
-        labels: list[tuple[Mapping, bool]] = [(tree.mapping("commonLabels"), True)]
-        for group in tree.list("labels"):
-            if isinstance(group, Mapping):
-                pods = "true" in (group.text("includeSelectors"), group.text("includeTemplates"))
-                labels.append((group.mapping("pairs"), pods))
-        done = []
-        for resource in resources:
-            node = resource.tree
-            if namespace is not None:
-                node = put(node, ("metadata", "namespace"), namespace)
-            if prefix or suffix:
-                named = Scalar(f"{prefix}{resource.name}{suffix}", "str", None)
-                node = put(node, ("metadata", "name"), named)
-            for pairs, pods in labels:
-                for key, value in pairs.items.items():
-                    node = put(node, ("metadata", "labels", key), value)
-                    template = pod_template(resource.kind)
-                    if pods and template is not None:
-                        node = put(node, (*template, "metadata", "labels", key), value)
-            named_now = node.text("metadata", "name") or ""
-            done.append(replace(resource, tree=node, names=resource.names | {named_now}))
+        done = [_renamed(tree, resource) for resource in resources]
         for target, operations in late:
             done = self._json6902(operations, target, done, path)
         for entry in tree.list("replicas"):
             if isinstance(entry, Mapping):
-                number, name = entry.scalar("count"), entry.text("name")
-                done = [
-                    replace(r, tree=put(r.tree, ("spec", "replicas"), number))
-                    if number is not None and name in r.names and r.tree.get("spec") is not None
-                    and r.kind in ("Deployment", "StatefulSet", "ReplicaSet")
-                    else r
-                    for r in done
-                ]  # fmt: skip
+                done = [_scaled(entry, resource) for resource in done]
         return done
 
     def _patches(
@@ -338,7 +308,7 @@ class Repository:
                     if source.place is None:
                         continue
                     text = self.files[source.place.path]
-                    trees, problems = embedded(source, text)
+                    trees, problems = embedded(source, source.place, text)
                     for p in problems:
                         self.problem(p.path, p.line, p.reason)
                 else:
@@ -365,8 +335,7 @@ class Repository:
                     )
                     body = drop(drop(body, ("metadata", "name")), ("metadata", "namespace"))
                 builtin = bool(_BUILT_IN.match(r.tree.text("apiVersion") or ""))
-                tree = merge(r.tree, body, builtin)
-                assert isinstance(tree, Mapping)
+                tree = merged(r.tree, body, builtin=builtin)
                 layers = (*r.layers, patch) if alone and builtin else r.layers
                 done.append(replace(r, tree=tree, layers=layers))
         return done
@@ -376,17 +345,15 @@ class Repository:
     ) -> list[Resource]:
         done = []
         for r in resources:
+            tree = r.tree
             if target is not None and self._matches(r, Mapping({}), target, path):
-                node: Node = r.tree
                 for operation in operations.items:
                     if isinstance(operation, Mapping):
-                        node = self._operate(node, operation, path)
-                assert isinstance(node, Mapping)
-                r = replace(r, tree=node)
-            done.append(r)
+                        tree = self._operate(tree, operation, path)
+            done.append(replace(r, tree=tree))
         return done
 
-    def _operate(self, node: Node, operation: Mapping, path: str) -> Node:
+    def _operate(self, node: Mapping, operation: Mapping, path: str) -> Mapping:
         """One operation of RFC 6902. `test` changes nothing; `move` and `copy` are not known."""
         op, pointer = operation.text("op"), operation.text("path") or ""
         steps = [s.replace("~1", "/").replace("~0", "~") for s in pointer.split("/")[1:]]
@@ -394,9 +361,9 @@ class Repository:
             return node
         value = operation.items.get("value")
         if op in ("add", "replace") and value is not None and steps:
-            return _set(node, steps, value, op == "add")
+            return _set_key(node, steps, value, adding=op == "add")
         if op == "remove" and steps:
-            return _set(node, steps, None, False)
+            return _set_key(node, steps, None)
         where = operation.scalar("op")
         line = where.place.line if where is not None and where.place is not None else 1
         file = where.place.path if where is not None and where.place is not None else path
@@ -437,6 +404,37 @@ class Repository:
         return target.text("annotationSelector") is None
 
 
+def _renamed(tree: Mapping, resource: Resource) -> Resource:
+    """A resource with the kustomization's namespace, name and labels."""
+    node, namespace = resource.tree, tree.scalar("namespace")
+    if namespace is not None:
+        node = put(node, ("metadata", "namespace"), namespace)
+    prefix, suffix = tree.text("namePrefix") or "", tree.text("nameSuffix") or ""
+    name = f"{prefix}{resource.name}{suffix}"
+    if name != resource.name:
+        node = put(node, ("metadata", "name"), Scalar(name, "str", None))
+    template = pod_template(resource.kind)
+    labels: list[tuple[Mapping, bool]] = [(tree.mapping("commonLabels"), True)]
+    for group in tree.list("labels"):
+        if isinstance(group, Mapping):
+            pods = "true" in (group.text("includeSelectors"), group.text("includeTemplates"))
+            labels.append((group.mapping("pairs"), pods))
+    for pairs, pods in labels:
+        for key, value in pairs.items.items():
+            node = put(node, ("metadata", "labels", key), value)
+            if pods and template is not None:
+                node = put(node, (*template, "metadata", "labels", key), value)
+    return replace(resource, tree=node, names=resource.names | {name})
+
+
+def _scaled(entry: Mapping, resource: Resource) -> Resource:
+    """A resource with the replicas of one entry of the kustomization, if it is meant."""
+    number, kinds = entry.scalar("count"), ("Deployment", "StatefulSet", "ReplicaSet")
+    if number is None or resource.kind not in kinds or entry.text("name") not in resource.names:
+        return resource
+    return replace(resource, tree=put(resource.tree, ("spec", "replicas"), number))
+
+
 def pod_template(kind: str) -> tuple[str, ...] | None:
     """Keys from an object to its pod template, or None where it has none."""
     if kind in ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Rollout", "Job"):
@@ -446,30 +444,32 @@ def pod_template(kind: str) -> tuple[str, ...] | None:
     return None
 
 
-def merge(below: Node | None, patch: Node, builtin: bool, key: str = "") -> Node:
+def merged(below: Node | None, patch: Mapping, *, builtin: bool) -> Mapping:
     """A strategic merge: mappings merge, null removes, lists replace unless merged by a key.
 
     Objects that are not built in (`builtin` false) have no merge keys: their lists replace, as
-    Kustomize does without a schema.
+    Kustomize does without a schema, and Helm always.
     """
+    replacing = patch.text("$patch") == "replace"
+    items = dict(below.items) if isinstance(below, Mapping) and not replacing else {}
+    for name, child in patch.items.items():
+        if name.startswith("$"):
+            continue
+        removes = isinstance(child, Scalar) and child.kind == "null"
+        if removes or (isinstance(child, Mapping) and child.text("$patch") == "delete"):
+            items.pop(name, None)
+        else:
+            items[name] = _merged_child(items.get(name), child, name, builtin=builtin)
+    return Mapping(items)
+
+
+def _merged_child(below: Node | None, patch: Node, key: str, *, builtin: bool) -> Node:
     if isinstance(patch, Mapping):
-        replacing = patch.text("$patch") == "replace"
-        base = below.items if isinstance(below, Mapping) and not replacing else {}
-        items = dict(base)
-        for name, child in patch.items.items():
-            if name.startswith("$"):
-                continue
-            if isinstance(child, Scalar) and child.kind == "null":
-                items.pop(name, None)
-            elif isinstance(child, Mapping) and child.text("$patch") == "delete":
-                items.pop(name, None)
-            else:
-                items[name] = merge(items.get(name), child, builtin, name)
-        return Mapping(items)
+        return merged(below, patch, builtin=builtin)
     if isinstance(patch, Listing) and isinstance(below, Listing) and builtin:
         by = _merge_key(key, patch, below)
         if by is not None:
-            return _merge_lists(below, patch, by, builtin)
+            return _merge_lists(below, patch, by)
     return patch
 
 
@@ -481,7 +481,7 @@ def _merge_key(key: str, *lists: Listing) -> str | None:
     return None
 
 
-def _merge_lists(below: Listing, patch: Listing, by: str, builtin: bool) -> Listing:
+def _merge_lists(below: Listing, patch: Listing, by: str) -> Listing:
     items = {i.text(by): i for i in below.items if isinstance(i, Mapping)}
     for item in patch.items:
         if not isinstance(item, Mapping):
@@ -489,9 +489,7 @@ def _merge_lists(below: Listing, patch: Listing, by: str, builtin: bool) -> List
         if item.text("$patch") == "delete":
             items.pop(item.text(by), None)
         else:
-            merged = merge(items.get(item.text(by)), item, builtin)
-            assert isinstance(merged, Mapping)
-            items[item.text(by)] = merged
+            items[item.text(by)] = merged(items.get(item.text(by)), item, builtin=True)
     return Listing(tuple(items.values()))
 
 
@@ -517,37 +515,53 @@ def drop(node: Mapping, keys: Sequence[str]) -> Mapping:
     return Mapping(items, node.at)
 
 
-def _set(node: Node, steps: Sequence[str], value: Node | None, adding: bool) -> Node:
+def _set_key(
+    node: Mapping, steps: Sequence[str], value: Node | None, *, adding: bool = False
+) -> Mapping:
     """A copy of the tree with a JSON pointer's target set, or removed if `value` is None."""
     step, rest = steps[0], steps[1:]
-    if isinstance(node, Mapping):
-        items = dict(node.items)
-        if rest:
-            if step in items:
-                items[step] = _set(items[step], rest, value, adding)
-        elif value is None:
-            items.pop(step, None)
-        else:
-            items[step] = value
-        return Mapping(items, node.at)
-    if isinstance(node, Listing):
-        children = list(node.items)
-        number = len(children) if step == "-" else int(step) if step.isdigit() else -1
-        if rest and 0 <= number < len(children):
-            children[number] = _set(children[number], rest, value, adding)
-        elif not rest and value is None and 0 <= number < len(children):
-            del children[number]
-        elif not rest and value is not None and adding and 0 <= number <= len(children):
-            children.insert(number, value)
-        elif not rest and value is not None and 0 <= number < len(children):
-            children[number] = value
-        return Listing(tuple(children))
-    return node
+    items = dict(node.items)
+    child = items.get(step)
+    if rest and isinstance(child, Mapping):
+        items[step] = _set_key(child, rest, value, adding=adding)
+    elif rest and isinstance(child, Listing):
+        items[step] = _set_item(child, rest, value, adding=adding)
+    elif not rest and value is None:
+        items.pop(step, None)
+    elif not rest and value is not None:
+        items[step] = value
+    return Mapping(items, node.at)
+
+
+def _set_item(
+    node: Listing, steps: Sequence[str], value: Node | None, *, adding: bool = False
+) -> Listing:
+    """The same for a list; a position that does not exist changes nothing."""
+    step, rest = steps[0], steps[1:]
+    items = list(node.items)
+    number = len(items) if step == "-" else int(step) if step.isdigit() else -1
+    if adding and not rest and value is not None and 0 <= number <= len(items):
+        items.insert(number, value)
+    elif 0 <= number < len(items):
+        child = items[number]
+        if rest and isinstance(child, Mapping):
+            items[number] = _set_key(child, rest, value, adding=adding)
+        elif rest and isinstance(child, Listing):
+            items[number] = _set_item(child, rest, value, adding=adding)
+        elif not rest and value is None:
+            del items[number]
+        elif not rest and value is not None:
+            items[number] = value
+    return Listing(tuple(items))
+
+
+def _is_remote(target: str) -> bool:
+    return "://" in target or target.startswith("git@") or "?ref=" in target
 
 
 def _below(folder: str, relative: str) -> str | None:
     """A path of the repository from one relative to `folder`; None if it leads out of it."""
-    if "://" in relative or relative.startswith(("/", "git@")) or "?ref=" in relative:
+    if _is_remote(relative) or relative.startswith("/"):
         return None
     path = posixpath.normpath(posixpath.join(folder, relative))
     return None if path.startswith("..") else "" if path == "." else path

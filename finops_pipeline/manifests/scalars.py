@@ -152,15 +152,13 @@ def documents(path: str, text: str) -> tuple[tuple[Node, ...], tuple[Problem, ..
 
 
 def embedded(
-    block: Scalar, text: str
+    block: Scalar, place: Place, text: str
 ) -> tuple[tuple[Node, ...], tuple[Problem, ...]]:
-    """The YAML inside a block scalar (an inline patch); `text` is the whole file.
+    """The YAML inside a block scalar (an inline patch) at `place`; `text` is the whole file.
 
     Places point into the file itself. Only a literal block (`|`) can be edited: in any other
     style the characters of the file are not those of the value.
     """
-    place = block.place
-    assert place is not None
     start_line = text.count("\n", 0, place.start) + 1  # index of the line below the `|`
     lines = text.split("\n")
     offsets = [0]
@@ -390,4 +388,5 @@ def _position(error: yaml.YAMLError) -> int:
 
 
 def _hint(text: str) -> str:
-    return "; it looks like a template: list its values file in helm_values" if "{{" in text else ""
+    looks = "{{" in text
+    return "; it looks like a template: list its values file in helm_values" if looks else ""

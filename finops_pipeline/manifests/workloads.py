@@ -95,7 +95,7 @@ def _workload(build: Build, r: Resource) -> Iterable[Workload]:
         keys = ("spec", "predictor")
     if keys is None or not r.name:
         return
-    at_pod = (*keys, "spec") if r.kind not in ("InferenceService",) else keys
+    at_pod = keys if r.kind == "InferenceService" else (*keys, "spec")
     labels = {
         **_labels(r.tree.mapping("metadata", "labels")),
         **_labels(r.tree.mapping(*keys, "metadata", "labels")),
@@ -132,11 +132,12 @@ def _containers(tree: Mapping, at_pod: tuple[str, ...], kind: str) -> Iterable[C
     for group, items in groups:
         for item in items:
             if isinstance(item, Mapping):
-                name = item.text("name") or ("kserve-container" if kind == "InferenceService" else "")
+                served_by = "kserve-container" if kind == "InferenceService" else ""
+                name = item.text("name") or served_by
                 steps: tuple[Step, ...] = (*at_pod, group, ("name", name))
                 yield _container(name, item.mapping("resources"), (*steps, "resources"))
     if kind == "InferenceService":
-        for key in ("model", "pytorch", "tensorflow", "triton", "sklearn", "xgboost", "huggingface"):
+        for key in ("model", "huggingface", "pytorch", "sklearn", "tensorflow", "triton"):
             served = tree.get(*at_pod, key)
             if isinstance(served, Mapping):
                 steps = (*at_pod, key, "resources")
@@ -206,7 +207,8 @@ def _hpa(spec: Mapping) -> Scaling:
         scaling.targets["cpu"] = old
     for metric in spec.list("metrics"):
         if isinstance(metric, Mapping):
-            source = metric.mapping("resource" if metric.text("type") == "Resource" else "containerResource")
+            container = metric.text("type") == "ContainerResource"
+            source = metric.mapping("containerResource" if container else "resource")
             used = source.scalar("target", "averageUtilization") or source.scalar(
                 "targetAverageUtilization"
             )
@@ -248,11 +250,11 @@ def place_for(
     if written is not None and own(written.path):
         return written
     for layer in reversed(layers):
-        if layer.at is not None and own(layer.at.path) and value.steps:
-            if walk(layer, value.steps) is None:
-                place = insertion(layer, value.steps)
-                if place is not None:
-                    return place
+        if layer.at is None or not own(layer.at.path) or walk(layer, value.steps) is not None:
+            continue
+        place = insertion(layer, value.steps)
+        if place is not None:
+            return place
     return written
 
 

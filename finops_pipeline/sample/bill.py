@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from .company import (
+    API_FAULTS,
     API_TAGS,
     COMMITMENT,
     ENDPOINTS,
@@ -58,7 +59,7 @@ class Ledger:
     effective: dict[tuple[str, str, str], int] = field(default_factory=lambda: defaultdict(int))
     rows: dict[tuple[str, str, str], int] = field(default_factory=lambda: defaultdict(int))
     resources: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
-    faults: list[dict[str, Any]] = field(default_factory=list)
+    faults: list[tuple[str, str, Fault]] = field(default_factory=list)
 
     def add(
         self, month: str, invoice: str, currency: str, resource: str, billed: int, effective: int
@@ -225,20 +226,23 @@ def aws_lines(period: Period, month: Month, tokens: Tokens, ledger: Ledger) -> l
     """Every line of the month, ordered by time. Faults and owners go to the ledger."""
     hours = month.hours()
     lines = [
-        *_node_lines(period, hours),
+        *_node_lines(period, month, ledger),
         *_resource_lines(period, month, hours, ledger),
-        *_bedrock_lines(period, hours, tokens),
+        *_bedrock_lines(period, month, tokens, ledger),
     ]
     lines += _monthly_lines(period, month, lines)
     lines.sort(key=lambda n: (n.begin, n.end))
     return lines
 
 
-def _node_lines(period: Period, hours: list[datetime]) -> Iterable[Line]:
+def _node_lines(period: Period, month: Month, ledger: Ledger) -> Iterable[Line]:
+    hours = month.hours()
     hour_long = timedelta(hours=1)
     used: dict[datetime, int] = defaultdict(int)
     plan = savings_plan_arn(period.seed)
     for node in nodes(period):
+        rid = node.instance_id(period.seed)
+        ledger.faults += [(month.name, rid, fault) for fault in node.faults]
         spot = node.purchase == "spot"
         offer = "Spot" if spot else "On Demand"
         covered = node.purchase == "savings_plan"
@@ -249,7 +253,7 @@ def _node_lines(period: Period, hours: list[datetime]) -> Iterable[Line]:
             ("SpotUsage:" if spot else "BoxUsage:") + node.instance_type,
             "Hrs",
             node.rate,
-            node.instance_id(period.seed),
+            rid,
             "SavingsPlanCoveredUsage" if covered else "Usage",
             user_tags(node.tags),
             node.zone,
@@ -368,12 +372,14 @@ def _resource_lines(
         yield Line(meter, hour, hour + hour_long, amount, amount * rate, amount * rate)
 
 
-def _bedrock_lines(period: Period, hours: list[datetime], tokens: Tokens) -> Iterable[Line]:
+def _bedrock_lines(period: Period, month: Month, tokens: Tokens, ledger: Ledger) -> Iterable[Line]:
     hour_long = timedelta(hours=1)
     for endpoint in ENDPOINTS:
         if endpoint.provider != "aws.bedrock":
             continue
         rid = api_resource(period.seed, endpoint.group)
+        if fault := API_FAULTS.get(endpoint.group):
+            ledger.faults.append((month.name, rid, fault))
         kinds = ("input-tokens", "cache-read-input-token-count", "output-tokens")
         meters = [
             Meter(
@@ -389,7 +395,7 @@ def _bedrock_lines(period: Period, hours: list[datetime], tokens: Tokens) -> Ite
             for kind, rate in zip(kinds, endpoint.prices, strict=True)
         ]
         by_hour = tokens.get(endpoint.group, {})
-        for hour in hours:
+        for hour in month.hours():
             for meter, amount in zip(meters, by_hour.get(hour, (0, 0, 0)), strict=True):
                 if amount:
                     cost = amount * meter.rate
@@ -480,7 +486,7 @@ def _own(
     entry.update(zip(("feature", "tenant", "environment"), what.truth, strict=True))
     entry["tags"] = what.tags
     for fault in what.faults:
-        ledger.faults.append({"month": month, "resource": resource, **vars(fault)})
+        ledger.faults.append((month, resource, fault))
 
 
 def invoice_of(provider: str, month: Month, seed: int) -> str:
@@ -832,7 +838,7 @@ def write_azure(
     text = io.StringIO(newline="")
     out = csv.DictWriter(text, FOCUS_COLUMNS, lineterminator="\r\n")
     out.writeheader()
-    for charge, day, amount in _azure_days(period, month, tokens):
+    for charge, day, amount in _azure_days(period, month, tokens, ledger):
         if not amount:
             continue
         cost = amount * charge.rate
@@ -853,12 +859,17 @@ def _copy(charge: Charge, copy: int) -> Charge:
     return Charge(**{**vars(charge), "resource": f"{charge.resource}-{copy}"})
 
 
-def _azure_days(period: Period, month: Month, tokens: Tokens) -> Iterable[tuple[Charge, date, int]]:
+def _azure_days(
+    period: Period, month: Month, tokens: Tokens, ledger: Ledger
+) -> Iterable[tuple[Charge, date, int]]:
     charges = [_copy(c, n) for n in range(period.scale) for c in CHARGES]
     models = []
     for endpoint in ENDPOINTS:
         if endpoint.provider == "azure.ai.openai":
             kinds = ("input", "cached input", "output")
+            rid = api_resource(period.seed, endpoint.group)
+            if fault := API_FAULTS.get(endpoint.group):
+                ledger.faults.append((month.name, rid, fault))
             for n, (kind, rate) in enumerate(zip(kinds, endpoint.prices, strict=True)):
                 meter = Charge(
                     "USD",

@@ -123,6 +123,22 @@ def busy(hour: datetime) -> int:
     return DAY_SHAPE[hour.hour] * (450 if hour.weekday() >= 5 else 1000) // 1000
 
 
+@dataclass(frozen=True)
+class Fault:
+    """A planted fault: `kind` is a value of x_FindingKind.
+
+    `key` and `value` are the tag as the bill has it; `likely` is the right value, and
+    `witnesses` who can say so (none: only a person can).
+    """
+
+    kind: str
+    dimension: str
+    key: str | None = None
+    value: str | None = None
+    likely: str | None = None
+    witnesses: tuple[str, ...] = ()
+
+
 # ------------------------------------------------------------------------------------ cluster
 
 
@@ -141,6 +157,7 @@ class Node:
     gpus: int = 0
     gpu_model: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
     copy: int = 0
     begin: datetime | None = None
     end: datetime | None = None
@@ -159,7 +176,8 @@ class Node:
         return f"ip-10-{n % 200 + 8}-{n // 200 % 250}-{n // 50000 % 250}.ec2.internal"
 
 
-_CPU = {"eks_cluster": CLUSTER, "environment": "production"}
+# Nodes are shared by what runs on them, so only the cluster is tagged, if all is well.
+_CPU = {"eks_cluster": CLUSTER}
 NODES = (
     Node("cpu-a", "m6i.4xlarge", "us-east-1a", 16, 64, 768_000, "savings_plan", 560_600, tags=_CPU),
     Node("cpu-b", "m6i.4xlarge", "us-east-1a", 16, 64, 768_000, "savings_plan", 560_600, tags=_CPU),
@@ -177,6 +195,7 @@ NODES = (
         gpus=8,
         gpu_model="NVIDIA A100-SXM4-40GB",
         tags={**_CPU, "tenant": "globex"},
+        faults=(Fault("shared_as_one", "tenant", "tenant", "globex", None, ("inference_log",)),),
     ),
     Node(
         "gpu-code",
@@ -187,7 +206,17 @@ NODES = (
         10_492_600,
         gpus=4,
         gpu_model="NVIDIA L40S",
-        tags={**_CPU, "feature": "assistant"},
+        tags={**_CPU, "feature": "assistant", "environment": "production"},
+        faults=(
+            Fault(
+                "stale",
+                "feature",
+                "feature",
+                "assistant",
+                "code-assist",
+                ("cluster_label", "inference_log", "git"),
+            ),
+        ),
     ),
     Node(
         "gpu-embed",
@@ -318,9 +347,9 @@ recommend      recommend-api     Deployment  api       2
 recommend      recommend-retrain CronJob     train     1
                6000 8000 5200     12288 16384 9600      0 spot-b      recommend shared production
 moderation     moderation-api    Deployment  api       2
-               1000 2000 740      1536 2048 1180         0 cpu-a,cpu-b   moderation shared production
+               1000 2000 740      1536 2048 1180        0 cpu-a,cpu-b   moderation shared production
 code-assist    code-assist-api   Deployment  api       2
-               1500 1500 560      2048 3072 1600        0 cpu-c,cpu-d code-assist shared production
+               1500 1500 560      2048 3072 1600     0 cpu-c,cpu-d   code-assist shared production
 platform       llm-gateway       Deployment  litellm   2
                1000 2000 680      2048 4096 1600         0 cpu-a,cpu-b   - - production
 inference      llama-70b         Deployment  vllm      2
@@ -342,22 +371,13 @@ _RUNS: dict[str, dict[str, Any]] = {
 
 
 def _read_workloads() -> Iterator[Workload]:
+    """The table above, cell by cell in the order of the fields."""
     words = _WORKLOADS.partition("\n\n")[2].split()
     for n in range(0, len(words), 16):
-        namespace, name, kind, container, *numbers = words[n : n + 12]
-        nodes_, feature, tenant, environment = words[n + 12 : n + 16]
-        yield Workload(
-            namespace,
-            name,
-            kind,
-            container,
-            *(int(w) for w in numbers),
-            nodes=() if nodes_ == "-" else tuple(nodes_.split(",")),
-            feature=None if feature == "-" else feature,
-            tenant=None if tenant == "-" else tenant,
-            environment=environment,
-            **_RUNS.get(name, {}),
-        )
+        cells: list[Any] = [None if w == "-" else w for w in words[n : n + 16]]
+        cells[4:12] = map(int, cells[4:12])
+        cells[12] = tuple(cells[12].split(",")) if cells[12] else ()
+        yield Workload(*cells, **_RUNS.get(cells[1], {}))
 
 
 WORKLOADS = tuple(_read_workloads())
@@ -407,10 +427,10 @@ ENDPOINTS = (
         1000,
         {"chat": 55, "summarise": 30, "code-assist": 15},
         MIX_SIX,
-        9000,
-        2400,
-        30,
-        6,
+        tokens_in=9_000,
+        tokens_out=2_400,
+        cached=30,
+        staging=6,
         gpu_us_per_token=110_000,
     ),
     Endpoint(
@@ -420,9 +440,9 @@ ENDPOINTS = (
         340,
         {"code-assist": 1},
         {"hooli": 40, "stark": 30, "vandelay": 20, "soylent": 10},
-        14000,
-        1800,
-        45,
+        tokens_in=14_000,
+        tokens_out=1_800,
+        cached=45,
     ),
     Endpoint(
         "inference/embed-large",
@@ -444,10 +464,9 @@ ENDPOINTS = (
         620,
         {"chat": 40, "summarise": 40, "code-assist": 20},
         MIX_SIX,
-        160000,
-        6000,
-        40,
-        3,
+        tokens_in=160_000,
+        tokens_out=6_000,
+        cached=40,
         prices=(3000, 300, 15000),
         group="claude-sonnet",
     ),
@@ -458,9 +477,8 @@ ENDPOINTS = (
         380,
         {"moderation": 1},
         MIX_EIGHT,
-        120000,
-        3000,
-        0,
+        tokens_in=120_000,
+        tokens_out=3_000,
         prices=(1000, 100, 5000),
         group="claude-haiku",
     ),
@@ -471,9 +489,8 @@ ENDPOINTS = (
         170,
         {"search": 1},
         MIX_EIGHT,
-        1800000,
-        0,
-        0,
+        tokens_in=1_800_000,
+        tokens_out=0,
         prices=(20, 20, 0),
         operation="embeddings",
         group="titan-embed",
@@ -485,10 +502,9 @@ ENDPOINTS = (
         340,
         {"summarise": 60, "recommend": 40},
         {"globex": 30, "umbrella": 25, "wayne": 20, "soylent": 15, "vandelay": 10},
-        150000,
-        8000,
-        25,
-        4,
+        tokens_in=150_000,
+        tokens_out=8_000,
+        cached=25,
         prices=(2500, 1250, 10000),
         group="gpt-4o",
     ),
@@ -499,21 +515,27 @@ ENDPOINTS = (
         210,
         {"summarise": 1},
         MIX_EIGHT,
-        200000,
-        10000,
-        25,
+        tokens_in=200_000,
+        tokens_out=10_000,
+        cached=25,
         prices=(150, 75, 600),
         group="gpt-4o-mini",
     ),
 )
 
-# A bought model's resource on the bill: its application inference profile, its account.
+# A bought model's resource on the bill: what its tags say.
 API_TAGS: dict[str, dict[str, str]] = {
     "claude-sonnet": {"tenant": "initech", "environment": "production"},
     "claude-haiku": {"feature": "moderation", "environment": "production"},
     "titan-embed": {"environment": "production"},
     "gpt-4o": {"environment": "production"},
     "gpt-4o-mini": {"feature": "search", "environment": "production"},
+}
+_LOG = ("inference_log",)
+API_FAULTS = {
+    "claude-sonnet": Fault("shared_as_one", "tenant", "tenant", "initech", None, _LOG),
+    "titan-embed": Fault("untagged", "feature", None, None, "search", _LOG),
+    "gpt-4o-mini": Fault("witness_disagrees", "feature", "feature", "search", "summarise", _LOG),
 }
 
 
@@ -547,18 +569,6 @@ class Resource:
     tags: Mapping[str, str]
     faults: tuple[Fault, ...] = ()
     operation: str = ""
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A planted fault: `kind` is a value of x_FindingKind."""
-
-    kind: str
-    dimension: str
-    key: str | None = None
-    value: str | None = None
-    likely: str | None = None
-    witnesses: tuple[str, ...] = ()
 
 
 def _good(feature: str, tenant: str = "shared", environment: str = "production") -> dict[str, str]:

@@ -444,12 +444,12 @@ def write(
 def _day(
     everything: list[Series], period: Period, day: date, sample_minutes: int
 ) -> tuple[list[int], list[int], list[float]]:
-    """The day's samples, series after series: place of the series, epoch seconds, value."""
+    """The day's samples, series after series: place of the series, microseconds, value."""
     midnight = datetime(day.year, day.month, day.day)
     count = 24 * 60 // sample_minutes
     stamps = [midnight + timedelta(minutes=sample_minutes * n) for n in range(count)]
     epoch = int((midnight - EPOCH).total_seconds())
-    seconds = [epoch + sample_minutes * 60 * n for n in range(count)]
+    micros = [(epoch + sample_minutes * 60 * n) * 1_000_000 for n in range(count)]
     before = (day - period.start).days * count
     index: list[int] = []
     times: list[int] = []
@@ -464,7 +464,7 @@ def _day(
         if low >= high:
             continue
         index += [place] * (high - low)
-        times += seconds[low:high]
+        times += micros[low:high]
         if not callable(s.value):
             values += [s.value] * (high - low)
         elif s.counter:
@@ -495,7 +495,7 @@ def _parquet(
         {
             "metric": names.take(rows),
             "labels": labels.take(rows),
-            "time": pa.array([t * 1_000_000 for t in times], pa.int64()).cast(pa.timestamp("us")),
+            "time": pa.array(times, pa.int64()).cast(pa.timestamp("us")),
             "value": pa.array(values, pa.float64()),
         }
     )
@@ -528,7 +528,7 @@ def _openmetrics(
             family = metric.removesuffix("_total") if s.counter else metric
             lines.append(f"# TYPE {family} {'counter' if s.counter else 'gauge'}\n")
         number = str(int(value)) if value == int(value) else repr(value)
-        lines.append(f"{heads[place]}{number} {time}\n")
+        lines.append(f"{heads[place]}{number} {time // 1_000_000}\n")
     lines.append("# EOF\n")
     path = directory / "metrics" / f"date={day}" / "metrics.om"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,6 @@ from typing import Any
 
 from .bill import Ledger, money, savings_plan_arn
 from .company import (
-    API_TAGS,
     CLUSTER,
     ENDPOINTS,
     FEATURES,
@@ -236,122 +235,38 @@ def _shared(tally: Tally) -> dict[str, Any]:
 
 
 def _faults(period: Period, ledger: Ledger) -> list[dict[str, Any]]:
-    """The planted faults, each with the exact cost of the resource it is on."""
-    found = []
-
-    def fault(kind: str, dimension: str, **more: Any) -> None:
-        found.append({"kind": kind, "dimension": dimension, "witnesses": [], **more})
-
-    for planted in ledger.faults:
-        entry = ledger.resources[planted["month"], planted["resource"]]
-        fault(
-            planted["kind"],
-            planted["dimension"],
-            month=planted["month"],
-            resource=planted["resource"],
-            tag_key=planted["key"],
-            tag_value=planted["value"],
-            likely=planted["likely"],
-            EffectiveCost=money(entry["effective"]),
-            currency=entry["currency"],
+    """The planted faults: tags with the exact cost of the resource, then drift."""
+    found: list[dict[str, Any]] = []
+    for month, resource, fault in ledger.faults:
+        entry = ledger.resources.get((month, resource))
+        if entry is None:
+            continue  # nothing was bought of it in these days
+        found.append(
+            {
+                "kind": fault.kind,
+                "dimension": fault.dimension,
+                "month": month,
+                "resource": resource,
+                "tag_key": fault.key,
+                "tag_value": fault.value,
+                "likely": fault.likely,
+                "witnesses": fault.witnesses,
+                "currency": entry["currency"],
+                "EffectiveCost": money(entry["effective"]),
+            }
         )
-    node_faults = {
-        "gpu-llama": ("shared_as_one", "tenant", "tenant", "globex", None, ["inference_log"]),
-        "gpu-code": (
-            "stale",
-            "feature",
-            "feature",
-            "assistant",
-            "code-assist",
-            ["cluster_label", "inference_log", "git"],
-        ),
-    }
-    api_faults = {
-        "claude-sonnet": ("shared_as_one", "tenant", "tenant", "initech", None),
-        "titan-embed": ("untagged", "feature", None, None, "search"),
-        "gpt-4o-mini": ("witness_disagrees", "feature", "feature", "search", "summarise"),
-    }
-    for month in period.months():
-        for node in nodes(period):
-            if node.key in node_faults:
-                kind, dimension, key, value, likely, witnesses = node_faults[node.key]
-                _on(
-                    fault,
-                    ledger,
-                    month.name,
-                    node.instance_id(period.seed),
-                    kind,
-                    dimension,
-                    key,
-                    value,
-                    likely,
-                    witnesses,
-                )
-        for group in API_TAGS:
-            if group in api_faults:
-                kind, dimension, key, value, likely = api_faults[group]
-                _on(
-                    fault,
-                    ledger,
-                    month.name,
-                    api_resource(period.seed, group),
-                    kind,
-                    dimension,
-                    key,
-                    value,
-                    likely,
-                    ["inference_log"],
-                )
+    for month in (m.name for m in period.months()):
         for w in WORKLOADS:
+            where = {"month": month, "workload": f"{w.namespace}/{w.name}"}
             if w.live is not None:
-                fault(
-                    "replica_drift",
-                    "replicas",
-                    month=month.name,
-                    workload=f"{w.namespace}/{w.name}",
-                    git=w.replicas * period.scale,
-                    cluster=w.running(period.scale),
-                    witnesses=["cluster", "git"],
+                replicas = {"git": w.replicas * period.scale, "cluster": w.running(period.scale)}
+                found.append(
+                    {"kind": "replica_drift", "dimension": "replicas", **where, **replicas}
                 )
             for key, value in w.live_labels.items():
-                fault(
-                    "label_drift",
-                    key,
-                    month=month.name,
-                    workload=f"{w.namespace}/{w.name}",
-                    git=w.git_labels().get(key),
-                    cluster=value,
-                    witnesses=["cluster", "git"],
-                )
+                labels = {"git": w.git_labels().get(key), "cluster": value}
+                found.append({"kind": "label_drift", "dimension": key, **where, **labels})
     return found
-
-
-def _on(
-    fault: Any,
-    ledger: Ledger,
-    month: str,
-    resource: str,
-    kind: str,
-    dimension: str,
-    key: str | None,
-    value: str | None,
-    likely: str | None,
-    witnesses: list[str],
-) -> None:
-    entry = ledger.resources.get((month, resource))
-    if entry is not None:
-        fault(
-            kind,
-            dimension,
-            month=month,
-            resource=resource,
-            tag_key=key,
-            tag_value=value,
-            likely=likely,
-            EffectiveCost=money(entry["effective"]),
-            currency=entry["currency"],
-            witnesses=witnesses,
-        )
 
 
 def _rightsizing() -> dict[str, Any]:

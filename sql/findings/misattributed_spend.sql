@@ -362,9 +362,22 @@ witness as (
     select
         kind, x_Dimension, x_TagKey, x_TagValue, ProviderName, SubAccountId, ResourceId,
         bare_service, 'bill_tag' as x_Witness, guess as x_OwnerValue,
-        'tag ' || coalesce(guess_where, x_TagKey) as x_Where
+        'tag ' || guess_where as x_Where
     from support
-    where guess is not null and (kind = 'conflict' or guess_where is not null)
+    where guess is not null and guess_where is not null
+    union all
+    select distinct
+        s.kind, s.x_Dimension, s.x_TagKey, s.x_TagValue, s.ProviderName, s.SubAccountId,
+        s.ResourceId, s.bare_service, 'bill_tag' as x_Witness, t.x_OwnerValue,
+        'tag ' || t.x_TagKey as x_Where
+    from support as s
+    inner join contradicting as c
+        on c.x_Dimension = s.x_Dimension
+        and c.x_TagKey = s.x_TagKey
+        and c.x_TagValue = s.x_TagValue
+    inner join bill_tag as t
+        on t.x_TagSetId = c.x_TagSetId and t.x_Dimension = c.x_Dimension
+    where s.kind = 'conflict'
     union all
     select
         kind, x_Dimension, x_TagKey, x_TagValue, ProviderName, SubAccountId, ResourceId,

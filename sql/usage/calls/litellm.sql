@@ -71,8 +71,8 @@ read_entry as (
         is_json,
         nullif(e[1], '') as call_id,
         coalesce(e[2], e[13]) as begin_text,
-        try_cast(coalesce(e[2], e[13]) as timestamp) as begin_time,
-        try_cast(coalesce(e[3], e[14]) as timestamp) as end_time,
+        cast(try_cast(coalesce(e[2], e[13]) as timestamptz) as timestamp) as begin_time,
+        cast(try_cast(coalesce(e[3], e[14]) as timestamptz) as timestamp) as end_time,
         nullif(e[4], '') as model_text,
         coalesce(
             nullif(e[5], ''),

@@ -116,11 +116,11 @@ read_span as (
         coalesce(p[5], p[6], p[7], p[8]) as begin_text,
         coalesce(
             make_timestamp(try_cast(coalesce(p[5], p[6]) as bigint) // 1000),
-            try_cast(coalesce(p[7], p[8]) as timestamp)
+            cast(try_cast(coalesce(p[7], p[8]) as timestamptz) as timestamp)
         ) as begin_time,
         coalesce(
             make_timestamp(try_cast(coalesce(p[9], p[10]) as bigint) // 1000),
-            try_cast(coalesce(p[11], p[12]) as timestamp)
+            cast(try_cast(coalesce(p[11], p[12]) as timestamptz) as timestamp)
         ) as end_time,
         coalesce(p[13], '') in ('2', 'SERVER', 'SPAN_KIND_SERVER', 'SpanKind.SERVER') as is_server,
         upper(coalesce(p[14], p[15], '')) in ('2', 'ERROR', 'STATUS_CODE_ERROR')

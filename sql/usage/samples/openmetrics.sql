@@ -82,7 +82,7 @@ wanted_line as (
         or not regexp_full_match(metric, '[a-zA-Z_:][a-zA-Z0-9_:]*')
 ),
 
-labels_of_head as (
+head_part as (
     select
         head,
         regexp_full_match(
@@ -91,16 +91,26 @@ labels_of_head as (
             || '(?:\{(?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\]|\\["\\n])*"'
             || '(?:,[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\]|\\["\\n])*")*)?\})?'
         ) as is_name,
-        map_from_entries(list_zip(
-            regexp_extract_all(head, '[{,]([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"', 1),
-            list_transform(
-                regexp_extract_all(head, '[{,]([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"', 2),
-                -- a doubled backslash steps aside while the other escapes are undone
-                lambda quoted: replace(replace(replace(replace(
-                    quoted, '\\', chr(1)), '\"', '"'), '\n', chr(10)), chr(1), '\')
-            )
-        )) as labels
+        regexp_extract_all(head, '[{,]([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"', 1) as label,
+        regexp_extract_all(head, '[{,]([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"', 2) as quoted
     from (select distinct wanted_line.head from wanted_line where wanted_line.is_sample) as heads
+),
+
+labels_of_head as (
+    select
+        head,
+        case
+            when is_name and length(label) = length(list_distinct(label)) then map_from_entries(
+                list_zip(
+                    label,
+                    -- a doubled backslash steps aside while the other escapes are undone
+                    list_transform(quoted, lambda escaped: replace(replace(replace(replace(
+                        escaped, '\\', chr(1)), '\"', '"'), '\n', chr(10)), chr(1), '\')
+                    )
+                )
+            )
+        end as labels
+    from head_part
 ),
 
 read_line as (
@@ -116,7 +126,7 @@ read_line as (
         try_cast(wanted_line.value_text as double) as value,
         case
             when not wanted_line.is_sample
-                or not labels_of_head.is_name
+                or labels_of_head.labels is null
                 then 'not a sample of OpenMetrics text'
             when wanted_line.time_text = '' then 'the sample has no time, so it belongs to no hour'
         end as x_Reason

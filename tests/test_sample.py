@@ -1,0 +1,373 @@
+"""The sample company: the same bytes every time, and a truth that its own files bear out.
+
+The sums are taken again here in plain Python, from the files as a stranger would read them;
+nothing of the pipeline's SQL is used.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections import defaultdict
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from finops_pipeline import config
+from finops_pipeline.contracts.fields import FIELDS
+from finops_pipeline.errors import ConfigError
+from finops_pipeline.sample import Truth, write
+from finops_pipeline.sample.company import Period
+
+DAYS = 2
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Truth:
+    return write(tmp_path_factory.mktemp("sample"), days=DAYS)
+
+
+@pytest.fixture(scope="module")
+def root(sample: Truth) -> Path:
+    return sample.path.parent
+
+
+def _bytes(root: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and ".git" not in path.parts
+    }
+
+
+def _cur(root: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for path in sorted(root.glob("inputs/aws/acme-cur/data/*/*.parquet")):
+        rows += pq.ParquetFile(path).read().to_pylist()
+    return rows
+
+
+def _focus(root: Path) -> list[dict[str, str]]:
+    rows: list[dict[str, str]] = []
+    for path in sorted(root.glob("inputs/azure-focus/data/*/*.csv")):
+        with path.open(newline="", encoding="utf-8") as text:
+            rows += csv.DictReader(text)
+    return rows
+
+
+def _exact(value: float) -> Decimal:
+    """The shortest decimal that reads as this double: what the provider meant."""
+    return Decimal(repr(value))
+
+
+def _amortised(row: dict[str, Any]) -> Decimal:
+    kind = row["line_item_line_item_type"]
+    if kind == "SavingsPlanNegation":
+        return Decimal(0)
+    if kind == "SavingsPlanCoveredUsage":
+        return _exact(row["savings_plan_savings_plan_effective_cost"])
+    if kind == "SavingsPlanRecurringFee":
+        return _exact(row["savings_plan_total_commitment_to_date"]) - _exact(
+            row["savings_plan_used_commitment"]
+        )
+    return _exact(row["line_item_unblended_cost"])
+
+
+def _charges(root: Path) -> list[tuple[str, str, str, Decimal, Decimal]]:
+    """Invoice, currency, resource, billed, effective of every charge of both providers."""
+    aws = [
+        (
+            r["bill_invoice_id"] or "(open)",
+            r["line_item_currency_code"],
+            r["line_item_resource_id"] or "",
+            _exact(r["line_item_unblended_cost"]),
+            _amortised(r),
+        )
+        for r in _cur(root)
+    ]
+    azure = [
+        (
+            r["InvoiceId"] or "(open)",
+            r["BillingCurrency"],
+            r["ResourceId"],
+            Decimal(r["BilledCost"]),
+            Decimal(r["EffectiveCost"]),
+        )
+        for r in _focus(root)
+    ]
+    return aws + azure
+
+
+def test_same_arguments_give_the_same_bytes(root: Path, sample: Truth, tmp_path: Path) -> None:
+    again = write(tmp_path / "again", days=DAYS)
+    assert _bytes(again.path.parent) == _bytes(root)
+    assert again.answers["commit"] == sample.answers["commit"]
+
+
+def test_another_seed_is_another_company(sample: Truth, tmp_path: Path) -> None:
+    other = write(tmp_path / "other", days=1, seed=2, sample_minutes=60)
+    assert other.answers["resources"] != sample.answers["resources"]
+
+
+def test_invoices_are_what_the_files_add_up_to(root: Path, sample: Truth) -> None:
+    sums: dict[tuple[str, str], list[Any]] = defaultdict(lambda: [0, Decimal(0), Decimal(0)])
+    for invoice, currency, _, billed, effective in _charges(root):
+        entry = sums[invoice, currency]
+        entry[0] += 1
+        entry[1] += billed
+        entry[2] += effective
+    stated = {
+        (i["invoice"], i["currency"]): [
+            i["rows"],
+            Decimal(i["BilledCost"]),
+            Decimal(i["EffectiveCost"]),
+        ]
+        for i in sample.answers["invoices"]
+    }
+    assert stated == dict(sums)
+
+
+def test_resources_are_what_the_files_add_up_to(root: Path, sample: Truth) -> None:
+    sums: dict[str, Decimal] = defaultdict(Decimal)
+    for _, _, resource, _, effective in _charges(root):
+        sums[resource] += effective
+    stated = {r["resource"]: Decimal(r["EffectiveCost"]) for r in sample.answers["resources"]}
+    assert stated == dict(sums)
+
+
+def test_a_double_of_the_bill_casts_to_its_decimal(root: Path) -> None:
+    """No cost is so large that a double's noise reaches the twelfth decimal."""
+    import duckdb
+
+    costs = {r["line_item_unblended_cost"] for r in _cur(root)}
+    assert {
+        c: duckdb.execute("select cast(? as decimal(38, 12))", [c]).fetchall()[0][0] for c in costs
+    } == {c: _exact(c) for c in costs}
+
+
+def test_what_is_left_of_the_commitment_is_unused(root: Path) -> None:
+    rows = _cur(root)
+    kinds: dict[str, Decimal] = defaultdict(Decimal)
+    for row in rows:
+        kinds[row["line_item_line_item_type"]] += _amortised(row)
+    hours = 24 * DAYS
+    assert kinds["SavingsPlanCoveredUsage"] + kinds["SavingsPlanRecurringFee"] == 2 * hours
+    assert kinds["SavingsPlanRecurringFee"] == Decimal("0.3182") * hours
+
+
+def test_calls_are_what_the_logs_say(root: Path, sample: Truth) -> None:
+    sums: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0] * 7)
+    seen: set[str] = set()
+    twice = 0
+    for path in sorted(root.glob("inputs/inference/otel/*/spans.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            span = json.loads(line)
+            a = span["attributes"]
+            key = (
+                f"{a['k8s.namespace.name']}/{a['k8s.deployment.name']}",
+                a["gen_ai.request.model"],
+                a["feature"],
+                a["tenant.id"],
+                a["deployment.environment.name"],
+            )
+            values = (
+                1,
+                span["status"]["code"] == 2,
+                0,
+                a["gen_ai.usage.input_tokens"],
+                a["gen_ai.usage.cache_read.input_tokens"],
+                a["gen_ai.usage.output_tokens"],
+                a.get("x_gpu_ms", 0),
+            )
+            sums[key] = [x + y for x, y in zip(sums[key], values, strict=True)]
+    providers = {"bedrock": "aws.bedrock", "azure": "azure.ai.openai"}
+    for path in sorted(root.glob("inputs/inference/litellm/*/spend.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            spend = json.loads(line)
+            if spend["request_id"] in seen:
+                twice += 1
+                continue
+            seen.add(spend["request_id"])
+            owner = spend["metadata"]["spend_logs_metadata"]
+            usage = spend["metadata"]["usage_object"]
+            key = (
+                f"{providers[spend['custom_llm_provider']]}/{spend['model']}",
+                spend["model"],
+                owner["feature"],
+                owner["tenant"],
+                owner["environment"],
+            )
+            values = (
+                1,
+                spend["status"] == "failure",
+                spend["status"] == "success" and spend["total_tokens"] == 0,
+                spend["prompt_tokens"],
+                usage["prompt_tokens_details"]["cached_tokens"] if usage else 0,
+                spend["completion_tokens"],
+                0,
+            )
+            sums[key] = [x + y for x, y in zip(sums[key], values, strict=True)]
+    names = ("calls", "failed", "unknown_tokens", "input", "cached", "output", "gpu_ms")
+    stated = {
+        (c["endpoint"], c["model"], c["feature"], c["tenant"], c["environment"]): [
+            c[n] for n in names
+        ]
+        for c in sample.answers["calls"]
+    }
+    assert stated == dict(sums)
+    assert sample.answers["duplicate_lines"] == twice > 0
+    assert sum(c["unknown_tokens"] for c in sample.answers["calls"]) > 0
+
+
+def test_six_tenants_use_what_one_is_billed_for(sample: Truth) -> None:
+    shared = sample.answers["shared_endpoint"]
+    assert len(shared["tenants"]) == 6
+    assert shared["tagged"] in shared["tenants"]
+
+
+def test_every_planted_fault_is_of_a_known_kind(sample: Truth) -> None:
+    faults = sample.answers["faults"]
+    assert {f["kind"] for f in faults} == set(FIELDS["x_FindingKind"].isin or ())
+
+
+def test_faulty_tags_are_on_the_bill_as_the_truth_says(root: Path, sample: Truth) -> None:
+    tags: dict[str, dict[str, str]] = {
+        r["line_item_resource_id"]: {k.removeprefix("user_"): v for k, v in r["resource_tags"]}
+        for r in _cur(root)
+    }
+    tags |= {r["ResourceId"]: json.loads(r["Tags"] or "{}") for r in _focus(root)}
+    for fault in sample.answers["faults"]:
+        if "resource" not in fault:
+            continue
+        found = tags[fault["resource"]]
+        if fault["tag_key"]:
+            assert found[fault["tag_key"]] == fault["tag_value"]
+        else:
+            assert fault["dimension"] not in found
+
+
+def test_the_manifest_lists_what_is_there(root: Path) -> None:
+    export = root / "inputs/aws/acme-cur"
+    (path,) = export.glob("metadata/BILLING_PERIOD=2026-10/acme-cur-Manifest.json")
+    listed = {f.partition("/acme-cur/")[2] for f in json.loads(path.read_text())["dataFiles"]}
+    assert listed == {str(p.relative_to(export)) for p in export.rglob("*.parquet")}
+    assert len(listed) == 2
+
+
+def test_the_configuration_loads_and_points_at_the_files(root: Path) -> None:
+    loaded = config.load(root / "finops.toml")
+    places = [
+        *(b.location for b in loaded.billing),
+        *(b.manifest for b in loaded.billing if b.manifest),
+        *(m.location for m in loaded.metrics if m.location),
+        *(i.location for i in loaded.inference),
+    ]
+    for place in places:
+        assert list(root.glob(place.format(period="2026-10", date="2026-10-01"))), place
+    assert [loaded.path(g.path) for g in loaded.gitops] == [(root / "gitops").resolve()]
+    billed = {r["line_item_resource_id"] for r in _cur(root)} | {
+        r["ResourceId"] for r in _focus(root)
+    }
+    for split in loaded.inference_split:
+        assert split.where.ResourceId in billed, split.name
+
+
+def test_the_repository_is_clean_and_parses(root: Path, sample: Truth) -> None:
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=root / "gitops", check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    assert git("status", "--porcelain") == ""
+    assert git("rev-parse", "main") == sample.answers["commit"]
+    for path in (root / "gitops").rglob("*.yaml"):
+        if "templates" not in path.parts:
+            assert [d for d in yaml.safe_load_all(path.read_text(encoding="utf-8")) if d], path
+
+
+def test_git_and_cluster_agree_but_for_the_planted_drift(root: Path) -> None:
+    cluster: dict[tuple[str, str], float] = {}
+    table = pq.ParquetFile(root / "inputs/metrics-parquet/date=2026-10-01/metrics.parquet").read()
+    for row in table.to_pylist():
+        if row["metric"] == "kube_deployment_spec_replicas":
+            labels = dict(row["labels"])
+            cluster.setdefault((labels["namespace"], labels["deployment"]), row["value"])
+    git = {
+        (d["metadata"]["namespace"], d["metadata"]["name"]): float(d["spec"]["replicas"])
+        for path in (root / "gitops/apps").rglob("*.yaml")
+        for d in yaml.safe_load_all(path.read_text(encoding="utf-8"))
+        if d["kind"] == "Deployment"
+    }
+    assert {k: (v, cluster[k]) for k, v in git.items() if cluster[k] != v} == {
+        ("recommend", "recommend-api"): (2.0, 5.0)
+    }
+
+
+def test_promtool_takes_the_openmetrics_text(root: Path, tmp_path: Path) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("promtool is not installed")
+        pytest.skip("promtool is not installed")
+    (text,) = (root / "inputs/metrics").glob("*/metrics.om")
+    subprocess.run(
+        [promtool, "tsdb", "create-blocks-from", "openmetrics", text, tmp_path / "blocks"],
+        check=True,
+        capture_output=True,
+    )
+    assert list((tmp_path / "blocks").iterdir())
+
+
+def test_the_text_has_the_samples_of_the_parquet(tmp_path: Path) -> None:
+    root = write(tmp_path / "s", days=1, sample_minutes=60, openmetrics=True).path.parent
+    table = pq.ParquetFile(root / "inputs/metrics-parquet/date=2026-10-01/metrics.parquet").read()
+    kept = sorted(
+        m + "{" + ",".join(f'{k}="{v}"' for k, v in labels) + "}" + f" {value!r} {time}"
+        for m, labels, time, value in zip(
+            table["metric"].to_pylist(),
+            table["labels"].to_pylist(),
+            [t // 1_000_000 for t in table["time"].cast("int64").to_pylist()],
+            table["value"].to_pylist(),
+            strict=True,
+        )
+    )
+    text = (root / "inputs/metrics/date=2026-10-01/metrics.om").read_text(encoding="utf-8")
+    read = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            head, value, time = line.rsplit(" ", 2)
+            read.append(f"{head} {float(value)!r} {time}")
+    assert text.endswith("# EOF\n")
+    assert sorted(read) == kept
+
+
+def test_months_are_closed_when_all_their_days_are_there() -> None:
+    months = Period(date(2026, 10, 1), 45, 1, 1).months()
+    assert [(m.name, len(m.days), m.closed) for m in months] == [
+        ("2026-10", 31, True),
+        ("2026-11", 14, False),
+    ]
+
+
+def test_scale_multiplies_pods_and_charges(tmp_path: Path) -> None:
+    one = write(tmp_path / "one", days=1, sample_minutes=60).answers
+    two = write(tmp_path / "two", days=1, scale=2, sample_minutes=60).answers
+    assert len(two["resources"]) > 1.5 * len(one["resources"])
+    drift = [f for f in two["faults"] if f["kind"] == "replica_drift"]
+    assert [(f["git"], f["cluster"]) for f in drift] == [(4, 10)]
+
+
+def test_nothing_is_written_over(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("keep me")
+    with pytest.raises(ConfigError, match="not empty"):
+        write(tmp_path, days=1)
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
