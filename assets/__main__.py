@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.execution.plan.objects import StepFailureData
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -29,9 +31,8 @@ def main(first: str, last: str, proposals: bool) -> int:
     settings = Path(__file__).parents[1] / "dagster.yaml"
     if settings.exists() and not (home / "dagster.yaml").exists():
         (home / "dagster.yaml").write_text(settings.read_text(encoding="utf-8"), encoding="utf-8")
-    selection = dg.AssetSelection.all()
-    if not proposals:
-        selection = selection - dg.AssetSelection.assets("pull_requests")
+    everything = dg.AssetSelection.all()
+    selection = everything if proposals else everything - dg.AssetSelection.assets("pull_requests")
     with dg.DagsterInstance.get() as instance:
         result = dg.materialize(
             ROAD,
@@ -39,20 +40,27 @@ def main(first: str, last: str, proposals: bool) -> int:
             instance=instance,
             resources={"finops": Finops(progress=True)},
             raise_on_error=False,
+            # Progress is told by the steps themselves; Dagster keeps its own log of the run.
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             tags={
                 ASSET_PARTITION_RANGE_START_TAG: first,
                 ASSET_PARTITION_RANGE_END_TAG: last,
             },
         )
+    if result.success:
+        return 0
+    print("\n".join(_reasons(result)) or "finops: the run failed; see Dagster's log", file=sys.stderr)
+    return 1
+
+
+def _reasons(result: dg.ExecuteInProcessResult) -> Iterator[str]:
+    """Why steps failed, in the words of the error that stopped each."""
     for event in result.all_events:
-        failure = event.event_specific_data
-        if event.is_step_failure or event.is_failure:
-            error = getattr(failure, "error", None)
-            described = getattr(getattr(failure, "user_failure_data", None), "description", None)
-            if described or error:
-                print(f"finops: {described or error.message.strip()}", file=sys.stderr)
-                break
-    return 0 if result.success else 1
+        failed = event.event_specific_data
+        if isinstance(failed, StepFailureData):
+            told = failed.user_failure_data.description if failed.user_failure_data else None
+            error = failed.error.message.strip() if failed.error else "no reason given"
+            yield f"finops: {told or error}"
 
 
 if __name__ == "__main__":

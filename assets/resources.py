@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Self
 
 import dagster as dg
 from finops_pipeline.config import load
@@ -19,14 +20,14 @@ def config_path() -> Path:
     return Path(os.environ.get("FINOPS_CONFIG", "finops.toml"))
 
 
-class Finops(dg.ConfigurableResource):  # type: ignore[misc]  # dagster's base is untyped here
+class Finops(dg.ConfigurableResource[Any]):
     """The warehouse of one `finops.toml`, held from the first step of a run to its last."""
 
     progress: bool = False
     _warehouse: Warehouse = PrivateAttr()
 
     @contextlib.contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Finops]:
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Self]:
         """Lock the warehouse for the run."""
         with Warehouse(load(config_path())).writing() as warehouse:
             self._warehouse = warehouse

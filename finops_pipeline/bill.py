@@ -70,9 +70,7 @@ class Delivery:
     manifest: Item | None = None
 
 
-def delivery(
-    block: BillingSection, config: Config, period: str, transport: Transport
-) -> Delivery:
+def delivery(block: BillingSection, config: Config, period: str, transport: Transport) -> Delivery:
     """What has been delivered for `period` (YYYY-MM); no files is an empty delivery.
 
     With a manifest, exactly the files the newest one lists. Raises `IncompleteDelivery` while
@@ -203,7 +201,12 @@ def dialect(name: str) -> Dialect:
 def declare_inputs(connection: duckdb.DuckDBPyConnection, of: Dialect) -> None:
     """Empty `raw_billing` and `raw_tag` with the types a dialect sees, to bind its SQL to."""
     columns = [f"{_name(c.name)} {KINDS[c.kind]}" for c in of.columns if c.kind != "tags"]
-    columns += ["x_RawTags VARCHAR", "x_SourceRow BIGINT", "x_Unreadable VARCHAR", "x_RawRow VARCHAR"]
+    columns += [
+        "x_RawTags VARCHAR",
+        "x_SourceRow BIGINT",
+        "x_Unreadable VARCHAR",
+        "x_RawRow VARCHAR",
+    ]
     connection.execute(f"create or replace temp table raw_billing ({', '.join(columns)})")
     connection.execute(
         "create or replace temp table raw_tag "
@@ -272,7 +275,7 @@ def _write(
     out: Path,
 ) -> ReadFile:
     """The four tables of one file from the bound views."""
-    known = {
+    same = {
         "BillingPeriod": _text(period),
         "x_Source": _text(block.name),
         "x_SourceFile": _text(item.path),
@@ -281,12 +284,20 @@ def _write(
 
     def write(name: str, given: dict[str, str], source: str) -> int:
         """Columns of table `name` from `source`; returns the rows written."""
-        given = {**known, **given}
-        columns = ", ".join(
-            f"cast({given.get(n, n)} as {t}) as {_name(n)}" for n, t in table(name).duckdb.items()
+        types = table(name).duckdb
+        # What is the same in every row is added after the rows are put in order.
+        found = ", ".join(
+            f"cast({given.get(n, n)} as {t}) as {_name(n)}"
+            for n, t in types.items()
+            if n not in same
         )
+        columns = ", ".join(
+            f"cast({same[n]} as {t}) as {_name(n)}" if n in same else _name(n)
+            for n, t in types.items()
+        )
+        select = f"select {columns} from (select {found} {source}) as found"
         target = _text(str(out / f"{name}.parquet"))
-        done = cursor.execute(f"copy (select {columns} {source}) to {target} {COPY}").fetchall()
+        done = cursor.execute(f"copy ({select}) to {target} {COPY}").fetchall()
         return int(done[0][0])
 
     charges = f"from ({spoken.query.text.rstrip().rstrip(';')}\n) as charge"
@@ -324,9 +335,7 @@ def _write(
     )
 
 
-def _totals(
-    cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: _Raw
-) -> dict[str, Any]:
+def _totals(cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: _Raw) -> dict[str, Any]:
     """Rows and money of the raw file: a count and bare sums that share nothing with the dialect
     but the name of the cost column. What is not a number is in no sum; its row still counts."""
     names = [c.name for c in spoken.columns if c.name in raw.names]
@@ -439,7 +448,9 @@ def _bind(cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: _Raw) -> None
     columns.append(f"nullif(concat_ws('; ', {', '.join(complaints)}), '') as x_Unreadable")
     pairs = ", ".join(f"{_text(n)}, c{i}" for i, n in enumerate(raw.names))
     columns.append(f"left(cast(json_object({pairs}) as varchar), 4096) as x_RawRow")
-    cursor.execute(f"create or replace temp view raw_billing as select {', '.join(columns)} from {raw.scan}")
+    cursor.execute(
+        f"create or replace temp view raw_billing as select {', '.join(columns)} from {raw.scan}"
+    )
     cursor.execute(f"create or replace temp table raw_tag as {RAW_TAG}")
 
 
@@ -586,7 +597,9 @@ def _csv_to_parquet(
             names = next(reader, None)
             skip = reader.line_num
     except (csv.Error, OSError, EOFError, UnicodeError) as error:
-        raise UnreadableFile(f"{item.address}: not a CSV file ({error}); deliver it again") from error
+        raise UnreadableFile(
+            f"{item.address}: not a CSV file ({error}); deliver it again"
+        ) from error
     if not names:
         raise UnreadableFile(f"{item.address}: is empty, without even a header; deliver it again")
     columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(names)))
@@ -649,7 +662,11 @@ def _write_batch(writer: Any, schema: Any, batch: list[list[str | None]]) -> Non
     import pyarrow
 
     columns = [list(c) for c in zip(*batch, strict=True)] or [[] for _ in schema]
-    writer.write_table(pyarrow.Table.from_arrays([pyarrow.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema))
+    writer.write_table(
+        pyarrow.Table.from_arrays(
+            [pyarrow.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema
+        )
+    )
 
 
 def _is_gzip(local: Path) -> bool:

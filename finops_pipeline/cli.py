@@ -143,7 +143,7 @@ def _check(given: argparse.Namespace) -> int:
 def _sample(given: argparse.Namespace) -> int:
     from .sample import write
 
-    truth = write(
+    written = write(
         given.directory,
         days=given.days,
         scale=given.scale,
@@ -151,7 +151,7 @@ def _sample(given: argparse.Namespace) -> int:
         start=given.start,
         openmetrics=given.openmetrics,
     )
-    print(f"wrote {given.directory}: {truth.summary()}")
+    print(f"wrote {given.directory}; its right answers are in {written.path}")
     print(f"next: finops run --config {given.directory / DEFAULT_CONFIG} --period {given.start:%Y-%m}")
     return 0
 

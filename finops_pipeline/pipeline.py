@@ -179,7 +179,11 @@ def read_usage(warehouse: Warehouse, period: str) -> list[Built]:
         parts = [*_metric_parts(warehouse, day), *_call_parts(warehouse, day)]
         known = warehouse.state("unread_usage", day)
         if parts or known is not None:
-            for block in (*warehouse.config.metrics, *warehouse.config.inference):
+            sources: list[MetricsSection | InferenceSection] = [
+                *warehouse.config.metrics,
+                *warehouse.config.inference,
+            ]
+            for block in sources:
                 _refuse_vanished(
                     warehouse, "unread_usage", day, block.name, parts, str(block.location)
                 )
@@ -319,12 +323,11 @@ def write_report(config: Config) -> Path:
 
 
 def submit_proposals(config: Config, periods: list[str]) -> list[Submitted]:
-    """Recommendations of the newest of `periods`, and its closed ones' showback, to the forge.
+    """Recommendations and closed periods' showback, to the forge.
 
     What is open already stays open, what a person declined stays closed, and what is not
     recommended any more is settled.
     """
-    newest = max(periods)
     declared = {b.name: manifests.read(b, config) for b in config.gitops}
     forge = open_forge(config)
     opened_now = frozenset(o for name in declared for o in forge.opened(name))
@@ -334,10 +337,14 @@ def submit_proposals(config: Config, periods: list[str]) -> list[Submitted]:
 
         def table(name: str, period: str) -> pl.DataFrame:
             text = queries.query(f"proposals/{name}").text
-            return connection.sql(text, params={"period": period}).pl()
+            frame: pl.DataFrame = connection.sql(text, params={"period": period}).pl()
+            return frame
 
+        basis = connection.execute(
+            queries.query("proposals/basis").text, {"first": min(periods), "last": max(periods)}
+        ).fetchall()
         planned = proposals.plan(
-            table("recommendation", newest),
+            table("recommendation", basis[0][0] if basis else max(periods)),
             declared,
             config.pull_requests.max_open,
             declined,
@@ -376,7 +383,8 @@ def survey(config: Config, period: str) -> list[tuple[str, bool]]:
         )
         told.append((f"[[billing]] {block.name}: {len(found)} file(s) of {period}", bool(found)))
         bill.dialect(block.dialect)
-    for source in (*config.metrics, *config.inference):
+    sources: list[MetricsSection | InferenceSection] = [*config.metrics, *config.inference]
+    for source in sources:
         if source.location is None:
             told.append((f"[[metrics]] {source.name}: asks a server when it runs", True))
             continue

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from .config import DIMENSIONS, GitopsSection
 from .errors import EditRefused
-from .manifests import Declared, Key, edit
+from .manifests import ALL, Declared, Key, edit
 from .manifests.quantities import cpu_like, memory_like, millicores, whole_bytes
 from .money import display, exact, figures, total
 
@@ -234,24 +234,32 @@ def _proposal(
     )
 
 
+_COLUMN = {
+    "resources.requests.cpu": "x_CpuRequestMillicores",
+    "resources.requests.memory": "x_MemoryRequestBytes",
+    "resources.limits.cpu": "x_CpuLimitMillicores",
+    "resources.limits.memory": "x_MemoryLimitBytes",
+    "spec.replicas": "x_Replicas",
+}
+"""The column of `declared_workload` that a field is told in."""
+
+
 def _check_only(change: _Change, before: Declared, after: Declared) -> None:
     """Raise `EditRefused` unless exactly this value changed, in this overlay alone."""
-    was, now = before.values(), after.values()
-    other = sorted(
-        k for k in was.keys() | now.keys() if was.get(k) != now.get(k) and k != change.key
-    )
-    if other:
-        k = other[0]
-        raise EditRefused(
-            f"{_name(change.row)}: the edit would also change {k.field} of {k.kind} "
-            f"{k.namespace}/{k.workload} in {k.overlay}"
-        )
-    if now.get(change.key) != change.new or len(after.problems) != len(before.problems):
-        raise EditRefused(
-            f"{_name(change.row)}: the edit did not read back as {change.new}; change it by hand"
-        )
-    if before.workloads.height != after.workloads.height:
-        raise EditRefused(f"{_name(change.row)}: the edit would change which workloads there are")
+    name = _name(change.row)
+    was, now = before.containers(), after.containers()
+    if was.keys() != now.keys() or len(before.problems) != len(after.problems):
+        raise EditRefused(f"{name}: the edit would change more than a value; make it by hand")
+    for at, row in was.items():
+        for column, value in row.items():
+            ours = at[:5] == change.key[:5] and change.key.container in (at[5], ALL)
+            if value != now[at][column] and not (ours and column == _COLUMN.get(change.key.field)):
+                raise EditRefused(
+                    f"{name}: the edit would also change {column} of {at[3]} {at[2]}/{at[4]} in "
+                    f"{at[1]}"
+                )
+    if after.values().get(change.key) != change.new:
+        raise EditRefused(f"{name}: the edit did not read back as {change.new}; make it by hand")
 
 
 # ---------------------------------------------------------------------------------- words
@@ -303,7 +311,9 @@ def _body(
     commit = (declared.commit or "unknown")[:12]
     ordered = sorted(changes, key=lambda c: (-c.row["x_MonthlySaving"], c.key))
     money = figures([c.row["x_MonthlySaving"] for c in ordered], currency) if currency else []
-    why = [f"- {_cell(_name(c.row))}, `{c.key.field}`: {_cell(c.row['x_Reason'])}." for c in ordered]
+    why = [
+        f"- {_cell(_name(c.row))}, `{c.key.field}`: {_cell(c.row['x_Reason'])}." for c in ordered
+    ]
     return _paragraphs(
         f"{what} in `{overlay}` {_summary(saving, currency)} Measured in {period}; Git as of "
         f"commit `{commit}`.",
@@ -522,7 +532,7 @@ def _coverage_lines(coverage: pl.DataFrame) -> list[str]:
 def _csv(showback: pl.DataFrame) -> str:
     """EffectiveCost and BilledCost of the period, exact, by everything but day and invoice."""
     keys = ["BillingPeriod", "BillingCurrency", "ProviderName", "ServiceCategory", "ServiceName",
-            "x_Feature", "x_Tenant", "x_Environment", "x_Model"]  # fmt: skip
+            "x_Feature", "x_Tenant", "x_Environment", "x_Model", "x_AllocationMethod"]  # fmt: skip
     costs: dict[tuple[str, ...], list[tuple[Decimal, Decimal]]] = {}
     columns = [*keys, "BilledCost", "EffectiveCost"]
     for *key, billed, effective in showback.select(columns).iter_rows():

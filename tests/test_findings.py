@@ -22,6 +22,7 @@ ROAD = (
     "findings/owner_tag",
     "findings/known_value",
     "findings/owner_evidence",
+    "findings/account_value",
     "findings/untagged_spend",
     "findings/misattributed_spend",
     "findings/drift",
@@ -34,14 +35,14 @@ Rows = list[dict[str, Any]]
 
 
 def charge(resource: str | None, cost: str, row: int = 1, **more: Any) -> dict[str, Any]:
-    """A charge; tags are given as `tags`, everything else by its column."""
+    """Return a charge; tags are given as `tags`, everything else by its column."""
     tags = json.dumps(more.pop("tags", {}))
     money = {"EffectiveCost": cost, "BilledCost": cost}
     return {"ResourceId": resource, **money, "x_SourceRow": row, "Tags": tags, **more}
 
 
 def git(workload: str, labels: dict[str, str], **more: Any) -> dict[str, Any]:
-    """A declared workload of namespace `ns`."""
+    """Return a declared workload of namespace `ns`."""
     return {
         "x_Repository": "gitops", "x_Path": f"{workload}.yaml", "x_Workload": workload,
         "x_Labels": json.dumps(labels), **more,
@@ -49,7 +50,7 @@ def git(workload: str, labels: dict[str, str], **more: Any) -> dict[str, Any]:
 
 
 def pod(workload: str, node: str, labels: dict[str, str], core_ms: int = 100) -> dict[str, Any]:
-    """An hour of a pod of namespace `ns` in cluster `c`."""
+    """Return an hour of a pod of namespace `ns` in cluster `c`."""
     return {
         "x_Pod": workload, "x_PodUid": f"{workload}-{node}", "x_Node": node, "x_Workload": workload,
         "x_Labels": json.dumps(labels), "x_CpuAllocatedCoreMs": core_ms,
@@ -57,12 +58,14 @@ def pod(workload: str, node: str, labels: dict[str, str], core_ms: int = 100) ->
 
 
 def called(endpoint: str, **owner: str) -> dict[str, Any]:
-    """An hour of calls of an endpoint."""
+    """Return an hour of calls of an endpoint."""
     return {"x_Endpoint": endpoint, "x_Model": "m", "x_Calls": 1, **owner}
 
 
-def part(pool: str, endpoint: str, cost: str, method: str = "inference", **owner: str) -> dict[str, Any]:
-    """What allocation charged a consumer of a pool."""
+def part(
+    pool: str, endpoint: str, cost: str, method: str = "inference", **owner: str
+) -> dict[str, Any]:
+    """Return what allocation charged a consumer of a pool."""
     nobody = dict.fromkeys(("x_Feature", "x_Tenant", "x_Environment"), "(unallocated)")
     return {
         "x_Pool": pool, "x_Endpoint": endpoint, "x_AllocationMethod": method,
@@ -70,12 +73,13 @@ def part(pool: str, endpoint: str, cost: str, method: str = "inference", **owner
     }  # fmt: skip
 
 
-def run(config: dict[str, Any] | None = None, **given: Rows) -> Any:
-    """The findings stage over the given tables; a connection to what it filled."""
+def run(config: dict[str, Any] | None = None, /, **given: Rows) -> Any:
+    """Run the findings stage over the given tables; return the connection it filled."""
     con = engine(given, config or {})
     con.execute(f"update cost_and_usage set x_TagSetId = {SET_ID.format('Tags')}")
     con.execute(
-        "insert into tag_set by name select distinct BillingPeriod, x_TagSetId, Tags from cost_and_usage"
+        "insert into tag_set by name "
+        "select distinct BillingPeriod, x_TagSetId, Tags from cost_and_usage"
     )
     for step in ROAD:
         fill(con, step, OCTOBER)
@@ -83,13 +87,13 @@ def run(config: dict[str, Any] | None = None, **given: Rows) -> Any:
 
 
 def found(con: Any, columns: str, where: str = "true") -> list[tuple[Any, ...]]:
-    """Columns of the findings, in order."""
+    """Return columns of the findings, in order."""
     rows = con.execute(f"select {columns} from finding where {where} order by all").fetchall()
     return [tuple(r) for r in rows]
 
 
 def witnesses(con: Any, where: str = "true") -> list[tuple[str, str]]:
-    """(witness, value) of the only finding."""
+    """Return (witness, value) of the only finding."""
     [(text,)] = found(con, "x_Witnesses", where)
     return [(w["witness"], w["value"]) for w in json.loads(text)]
 
@@ -193,11 +197,17 @@ def test_tax_credits_and_nothing_are_not_untagged() -> None:
 
 def test_what_a_rule_fills_is_not_untagged() -> None:
     rule = {"where": {"ServiceName": "EC2"}, "feature": "platform"}
-    con = run({"rule": [rule]}, cost_and_usage=[charge("r", "1"), charge("s", "2", ServiceName="S3")])
-
-    assert [("environment", "r"), ("environment", "s"), ("feature", "s"), ("tenant", "r"), ("tenant", "s")] == found(
-        con, "x_Dimension, ResourceId"
+    con = run(
+        {"rule": [rule]}, cost_and_usage=[charge("r", "1"), charge("s", "2", ServiceName="S3")]
     )
+
+    assert [
+        ("environment", "r"),
+        ("environment", "s"),
+        ("feature", "s"),
+        ("tenant", "r"),
+        ("tenant", "s"),
+    ] == found(con, "x_Dimension, ResourceId")
 
 
 def test_a_node_without_tags_is_no_fault() -> None:
@@ -263,7 +273,9 @@ def test_witnesses_that_differ_are_no_answer() -> None:
     )
 
     assert [(None, 0)] == found(con, "x_LikelyValue, x_WitnessCount", "x_FindingKind = 'untagged'")
-    assert [("cluster_label", "chat"), ("git", "search")] == witnesses(con, "x_FindingKind = 'untagged'")
+    assert [("cluster_label", "chat"), ("git", "search")] == witnesses(
+        con, "x_FindingKind = 'untagged'"
+    )
 
 
 def test_the_same_resource_tagged_elsewhere_is_a_witness() -> None:
@@ -274,19 +286,29 @@ def test_the_same_resource_tagged_elsewhere_is_a_witness() -> None:
         declared_workload=KNOWN,
     )  # fmt: skip
 
-    assert [("search", Decimal(1))] == found(con, "x_LikelyValue, EffectiveCost", "x_Dimension = 'feature'")
+    assert [("search", Decimal(1))] == found(
+        con, "x_LikelyValue, EffectiveCost", "x_Dimension = 'feature'"
+    )
     assert [("sibling", "search")] == witnesses(con, "x_Dimension = 'feature'")
 
 
 @pytest.mark.parametrize(
     ("others", "likely"),
-    [(["search", "search"], "search"), (["search"], None), (["search", "chat"], None), (["search", "gone"], None)],
+    [
+        (["search", "search"], "search"),
+        (["search"], None),
+        (["search", "chat"], None),
+        (["search", "gone"], None),
+    ],
 )
 def test_an_account_of_one_value_is_a_witness(others: list[str], likely: str | None) -> None:
     con = run(
         cost_and_usage=[
             charge("r", "1", tags=FULL, SubAccountId="a"),
-            *(charge(f"o{n}", "1", tags={**FULL, "feature": f}, SubAccountId="a") for n, f in enumerate(others)),
+            *(
+                charge(f"o{n}", "1", tags={**FULL, "feature": f}, SubAccountId="a")
+                for n, f in enumerate(others)
+            ),
         ],
         declared_workload=KNOWN,
     )  # fmt: skip
@@ -298,7 +320,7 @@ def test_an_account_of_one_value_is_a_witness(others: list[str], likely: str | N
 
 
 def wrong(value: str, resource: str = "r", **given: Rows) -> Any:
-    """Findings on feature where one resource has that value of it."""
+    """Return findings on feature where one resource has that value of it."""
     given.setdefault("declared_workload", KNOWN)
     return run(cost_and_usage=[charge(resource, "5", tags={**FULL, "feature": value})], **given)
 
@@ -310,7 +332,9 @@ COLUMNS = "x_FindingKind, x_Dimension, x_TagKey, x_TagValue, x_LikelyValue, Effe
 def test_wrong_case(value: str) -> None:
     con = wrong(value)
 
-    assert [("wrong_case", "feature", "feature", value, "search", Decimal(5))] == found(con, COLUMNS)
+    assert [("wrong_case", "feature", "feature", value, "search", Decimal(5))] == found(
+        con, COLUMNS
+    )
     assert [("git", "search")] == witnesses(con)
 
 
@@ -321,7 +345,9 @@ def test_the_spelling_of_git_is_right() -> None:
 
 
 def test_an_alias_is_no_fault() -> None:
-    con = run(cost_and_usage=[charge("r", "1", tags={**FULL, "feature": "search", "environment": "Prod"})])
+    con = run(
+        cost_and_usage=[charge("r", "1", tags={**FULL, "feature": "search", "environment": "Prod"})]
+    )
 
     assert [] == found(con, COLUMNS)
 
@@ -405,7 +431,9 @@ def test_a_stale_value_is_explained_by_others_tagged_alike() -> None:
         declared_workload=KNOWN,
     )
 
-    assert [("bucket", "chat"), ("chat-api-logs", "chat")] == found(con, "ResourceId, x_LikelyValue")
+    assert [("bucket", "chat"), ("chat-api-logs", "chat")] == found(
+        con, "ResourceId, x_LikelyValue"
+    )
     assert [("sibling", "chat")] == witnesses(con, "ResourceId = 'bucket'")
 
 
@@ -430,27 +458,51 @@ def test_without_any_witness_no_value_is_judged() -> None:
 
 
 def test_contradicting_tags_of_the_same_trust() -> None:
-    con = run(cost_and_usage=[charge("r", "5", tags={**FULL, "Feature": "chat", "feature": "search"})])
+    con = run(
+        cost_and_usage=[charge("r", "5", tags={**FULL, "Feature": "chat", "feature": "search"})]
+    )
 
-    assert [("conflict", "feature", "Feature,feature", "chat,search", None, Decimal(5))] == found(con, COLUMNS)
+    assert [("conflict", "feature", "Feature,feature", "chat,search", None, Decimal(5))] == found(
+        con, COLUMNS
+    )
     assert [("bill_tag", "chat"), ("bill_tag", "search")] == witnesses(con)
 
 
 def test_contradicting_tags_of_different_trust_keep_the_most_trusted() -> None:
     con = run(
-        cost_and_usage=[charge("r", "5", tags={"feature": "f", "tenant": "t", "env": "prod", "stage": "dev"})]
+        cost_and_usage=[
+            charge("r", "5", tags={"feature": "f", "tenant": "t", "env": "prod", "stage": "dev"})
+        ]
     )
 
-    assert [("conflict", "environment", "env,stage", "prod,dev", "production", Decimal(5))] == found(con, COLUMNS)
+    assert [
+        ("conflict", "environment", "env,stage", "prod,dev", "production", Decimal(5))
+    ] == found(con, COLUMNS)
 
 
 def test_a_witness_settles_a_conflict() -> None:
     con = run(
-        cost_and_usage=[charge("chat-api", "5", tags={**FULL, "Feature": "chat", "feature": "search"})],
+        cost_and_usage=[
+            charge("chat-api", "5", tags={**FULL, "Feature": "chat", "feature": "search"})
+        ],
         declared_workload=KNOWN,
     )
 
     assert [("conflict", "chat")] == found(con, "x_FindingKind, x_LikelyValue")
+
+
+def test_the_account_settles_a_conflict() -> None:
+    others = [
+        charge(f"o{n}", "1", tags={**FULL, "feature": "search"}, SubAccountId="a") for n in (1, 2)
+    ]
+    tags = {**FULL, "Feature": "chat", "feature": "search"}
+    con = run(
+        cost_and_usage=[charge("r", "5", tags=tags, SubAccountId="a"), *others],
+        declared_workload=KNOWN,
+    )
+
+    assert [("conflict", "search", 2)] == found(con, "x_FindingKind, x_LikelyValue, x_WitnessCount")
+    assert [("bill_tag", "chat"), ("bill_tag", "search"), ("sibling", "search")] == witnesses(con)
 
 
 # -------------------------------------------------------------------------------- by use
@@ -459,7 +511,7 @@ def test_a_witness_settles_a_conflict() -> None:
 def node(
     tags: dict[str, str], parts: Rows, pods: Rows, declared: Rows | None = None, cost: str = "8"
 ) -> Any:
-    """Findings on one tagged node `i-1` of cluster `c`."""
+    """Return findings on one tagged node `i-1` of cluster `c`."""
     return run(
         cost_and_usage=[charge("i-1", cost, tags=tags)],
         node_usage=[{"x_Node": "n", "ResourceId": "i-1"}],
@@ -472,14 +524,16 @@ def node(
 def test_a_node_billed_to_one_tenant_and_used_by_three() -> None:
     con = node(
         {"tenant": "a"},
-        [part("node/c", "ns/llm", cost, x_Tenant=t) for t, cost in (("a", "3"), ("b", "2"), ("c", "1"))]
+        [part("node/c", "ns/llm", c, x_Tenant=t) for t, c in (("a", "3"), ("b", "2"), ("c", "1"))]
         + [part("node/c", "ns/llm", "2", "endpoint_idle", x_Tenant="(idle)")],
         [pod("llm", "n", {})],
         [git("x", {"tenant": "a"})],
     )  # fmt: skip
 
     assert [("shared_as_one", "tenant", "tenant", "a", None, Decimal(3))] == found(con, COLUMNS)
-    assert [("inference_log", "a"), ("inference_log", "b"), ("inference_log", "c")] == witnesses(con)
+    assert [("inference_log", "a"), ("inference_log", "b"), ("inference_log", "c")] == witnesses(
+        con
+    )
 
 
 def test_a_workload_on_two_nodes_counts_on_each_by_what_it_held() -> None:
@@ -496,11 +550,16 @@ def test_a_workload_on_two_nodes_counts_on_each_by_what_it_held() -> None:
 def test_pods_of_others_count_by_their_labels() -> None:
     con = node(
         {"feature": "search"},
-        [part("node/c", "ns/s", "6", "pod", x_Feature="search"), part("node/c", "ns/k", "2", "pod", x_Feature="chat")],
+        [
+            part("node/c", "ns/s", "6", "pod", x_Feature="search"),
+            part("node/c", "ns/k", "2", "pod", x_Feature="chat"),
+        ],
         [pod("s", "n", {"feature": "search"}), pod("k", "n", {"feature": "chat"})],
     )  # fmt: skip
 
-    assert [("shared_as_one", "search", Decimal(2))] == found(con, "x_FindingKind, x_TagValue, EffectiveCost")
+    assert [("shared_as_one", "search", Decimal(2))] == found(
+        con, "x_FindingKind, x_TagValue, EffectiveCost"
+    )
 
 
 @pytest.mark.parametrize(("mine", "kinds"), [("9", []), ("8", [("shared_as_one",)])])
@@ -508,7 +567,10 @@ def test_a_tenth_of_others_is_no_sharing(mine: str, kinds: list[tuple[str]]) -> 
     others = str(10 - int(mine))
     con = node(
         {"tenant": "a"},
-        [part("node/c", "ns/llm", mine, x_Tenant="a"), part("node/c", "ns/llm", others, x_Tenant="b")],
+        [
+            part("node/c", "ns/llm", mine, x_Tenant="a"),
+            part("node/c", "ns/llm", others, x_Tenant="b"),
+        ],
         [pod("llm", "n", {})],
         [git("x", {"tenant": "a"})],
     )
@@ -531,14 +593,16 @@ def test_a_bought_model_billed_to_one_and_called_by_two() -> None:
         SPLIT,
         cost_and_usage=[charge("api", "4", tags={**FULL, "feature": "chat"})],
         allocated_cost=[
-            part("inference/api", "p/m", "3", x_Feature="search", x_Tenant="t", x_Environment="production"),
-            part("inference/api", "p/m", "1", x_Feature="chat", x_Tenant="t", x_Environment="production"),
+            part("inference/api", "p/m", "3", x_Feature="search", x_Tenant="t"),
+            part("inference/api", "p/m", "1", x_Feature="chat", x_Tenant="t"),
         ],
         declared_workload=KNOWN,
         inference_usage=[called("p/m", x_Tenant="t")],
     )  # fmt: skip
 
-    assert [("shared_as_one", "feature", "feature", "chat", None, Decimal(3))] == found(con, COLUMNS)
+    assert [("shared_as_one", "feature", "feature", "chat", None, Decimal(3))] == found(
+        con, COLUMNS
+    )
 
 
 def test_witnesses_that_disagree_with_the_tag() -> None:
@@ -549,7 +613,9 @@ def test_witnesses_that_disagree_with_the_tag() -> None:
         KNOWN,
     )
 
-    assert [("witness_disagrees", "feature", "feature", "search", "chat", Decimal(8))] == found(con, COLUMNS)
+    assert [("witness_disagrees", "feature", "feature", "search", "chat", Decimal(8))] == found(
+        con, COLUMNS
+    )
     assert [("cluster_label", "chat"), ("git", "chat")] == witnesses(con)
 
 
@@ -562,7 +628,9 @@ def test_one_witness_against_the_tag_is_not_enough() -> None:
 def test_the_calls_a_charge_is_split_by_are_enough() -> None:
     con = run(
         SPLIT,
-        cost_and_usage=[charge("api", "4", tags={"environment": "production", "feature": "search"})],
+        cost_and_usage=[
+            charge("api", "4", tags={"environment": "production", "feature": "search"})
+        ],
         allocated_cost=[part("inference/api", "p/m", "4", x_Feature="chat")],
         declared_workload=KNOWN,
     )
@@ -576,7 +644,7 @@ def test_the_calls_a_charge_is_split_by_are_enough() -> None:
 
 
 def hours(*replicas: int) -> Rows:
-    """Replicas of ns/w, hour by hour from midnight."""
+    """Return replicas of ns/w, hour by hour from midnight."""
     return [
         {"x_Workload": "w", "x_HourStart": f"2026-10-01 {n:02}:00", "x_Replicas": r}
         for n, r in enumerate(replicas)
@@ -590,7 +658,10 @@ def test_replicas_changed_by_hand_cost_the_replica_hours_too_many() -> None:
     con = run(
         workload_replicas=hours(2, 4, 4),
         declared_workload=[git("w", {}, x_Replicas=2), git("w", {}, x_Replicas=2, x_Container="b")],
-        allocated_cost=[part("node/c", "ns/w", "5", "pod"), part("node/c", "ns/w", "5", "pod", x_Feature="f")],
+        allocated_cost=[
+            part("node/c", "ns/w", "5", "pod"),
+            part("node/c", "ns/w", "5", "pod", x_Feature="f"),
+        ],
     )
 
     assert [("replica_drift", "4", "2", Decimal(4))] == found(con, DRIFT)
@@ -598,7 +669,10 @@ def test_replicas_changed_by_hand_cost_the_replica_hours_too_many() -> None:
 
 
 def test_fewer_replicas_are_a_negative_cost_and_no_cost_is_null() -> None:
-    given: dict[str, Rows] = {"declared_workload": [git("w", {}, x_Replicas=3)], "workload_replicas": hours(2)}
+    given: dict[str, Rows] = {
+        "declared_workload": [git("w", {}, x_Replicas=3)],
+        "workload_replicas": hours(2),
+    }
     costed = run(**given, allocated_cost=[part("node/c", "ns/w", "2", "pod")])
 
     assert [("replica_drift", "2", "3", Decimal(-1))] == found(costed, DRIFT)
@@ -627,7 +701,8 @@ def test_drift_that_ended_or_is_declared_in_two_ways_is_none() -> None:
     one = git("w", {}, x_Replicas=2)
     ended = run(workload_replicas=hours(4, 2), declared_workload=[one])
     unclear = run(
-        workload_replicas=hours(4), declared_workload=[one, {**one, "x_Overlay": "b", "x_Replicas": 3}]
+        workload_replicas=hours(4),
+        declared_workload=[one, {**one, "x_Overlay": "b", "x_Replicas": 3}],
     )
 
     assert [] == found(ended, DRIFT)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import random
 import shutil
@@ -68,7 +69,12 @@ def openmetrics() -> str:
         gauge("kube_pod_labels", {**here, "label_feature": "chat", "label_b": 'q\\"u'}, 1, begin, end, step)
         gauge("kube_pod_owner", {**here, "owner_kind": "ReplicaSet", "owner_name": "api-5d9c7b6f4d"}, 1, begin, end, step)
         container = {**here, "container": "main"}
-        for resource, value in (("cpu", 0.25), ("memory", 2**28), ("nvidia_com_gpu", 1)):
+        asked = {**container, "resource": "cpu"}
+        gauge("kube_pod_container_resource_requests", asked, 0.25, begin, min(end, 50_000), step)
+        if n == 3:  # what a dump writes where a series went stale
+            sample("kube_pod_container_resource_requests", asked, 50_220, math.nan)
+        gauge("kube_pod_container_resource_requests", asked, 0.5, 54_000, end, step)
+        for resource, value in (("memory", 2**28), ("nvidia_com_gpu", 1)):
             gauge("kube_pod_container_resource_requests", {**container, "resource": resource}, value, begin, end, step)
         gauge("kube_pod_container_resource_limits", {**container, "resource": "memory"}, 2**30, begin, end, step)
         cgroup = {
@@ -183,3 +189,224 @@ def test_a_server_and_its_samples_in_a_file_give_the_same_rows(
     read = metric_hours(openmetrics_block, [("metrics.om", text)], tmp_path / "read")
     assert len(read) > 1000
     assert read == asked
+
+
+# ------------------------------------------------------------- answers that break on the way
+
+Break = Callable[[int, int, bytes], tuple[int, bytes, int]]
+"""(request number from 0, status, body) -> (status, body, announced length)."""
+
+
+@contextlib.contextmanager
+def broken(url: str, how: Break) -> Iterator[tuple[str, list[str]]]:
+    """A loopback proxy that hands real answers on the way `how` says; and the paths asked for."""
+    asked: list[str] = []
+    lock = threading.Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            with lock:
+                number = len(asked)
+                asked.append(self.path)
+            try:
+                with urllib.request.urlopen(url + self.path) as answer:
+                    status, body = answer.status, answer.read()
+            except urllib.error.HTTPError as error:
+                status, body = error.code, error.read()
+            status, body, announced = how(number, status, body)
+            self.send_response(status)
+            self.send_header("Content-Length", str(announced))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{proxy.server_address[1]}", asked
+        finally:
+            proxy.shutdown()
+
+
+def instead(status: int, body: dict[str, object] | bytes, times: int = 10**9) -> Break:
+    """Another answer for the first `times` requests."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+
+    def how(number: int, real: int, whole: bytes) -> tuple[int, bytes, int]:
+        return (status, content, len(content)) if number < times else (real, whole, len(whole))
+
+    return how
+
+
+def half(times: int, announced: bool) -> Break:
+    """Half of the body for the first `times`; with or without the length of the whole."""
+
+    def how(number: int, status: int, body: bytes) -> tuple[int, bytes, int]:
+        if number >= times:
+            return status, body, len(body)
+        cut = body[: len(body) // 2]
+        return status, cut, len(body) if announced else len(cut)
+
+    return how
+
+
+def ask(url: str, query: str = "kube_node_info") -> int:
+    """Number of points of a day's answer."""
+    with Prometheus(url, pause_seconds=0.01, timeout_seconds=10) as client:
+        hour = timedelta(hours=1)
+        (found,) = client.hourly([query], MIDNIGHT + hour, MIDNIGHT + 24 * hour)
+        return sum(len(a.points) for a in found)
+
+
+UNAVAILABLE: dict[str, object] = {"status": "error", "errorType": "unavailable", "error": "down"}
+TIMEOUT: dict[str, object] = {"status": "error", "errorType": "timeout", "error": "query timed out"}
+
+
+@needs_prometheus
+@pytest.mark.parametrize(
+    "how",
+    [
+        instead(503, b"service unavailable", 3),
+        instead(429, b"slow down", 2),
+        instead(200, UNAVAILABLE, 1),
+        instead(200, {"status": "success", "data": {"resultType": "matrix", "result": []}, "warnings": ["store-2 is away"]}, 2),
+        half(2, announced=True),
+        half(3, announced=False),
+    ],
+    ids=["503", "429", "error inside 200", "partial", "torn", "short"],
+)  # fmt: skip
+def test_what_may_pass_later_is_asked_again(server: str, how: Break) -> None:
+    whole = ask(server)
+    assert whole > 0
+    with broken(server, how) as (url, asked):
+        assert ask(url) == whole
+        assert 2 <= len(asked) <= prometheus.ATTEMPTS
+
+
+@needs_prometheus
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        (instead(503, b"service unavailable"), "status 503: service unavailable"),
+        (instead(504, TIMEOUT), "status 504"),
+        (half(99, announced=True), "no whole answer"),
+        (half(99, announced=False), "half an answer"),
+        (instead(200, {"status": "success", "warnings": ["store-2 is away"]}), "not whole: store-2 is away"),
+        (instead(200, TIMEOUT), "timeout: query timed out"),
+    ],
+)  # fmt: skip
+def test_what_does_not_pass_is_unavailable(server: str, how: Break, said: str) -> None:
+    with broken(server, how) as (url, asked):
+        with pytest.raises(Unavailable, match=said):
+            ask(url)
+        assert len(asked) == prometheus.ATTEMPTS
+
+
+@needs_prometheus
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        (instead(401, b"who are you"), "status 401: who are you; name the variable"),
+        (instead(403, b""), "status 403: no text"),
+        (instead(404, b"<html>nothing here</html>"), "not a Prometheus: status 404"),
+        (instead(400, {"status": "error", "errorType": "bad_data", "error": "parse error"}), "bad_data: parse error"),
+        (instead(200, {"status": "success", "data": {"resultType": "vector", "result": []}}), "a vector"),
+        (instead(200, b"[]"), "not a Prometheus"),
+    ],
+)  # fmt: skip
+def test_a_no_is_not_asked_again(server: str, how: Break, said: str) -> None:
+    with broken(server, how) as (url, asked):
+        with pytest.raises(Refused, match=said):
+            ask(url)
+        assert len(asked) == 1
+
+
+@needs_prometheus
+def test_a_day_that_is_too_large_is_asked_in_halves(server: str) -> None:
+    """Whatever the server finds too large, down to three hours: 24, 2 x 12, 4 x 6, 8 x 3."""
+    refusals = iter(
+        [(400, "bad_data", "exceeded maximum resolution of 11,000 points per timeseries")]
+        + [(422, "execution", "query processing would load too many samples into memory")] * 6
+    )
+
+    def how(number: int, status: int, body: bytes) -> tuple[int, bytes, int]:
+        start, end = (float(p.split("=")[1]) for p in parts(asked[number], "start", "end"))
+        if end - start >= 3 * 3600 and (refusal := next(refusals, None)):
+            code, kind, error = refusal
+            body = json.dumps({"status": "error", "errorType": kind, "error": error}).encode()
+            return code, body, len(body)
+        return status, body, len(body)
+
+    def parts(path: str, *names: str) -> list[str]:
+        found = dict(p.split("=", 1) for p in path.split("?")[1].split("&"))
+        return [f"{n}={found[n]}" for n in names]
+
+    with broken(server, how) as (url, asked):
+        assert ask(url) == ask(server)
+        assert len(asked) == 15
+
+
+@needs_prometheus
+def test_a_server_that_cannot_load_an_hour_is_refused_with_what_to_do(
+    server: str, text: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A real Prometheus that may load ten samples a query."""
+    home = tmp_path_factory.mktemp("small")
+    subprocess.run(
+        ["promtool", "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=24h", text, home / "data"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    (home / "p.yml").write_text("global: {}\n", encoding="utf-8")
+    with serving(home, "--query.max-samples=10") as url, pytest.raises(Refused, match="--query.max-samples"):
+        ask(url, "sum_over_time(kube_node_info[1h])")
+
+
+def test_no_server_is_unavailable_and_names_its_address() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(Unavailable, match=f"http://127.0.0.1:{port}"):
+        ask(f"http://127.0.0.1:{port}")
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    with pytest.raises(Refused, match="write `url` as http://host:port"):
+        ask("prometheus:9090")
+
+
+@needs_prometheus
+def test_a_failure_leaves_no_table(server: str, tmp_path: Path) -> None:
+    """The tenth question fails: no part of the day is written."""
+
+    def how(number: int, status: int, body: bytes) -> tuple[int, bytes, int]:
+        return (403, b"no", 2) if number == 9 else (status, body, len(body))
+
+    with broken(server, how) as (url, _), contextlib.closing(connect()) as connection:
+        with pytest.raises(Refused):
+            usage.read_metrics(connection, block(url), DAY, [], tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_prometheus
+def test_the_token_is_sent_and_never_shown(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("METRICS_TOKEN", "very secret")
+    asking = MetricsSection(name="m", kind="prometheus", cluster="c", url=server, token_env="METRICS_TOKEN")
+    with contextlib.closing(connect()) as connection:
+        usage.read_metrics(connection, asking, DAY, [], tmp_path)
+        monkeypatch.delenv("METRICS_TOKEN")
+        with pytest.raises(ConfigError, match="the variable METRICS_TOKEN is not set"):
+            usage.read_metrics(connection, asking, DAY, [], tmp_path)
+
+
+def test_a_settled_day_is_asked_once() -> None:
+    """A day is settled once the one after it is over."""
+    morning, later = datetime(2026, 3, 4, 6), datetime(2026, 3, 4, 7)
+    asking = block("http://p:9090")
+    assert usage.fingerprint(asking, date(2026, 3, 2), morning) == usage.fingerprint(asking, date(2026, 3, 2), later)
+    for day in (date(2026, 3, 3), date(2026, 3, 4)):
+        assert usage.fingerprint(asking, day, morning) != usage.fingerprint(asking, day, later)
+    assert usage.fingerprint(asking, date(2026, 3, 5), later) is None
+    other = asking.model_copy(update={"cluster": "d"})
+    assert usage.fingerprint(asking, date(2026, 3, 2), later) != usage.fingerprint(other, date(2026, 3, 2), later)

@@ -10,6 +10,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections import defaultdict
@@ -69,6 +70,12 @@ def _exact(value: float) -> Decimal:
     return Decimal(repr(value))
 
 
+def _name(row: dict[str, Any]) -> str:
+    return row["line_item_resource_id"] or (
+        f"({row['line_item_product_code']} {row['line_item_line_item_type']})"
+    )
+
+
 def _amortised(row: dict[str, Any]) -> Decimal:
     kind = row["line_item_line_item_type"]
     if kind == "SavingsPlanNegation":
@@ -88,7 +95,7 @@ def _charges(root: Path) -> list[tuple[str, str, str, Decimal, Decimal]]:
         (
             r["bill_invoice_id"] or "(open)",
             r["line_item_currency_code"],
-            r["line_item_resource_id"] or "",
+            _name(r),
             _exact(r["line_item_unblended_cost"]),
             _amortised(r),
         )
@@ -228,10 +235,18 @@ def test_calls_are_what_the_logs_say(root: Path, sample: Truth) -> None:
     assert sum(c["unknown_tokens"] for c in sample.answers["calls"]) > 0
 
 
+def test_the_summary_is_for_a_person(sample: Truth) -> None:
+    assert re.fullmatch(
+        r"[\d,]+\.\d\d USD and [\d,]+\.\d\d EUR billed, [\d,]+ calls, "
+        r"\d+ planted faults \(truth\.json\)",
+        sample.summary(),
+    )
+
+
 def test_six_tenants_use_what_one_is_billed_for(sample: Truth) -> None:
-    shared = sample.answers["shared_endpoint"]
-    assert len(shared["tenants"]) == 6
-    assert shared["tagged"] in shared["tenants"]
+    for shared in sample.answers["shared"]:
+        assert len(shared["tenants"]) == 6
+        assert shared["tagged"] in shared["tenants"]
 
 
 def test_every_planted_fault_is_of_a_known_kind(sample: Truth) -> None:
@@ -241,8 +256,7 @@ def test_every_planted_fault_is_of_a_known_kind(sample: Truth) -> None:
 
 def test_faulty_tags_are_on_the_bill_as_the_truth_says(root: Path, sample: Truth) -> None:
     tags: dict[str, dict[str, str]] = {
-        r["line_item_resource_id"]: {k.removeprefix("user_"): v for k, v in r["resource_tags"]}
-        for r in _cur(root)
+        _name(r): {k.removeprefix("user_"): v for k, v in r["resource_tags"]} for r in _cur(root)
     }
     tags |= {r["ResourceId"]: json.loads(r["Tags"] or "{}") for r in _focus(root)}
     for fault in sample.answers["faults"]:

@@ -91,9 +91,12 @@ def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = (tmp_path_factory.mktemp("moto") / "log").open("wb")
-    with log, subprocess.Popen(
-        [server, "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log
-    ) as process:
+    with (
+        log,
+        subprocess.Popen(
+            [server, "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log
+        ) as process,
+    ):
         endpoint = f"http://127.0.0.1:{port}"
         try:
             for _ in range(200):
@@ -229,7 +232,9 @@ def test_more_files_than_one_answer_holds(place: Place) -> None:
 def test_a_bucket_that_does_not_exist_is_refused(
     s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(Refused, match=r"s3://no-such-bucket/a/.*404 NoSuchBucket; check the bucket"):
+    with pytest.raises(
+        Refused, match=r"s3://no-such-bucket/a/.*404 NoSuchBucket; check the bucket"
+    ):
         s3(s3_endpoint, monkeypatch).list("s3://no-such-bucket/a/*")
 
 
@@ -270,9 +275,7 @@ def test_what_a_server_says_decides_whether_to_try_again(
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     try:
-        place = s3(
-            f"http://127.0.0.1:{listening.getsockname()[1]}", monkeypatch
-        )
+        place = s3(f"http://127.0.0.1:{listening.getsockname()[1]}", monkeypatch)
         with pytest.raises(error, match=says):
             place.list("s3://bucket/*")
     finally:

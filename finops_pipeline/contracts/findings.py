@@ -12,42 +12,50 @@ TABLES = tables_of(
     "BillingPeriod",
     {
         "resource_cost": (
-            """The bill by resource, read once for all findings: one row per provider, account, service,
-            category of charge, resource, set of tags and currency, with its largest charge.""",
-            """ProviderName SubAccountId ServiceCategory ServiceName ChargeCategory ResourceId x_TagSetId
-            BillingCurrency""",
-            """BillingPeriod ProviderName SubAccountId? ServiceCategory ServiceName ChargeCategory
-            ResourceId? ResourceName? x_TagSetId x_Pool? BillingCurrency EffectiveCost x_ChargeRows
-            x_LargestCharge x_SourceFile x_SourceRow""",
+            """The bill by resource, read once for all findings: one row per provider, account,
+            service, category of charge, resource, set of tags and currency, with its
+            largest charge.""",
+            """ProviderName SubAccountId ServiceCategory ServiceName ChargeCategory ResourceId
+            x_TagSetId BillingCurrency""",
+            """BillingPeriod ProviderName SubAccountId? ServiceCategory ServiceName
+            ChargeCategory ResourceId? ResourceName? x_TagSetId x_Pool? BillingCurrency
+            EffectiveCost x_ChargeRows x_LargestCharge x_SourceFile x_SourceRow""",
         ),
         "owner_tag": (
-            """One row per distinct set of tags or labels, dimension and owner tag in it, whether on the
-            bill, in the cluster or in Git.""",
+            """One row per distinct set of tags or labels, dimension and owner tag in it,
+            whether on the bill, in the cluster or in Git.""",
             "x_TagSetId x_Dimension x_TagKey",
             """BillingPeriod x_TagSetId x_Dimension x_TagKey x_TagValue x_OwnerValue x_Decides""",
         ),
         "known_value": (
-            """Values that somebody other than the bill knows: one row per dimension, value, spelling
-            and witness, with an example of where it is said.""",
+            """Values that somebody other than the bill knows: one row per dimension, value,
+            spelling and witness, with an example of where it is said.""",
             "x_Dimension x_OwnerValue x_Spelling x_Witness",
             "BillingPeriod x_Dimension x_OwnerValue x_Spelling x_Witness x_Where",
         ),
         "owner_evidence": (
-            """Who says whose a resource is: one row per resource, dimension, witness, value and currency
-            of the weight.""",
+            """Who says whose a resource is: one row per resource, dimension, witness, value
+            and currency of the weight.""",
             "ResourceId x_Dimension x_Witness x_OwnerValue BillingCurrency",
-            """BillingPeriod ResourceId x_Dimension x_Witness x_OwnerValue BillingCurrency? x_Weight
-            x_Decides x_Where""",
+            """BillingPeriod ResourceId x_Dimension x_Witness x_OwnerValue BillingCurrency?
+            x_Weight x_Decides x_Where""",
+        ),
+        "account_value": (
+            """What the tagged resources of an account agree on: one row per account and
+            dimension.""",
+            "ProviderName SubAccountId x_Dimension",
+            "BillingPeriod ProviderName SubAccountId x_Dimension x_OwnerValue x_Where",
         ),
         "untagged_spend": (
-            """Spend without an owner tag: one row per resource (or service and account where the
-            charge has no resource) and missing dimension, with the likely value and who says so.""",
+            """Spend without an owner tag: one row per resource (or service and account where
+            the charge has no resource) and missing dimension, with the likely value and who
+            says so.""",
             "x_FindingId BillingCurrency",
             FINDING,
         ),
         "misattributed_spend": (
-            """Spend whose tag is wrong: one row per resource, dimension, kind of fault and tag, with
-            the witnesses against the tag.""",
+            """Spend whose tag is wrong: one row per resource, dimension, kind of fault and
+            tag, with the witnesses against the tag.""",
             "x_FindingId BillingCurrency",
             FINDING,
         ),

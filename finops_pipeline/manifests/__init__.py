@@ -78,8 +78,14 @@ class Declared:
         """What would be declared if these files had this text."""
         return declare({**self.files, **edits}, self.block, self.commit, parsed=self.parsed)
 
+    def containers(self) -> dict[tuple[str, ...], dict[str, Any]]:
+        """Every row of `workloads` by its key: what is declared, editable or not."""
+        key = table("declared_workload").key
+        rows = self.workloads.drop("x_Commit", "x_Path").iter_rows(named=True)
+        return {tuple(row[c] for c in key): row for row in rows}
+
     def values(self) -> dict[Key, str]:
-        """Every declared field and its value as written."""
+        """Every declared field that can be edited, and its value as written."""
         return {Key(*row[:7]): row[9] for row in self.fields.iter_rows()}
 
 

@@ -101,9 +101,9 @@ class Git:
         for blob in ids:
             end = out.index(b"\n", at)
             header = out[at:end].split()
-            if len(header) != 3:
+            if header[-1] == b"missing":
                 raise ForgeRefused(f"{self.path}: object {blob} is missing; fetch it first")
-            size = int(header[2])
+            size = int(header[-1])
             found[blob] = out[end + 1 : end + 1 + size]
             at = end + 2 + size
         return found

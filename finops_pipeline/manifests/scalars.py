@@ -249,7 +249,7 @@ class _Reader:
                         merged.setdefault(name, child)
                 continue
             if not isinstance(key, yaml.ScalarNode):
-                self._problem(key, "a key that is itself a list or mapping")
+                self._problem(key, f"a key that is itself a list or mapping{_hint(self.text)}")
                 continue
             if key.value in items:
                 self._problem(key, f"key {key.value!r} is written twice; the last one counts")

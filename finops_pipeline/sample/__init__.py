@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,18 @@ class Truth:
 
     path: Path
     answers: dict[str, Any]
+
+    def summary(self) -> str:
+        """One line for a person: the money, the calls and the faults that were planted."""
+        money: dict[str, Decimal] = {}
+        for invoice in self.answers["invoices"]:
+            currency = invoice["currency"]
+            billed = Decimal(invoice["BilledCost"])
+            money[currency] = money.get(currency, Decimal(0)) + billed
+        sums = " and ".join(f"{m:,.2f} {c}" for c, m in sorted(money.items(), reverse=True))
+        calls = sum(c["calls"] for c in self.answers["calls"])
+        faults = len(self.answers["faults"])
+        return f"{sums} billed, {calls:,} calls, {faults} planted faults (truth.json)"
 
 
 def write(

@@ -24,6 +24,7 @@ from .company import (
     API_TAGS,
     COMMITMENT,
     ENDPOINTS,
+    EPOCH,
     NONPROD,
     PAYER,
     PROD,
@@ -31,6 +32,7 @@ from .company import (
     REGION,
     SUBSCRIPTION,
     TRANSFER,
+    UNTAGGED,
     Fault,
     Month,
     Period,
@@ -273,7 +275,7 @@ def _node_lines(period: Period, month: Month, ledger: Ledger) -> Iterable[Line]:
         for hour in hours:
             begin, end = (
                 max(hour, node.begin or hour),
-                min(hour + hour_long, node.end or datetime.max),
+                min(hour + hour_long, node.end or hour + hour_long),
             )
             if begin >= end:
                 continue
@@ -315,7 +317,7 @@ def _resource_lines(
 ) -> Iterable[Line]:
     hour_long = timedelta(hours=1)
     shape = [busy(h) for h in hours]
-    first = int(hours[0].timestamp()) // 3600 if hours else 0
+    first = (hours[0] - EPOCH) // hour_long
     place = 0
     for copy, resource in each(period):
         rid = arn(resource.service, resource.name, resource.account[0], copy, period.seed)
@@ -361,6 +363,7 @@ def _resource_lines(
         rate,
         description=f"${rate / 1e6} per GB - data transfer out",
     )
+    ledger.faults += [(month.name, _name(meter), fault) for fault in UNTAGGED]
     for n, hour in enumerate(hours):
         amount = (
             mean
@@ -509,7 +512,7 @@ def write_aws(
     invoice = invoice_of("aws", month, period.seed)
     for line in lines:
         ledger.add(
-            month.name, invoice or "(open)", "USD", line.meter.resource, line.cost, line.effective
+            month.name, invoice or "(open)", "USD", _name(line.meter), line.cost, line.effective
         )
     parts = []
     for number, part in enumerate((lines[: len(lines) // 2], lines[len(lines) // 2 :]), 1):
@@ -524,6 +527,11 @@ def write_aws(
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(_manifest(period, month, parts), indent=2) + "\n", encoding="utf-8")
+
+
+def _name(meter: Meter) -> str:
+    """What the truth calls it: the resource, or product and kind of a line without one."""
+    return meter.resource or f"({SERVICES[meter.service][0]} {meter.line_type})"
 
 
 def _columns() -> list[tuple[str, str]]:
@@ -679,7 +687,7 @@ def _meter_cells(meter: Meter, period: Period, month: Month, invoice: str) -> di
 
 # ---------------------------------------------------------------------------------- Microsoft
 
-FOCUS_COLUMNS = """
+_FOCUS = """
 AvailabilityZone BilledCost BillingAccountId BillingAccountName BillingAccountType BillingCurrency
 BillingPeriodEnd BillingPeriodStart CapacityReservationId CapacityReservationStatus ChargeCategory
 ChargeClass ChargeDescription ChargeFrequency ChargePeriodEnd ChargePeriodStart
@@ -689,7 +697,8 @@ ContractedCost ContractedUnitPrice EffectiveCost InvoiceId InvoiceIssuerName Lis
 PricingCategory PricingCurrency PricingQuantity PricingUnit ProviderName PublisherName RegionId
 RegionName ResourceId ResourceName ResourceType ServiceCategory ServiceName ServiceSubcategory SkuId
 SkuMeter SkuPriceDetails SkuPriceId SubAccountId SubAccountName SubAccountType Tags
-""".split()
+"""
+FOCUS_COLUMNS = _FOCUS.split()
 
 ACCOUNTS = {
     "USD": ("/providers/Microsoft.Billing/billingAccounts/8611537", "Acme AI Inc"),

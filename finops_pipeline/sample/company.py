@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
+EPOCH = datetime(1970, 1, 1)
 CLUSTER = "acme-main"
 REGION = "us-east-1"
 PAYER = ("999900001111", "acme-management")
@@ -139,6 +140,15 @@ class Fault:
     witnesses: tuple[str, ...] = ()
 
 
+UNTAGGED = (
+    Fault("untagged", "feature"),
+    Fault("untagged", "tenant"),
+    # All else in that account is production.
+    Fault("untagged", "environment", None, None, "production", ("account",)),
+)
+"""Faults of a resource of the production account that nobody tagged."""
+
+
 # ------------------------------------------------------------------------------------ cluster
 
 
@@ -258,8 +268,7 @@ def nodes(period: Period) -> list[Node]:
     found = []
     gone = period.begin + SPOT_INTERRUPTED_AFTER
     for copy in range(period.scale):
-        for node in NODES:
-            node = replace(node, copy=copy)
+        for node in (replace(n, copy=copy) for n in NODES):
             if node.key == "spot-b" and gone < period.end:
                 found.append(replace(node, end=gone))
                 back = gone + timedelta(minutes=15)
@@ -646,7 +655,7 @@ RESOURCES = (
         _rds("db.r6g.xlarge", 519_000, 800),
         "recommend",
         tags={},
-        faults=tuple(Fault("untagged", d) for d in ("feature", "tenant", "environment")),
+        faults=UNTAGGED,
     ),
     _owned(
         "rds", "dev-shared", _rds("db.t4g.large", 129_000, 100), "chat", environment="development"
@@ -691,7 +700,7 @@ RESOURCES = (
         _s3(26_000, 1500),
         "recommend",
         tags={"environment": "production"},
-        faults=(Fault("untagged", "feature"), Fault("untagged", "tenant")),
+        faults=UNTAGGED[:2],
     ),
     _owned("s3", "acme-dev-scratch", _s3(6_000, 100), "summarise", environment="development"),
     # ---- cache with two keys that disagree
@@ -722,7 +731,7 @@ RESOURCES = (
         (("Lambda-GB-Second", "1K Lambda-GB-Second", 16_667, 4_000, False),),
         "search",
         tags={"feature": "search"},
-        faults=(Fault("untagged", "tenant"), Fault("untagged", "environment")),
+        faults=UNTAGGED[1:],
     ),
     # ---- load balancers, network
     _owned(
@@ -777,7 +786,7 @@ RESOURCES = (
         (("EBS:VolumeUsage.gp3", "GB-Mo", 80_000, 2_700, False),),
         "search",
         tags={},
-        faults=tuple(Fault("untagged", d) for d in ("feature", "tenant", "environment")),
+        faults=UNTAGGED,
     ),
     # ---- a GPU box of the developers, not in the cluster
     _owned(

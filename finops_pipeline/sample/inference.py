@@ -19,9 +19,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from .company import CLUSTER, ENDPOINTS, Endpoint, Period, busy, ident
-
-EPOCH = datetime(1970, 1, 1)
+from .company import CLUSTER, ENDPOINTS, EPOCH, Endpoint, Period, busy, ident
 
 
 @dataclass(frozen=True)

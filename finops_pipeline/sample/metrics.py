@@ -16,6 +16,7 @@ from typing import Any
 
 from .company import (
     CLUSTER,
+    EPOCH,
     IDLE_ENDPOINT,
     REGION,
     WORKLOADS,
@@ -28,7 +29,7 @@ from .company import (
     nodes,
     noise,
 )
-from .inference import EPOCH, Tally
+from .inference import Tally
 
 GIB, MIB = 1 << 30, 1 << 20
 _SAFE = "bcdfghjklmnpqrstvwxz2456789"
@@ -221,11 +222,14 @@ def _pod_series(pod: Pod, seconds: int, period: Period) -> list[Series]:
                     metric, {**on, "resource": "nvidia_com_gpu", "unit": "integer"}, float(w.gpus)
                 )
             )
-    if w.name == "summarise-worker" and pod.begin == period.begin:
-        killed = period.begin + timedelta(hours=10, minutes=20)
+    kills: set[datetime] = set()
+    if w.name == "summarise-worker":
+        # Once a week at ten, between two scrapes: the working set never shows it.
+        first = period.begin + timedelta(hours=10)
+        kills = {first + timedelta(days=7 * n) for n in range(1 + period.days // 7)}
         reason = {**box, "reason": "OOMKilled"}
         found.append(
-            Series("kube_pod_container_status_last_terminated_reason", reason, killed, end, 1.0)
+            Series("kube_pod_container_status_last_terminated_reason", reason, first, end, 1.0)
         )
 
     # cAdvisor, scraped through the kubelet. kube-prometheus keeps its pod-level CPU series.
@@ -252,13 +256,13 @@ def _pod_series(pod: Pod, seconds: int, period: Period) -> list[Series]:
         wobble = 950 + _NOISE[(place + step * 7) & 4095] // 10
         return min(w.cpu * shape * wobble // 1_000_000, w.cpu_limit) * seconds
 
-    def working_set(time: datetime, step: int) -> float:
+    def working_set(_time: datetime, step: int) -> float:
         return float(
             (w.memory * MIB * (970 + _NOISE[(place * 3 + step) & 4095] * 60 // 1000) // 1000)
             & ~4095
         )
 
-    def throttled(time: datetime, step: int) -> int:
+    def throttled(_time: datetime, _step: int) -> int:
         return 10 * seconds * w.throttled // 1000
 
     def counter(
@@ -271,10 +275,13 @@ def _pod_series(pod: Pod, seconds: int, period: Period) -> list[Series]:
 
     return [
         *found,
+        counter(
+            "kube_pod_container_status_restarts_total", box, lambda time, _step: int(time in kills)
+        ),
         counter("container_cpu_usage_seconds_total", inner, core_ms, 1000),
         counter("container_cpu_usage_seconds_total", {**kubelet, "id": slot}, core_ms, 1000),
         gauge("container_memory_working_set_bytes", inner, working_set),
-        counter("container_cpu_cfs_periods_total", inner, lambda time, step: 10 * seconds),
+        counter("container_cpu_cfs_periods_total", inner, lambda _time, _step: 10 * seconds),
         counter("container_cpu_cfs_throttled_periods_total", inner, throttled),
     ]
 
@@ -378,7 +385,7 @@ def _workload_series(period: Period, everyone: list[Pod]) -> list[Series]:
             value: float | Callable[[datetime, int], float] = float(replicas)
             if w.name == "moderation-api":
 
-                def value(time: datetime, step: int, base: int = replicas) -> float:
+                def value(time: datetime, _step: int, base: int = replicas) -> float:
                     return float(base + _surge(time) * period.scale)
 
             found.append(

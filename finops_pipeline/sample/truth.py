@@ -30,6 +30,8 @@ CONFIG = """\
 # Acme AI, a made-up company. What is right about it is in truth.json; the pipeline never reads it.
 # Paths are relative to this file. `finops init` writes a configuration with every key explained.
 
+first_period = "{first}"
+
 [warehouse]
 path = "warehouse"
 database = "showback.duckdb"
@@ -103,6 +105,13 @@ environment = "production"
 why = "Sales tax follows the invoice, not a resource."
 
 [[rule]]
+where = {{ ChargeCategory = "Credit" }}
+feature = "platform"
+tenant = "shared"
+environment = "production"
+why = "Credits were granted to the company."
+
+[[rule]]
 where = {{ ResourceId = "{savings_plan}" }}
 feature = "platform"
 tenant = "shared"
@@ -131,7 +140,12 @@ def configuration(period: Period) -> str:
         for e in ENDPOINTS
         if e.group
     )
-    return CONFIG.format(cluster=CLUSTER, savings_plan=savings_plan_arn(period.seed), splits=splits)
+    return CONFIG.format(
+        first=period.months()[0].name,
+        cluster=CLUSTER,
+        savings_plan=savings_plan_arn(period.seed),
+        splits=splits,
+    )
 
 
 def answers(period: Period, tally: Tally, ledger: Ledger, commit: str) -> dict[str, Any]:
@@ -150,7 +164,7 @@ def answers(period: Period, tally: Tally, ledger: Ledger, commit: str) -> dict[s
         "invoices": _invoices(ledger),
         "resources": _resources(period, ledger),
         "calls": _calls(tally),
-        "shared_endpoint": _shared(tally),
+        "shared": [_shared(tally, *s) for s in SHARED],
         "duplicate_lines": tally.twice,
         "faults": _faults(period, ledger),
         "rightsizing": _rightsizing(),
@@ -221,17 +235,24 @@ def _calls(tally: Tally) -> list[dict[str, Any]]:
     ]
 
 
-def _shared(tally: Tally) -> dict[str, Any]:
-    """The endpoint billed to one tenant: what each tenant used of it."""
+SHARED = (
+    ("inference/llama-70b", "globex"),
+    ("aws.bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0", "initech"),
+)
+"""Endpoints that six tenants use, and the one whose tag they carry."""
+
+
+def _shared(tally: Tally, name: str, tagged: str) -> dict[str, Any]:
+    """What each tenant used of an endpoint that is tagged to one."""
     tenants: dict[str, dict[str, int]] = {}
     for (endpoint, _, _, tenant, _), sums in sorted(tally.logged.items()):
-        if endpoint == "inference/llama-70b":
+        if endpoint == name:
             entry = tenants.setdefault(
                 tenant, {"calls": 0, "gpu_ms": 0, "input": 0, "cached": 0, "output": 0}
             )
             for key in entry:
                 entry[key] += sums[key]
-    return {"endpoint": "inference/llama-70b", "tagged": "globex", "tenants": tenants}
+    return {"endpoint": name, "tagged": tagged, "tenants": tenants}
 
 
 def _faults(period: Period, ledger: Ledger) -> list[dict[str, Any]]:
@@ -259,12 +280,14 @@ def _faults(period: Period, ledger: Ledger) -> list[dict[str, Any]]:
         for w in WORKLOADS:
             where = {"month": month, "workload": f"{w.namespace}/{w.name}"}
             if w.live is not None:
-                replicas = {"git": w.replicas * period.scale, "cluster": w.running(period.scale)}
+                git, cluster = w.replicas * period.scale, w.running(period.scale)
+                replicas = {"git": git, "cluster": cluster, "likely": str(git)}
                 found.append(
                     {"kind": "replica_drift", "dimension": "replicas", **where, **replicas}
                 )
             for key, value in w.live_labels.items():
-                labels = {"git": w.git_labels().get(key), "cluster": value}
+                right = w.git_labels().get(key)
+                labels = {"git": right, "cluster": value, "likely": right}
                 found.append({"kind": "label_drift", "dimension": key, **where, **labels})
     return found
 

@@ -76,6 +76,99 @@ identify_tags as (
         cast(md5_number_lower(Tags) >> 1 as bigint) as x_TagSetId
     from write_tags
 ),
+service(code, ServiceCategory) as (
+    values
+        ('AmazonBedrock', 'AI and Machine Learning'),
+        ('AmazonBedrockService', 'AI and Machine Learning'),
+        ('AmazonBedrockFoundationModels', 'AI and Machine Learning'),
+        ('AmazonSageMaker', 'AI and Machine Learning'),
+        ('AmazonComprehend', 'AI and Machine Learning'),
+        ('AmazonRekognition', 'AI and Machine Learning'),
+        ('AmazonTextract', 'AI and Machine Learning'),
+        ('AmazonTranscribe', 'AI and Machine Learning'),
+        ('transcribe', 'AI and Machine Learning'),
+        ('translate', 'AI and Machine Learning'),
+        ('AmazonPolly', 'AI and Machine Learning'),
+        ('AmazonLex', 'AI and Machine Learning'),
+        ('AmazonKendra', 'AI and Machine Learning'),
+        ('AmazonPersonalize', 'AI and Machine Learning'),
+        ('AmazonForecast', 'AI and Machine Learning'),
+        ('AmazonQ', 'AI and Machine Learning'),
+        ('AmazonEC2', 'Compute'),
+        ('AWSLambda', 'Compute'),
+        ('AmazonEKS', 'Compute'),
+        ('AmazonECS', 'Compute'),
+        ('AmazonECR', 'Compute'),
+        ('AmazonECRPublic', 'Compute'),
+        ('AmazonLightsail', 'Compute'),
+        ('AWSBatch', 'Compute'),
+        ('AWSAppRunner', 'Compute'),
+        ('ElasticBeanstalk', 'Compute'),
+        ('ComputeSavingsPlans', 'Compute'),
+        ('AmazonS3', 'Storage'),
+        ('AmazonS3GlacierDeepArchive', 'Storage'),
+        ('AmazonGlacier', 'Storage'),
+        ('AmazonEFS', 'Storage'),
+        ('AmazonFSx', 'Storage'),
+        ('AWSBackup', 'Storage'),
+        ('AWSStorageGateway', 'Storage'),
+        ('AmazonRDS', 'Databases'),
+        ('AmazonDynamoDB', 'Databases'),
+        ('AmazonElastiCache', 'Databases'),
+        ('AmazonRedshift', 'Databases'),
+        ('AmazonNeptune', 'Databases'),
+        ('AmazonDocDB', 'Databases'),
+        ('AmazonMemoryDB', 'Databases'),
+        ('AmazonDAX', 'Databases'),
+        ('AmazonTimestream', 'Databases'),
+        ('DatabaseSavingsPlans', 'Databases'),
+        ('AmazonVPC', 'Networking'),
+        ('AWSELB', 'Networking'),
+        ('AmazonCloudFront', 'Networking'),
+        ('AmazonRoute53', 'Networking'),
+        ('AWSDataTransfer', 'Networking'),
+        ('AWSDirectConnect', 'Networking'),
+        ('AWSGlobalAccelerator', 'Networking'),
+        ('AmazonApiGateway', 'Networking'),
+        ('AWSNetworkFirewall', 'Networking'),
+        ('AWSTransitGateway', 'Networking'),
+        ('AmazonAthena', 'Analytics'),
+        ('AWSGlue', 'Analytics'),
+        ('AmazonKinesis', 'Analytics'),
+        ('AmazonKinesisFirehose', 'Analytics'),
+        ('AmazonMSK', 'Analytics'),
+        ('AmazonES', 'Analytics'),
+        ('AmazonOpenSearchService', 'Analytics'),
+        ('ElasticMapReduce', 'Analytics'),
+        ('AmazonQuickSight', 'Analytics'),
+        ('AmazonCloudWatch', 'Management and Governance'),
+        ('AWSCloudTrail', 'Management and Governance'),
+        ('AWSConfig', 'Management and Governance'),
+        ('AWSSystemsManager', 'Management and Governance'),
+        ('AmazonPrometheus', 'Management and Governance'),
+        ('AmazonGrafana', 'Management and Governance'),
+        ('AWSXRay', 'Management and Governance'),
+        ('AWSCostExplorer', 'Management and Governance'),
+        ('awskms', 'Security'),
+        ('AWSSecretsManager', 'Security'),
+        ('AmazonGuardDuty', 'Security'),
+        ('awswaf', 'Security'),
+        ('AWSShield', 'Security'),
+        ('AmazonInspectorV2', 'Security'),
+        ('AWSSecurityHub', 'Security'),
+        ('AmazonMacie', 'Security'),
+        ('AmazonCognito', 'Identity'),
+        ('AWSDirectoryService', 'Identity'),
+        ('AWSQueueService', 'Integration'),
+        ('AmazonSNS', 'Integration'),
+        ('AmazonMQ', 'Integration'),
+        ('AWSEvents', 'Integration'),
+        ('AmazonStates', 'Integration'),
+        ('CodeBuild', 'Developer Tools'),
+        ('AWSCodePipeline', 'Developer Tools'),
+        ('AWSCodeArtifact', 'Developer Tools'),
+        ('AWSCodeCommit', 'Developer Tools')
+),
 mark_split_rows as (
     select
         raw_billing.*,
@@ -181,55 +274,7 @@ select
     line_item_resource_id as ResourceId,
     cast(null as varchar) as ResourceName,
     product_product_family as ResourceType,
-    case
-        when line_item_product_code in (
-            'AmazonBedrock', 'AmazonBedrockService', 'AmazonBedrockFoundationModels',
-            'AmazonSageMaker', 'AmazonComprehend', 'AmazonRekognition', 'AmazonTextract',
-            'AmazonTranscribe', 'transcribe', 'translate', 'AmazonPolly', 'AmazonLex',
-            'AmazonKendra', 'AmazonPersonalize', 'AmazonForecast', 'AmazonQ'
-        ) then 'AI and Machine Learning'
-        when line_item_product_code in (
-            'AmazonEC2', 'AWSLambda', 'AmazonEKS', 'AmazonECS', 'AmazonECR', 'AmazonECRPublic',
-            'AmazonLightsail', 'AWSBatch', 'AWSAppRunner', 'ElasticBeanstalk',
-            'ComputeSavingsPlans'
-        ) then 'Compute'
-        when line_item_product_code in (
-            'AmazonS3', 'AmazonS3GlacierDeepArchive', 'AmazonGlacier', 'AmazonEFS', 'AmazonFSx',
-            'AWSBackup', 'AWSStorageGateway'
-        ) then 'Storage'
-        when line_item_product_code in (
-            'AmazonRDS', 'AmazonDynamoDB', 'AmazonElastiCache', 'AmazonRedshift',
-            'AmazonNeptune', 'AmazonDocDB', 'AmazonMemoryDB', 'AmazonDAX', 'AmazonTimestream',
-            'DatabaseSavingsPlans'
-        ) then 'Databases'
-        when line_item_product_code in (
-            'AmazonVPC', 'AWSELB', 'AmazonCloudFront', 'AmazonRoute53', 'AWSDataTransfer',
-            'AWSDirectConnect', 'AWSGlobalAccelerator', 'AmazonApiGateway',
-            'AWSNetworkFirewall', 'AWSTransitGateway'
-        ) then 'Networking'
-        when line_item_product_code in (
-            'AmazonAthena', 'AWSGlue', 'AmazonKinesis', 'AmazonKinesisFirehose', 'AmazonMSK',
-            'AmazonES', 'AmazonOpenSearchService', 'ElasticMapReduce', 'AmazonQuickSight'
-        ) then 'Analytics'
-        when line_item_product_code in (
-            'AmazonCloudWatch', 'AWSCloudTrail', 'AWSConfig', 'AWSSystemsManager',
-            'AmazonPrometheus', 'AmazonGrafana', 'AWSXRay', 'AWSCostExplorer'
-        ) then 'Management and Governance'
-        when line_item_product_code in (
-            'awskms', 'AWSSecretsManager', 'AmazonGuardDuty', 'awswaf', 'AWSShield',
-            'AmazonInspectorV2', 'AWSSecurityHub', 'AmazonMacie'
-        ) then 'Security'
-        when line_item_product_code in (
-            'AmazonCognito', 'AWSDirectoryService'
-        ) then 'Identity'
-        when line_item_product_code in (
-            'AWSQueueService', 'AmazonSNS', 'AmazonMQ', 'AWSEvents', 'AmazonStates'
-        ) then 'Integration'
-        when line_item_product_code in (
-            'CodeBuild', 'AWSCodePipeline', 'AWSCodeArtifact', 'AWSCodeCommit'
-        ) then 'Developer Tools'
-        else 'Other'
-    end as ServiceCategory,
+    coalesce(service.ServiceCategory, 'Other') as ServiceCategory,
     line_item_product_code as ServiceName,
     product_sku as SkuId,
     pricing_rate_id as SkuPriceId,
@@ -258,4 +303,5 @@ select
         end
     ), '') as x_Reason
 from amortise
+left join service on service.code = amortise.line_item_product_code
 left join identify_tags on identify_tags.x_RawTags = amortise.x_RawTags

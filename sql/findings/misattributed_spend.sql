@@ -1,7 +1,7 @@
 -- Spend whose tag is there but wrong.
 --
 -- conflict: tags of the set name different values for the dimension; of the same trust they name
---   nobody, else the most trusted holds.
+--   nobody, else the most trusted holds. The account's other resources may settle it.
 -- wrong_case: a value that differs from the right one only by case or outer blanks, and is spelt
 --   so by no witness. Allocated right already; an alias is not a fault.
 -- swapped: unknown here, but a known value of another dimension.
@@ -234,13 +234,29 @@ renamed as (
     group by s.x_Dimension, s.x_TagValue
     having bool_and(a.is_one) and min(a.x_OwnerValue) = max(a.x_OwnerValue)
 ),
+-- The account's other resources may settle a conflict, for one of the values in conflict.
+in_conflict as (
+    select distinct c.x_Dimension, c.x_TagKey, c.x_TagValue, t.x_OwnerValue
+    from contradicting as c
+    inner join bill_tag as t
+        on t.x_TagSetId = c.x_TagSetId and t.x_Dimension = c.x_Dimension
+),
+settled as (
+    select
+        c.x_Dimension, c.x_TagKey, c.x_TagValue, a.ProviderName, a.SubAccountId,
+        a.x_OwnerValue as guess, a.x_Where
+    from in_conflict as c
+    inner join account_value as a
+        on a.x_Dimension = c.x_Dimension and a.x_OwnerValue = c.x_OwnerValue
+),
 guessed as (
     select
         s.kind, s.x_Dimension, s.x_TagKey, s.x_TagValue, s.ProviderName, s.SubAccountId,
         s.ResourceId, s.bare_service, s.BillingCurrency, s.guess_where, s.x_Pool,
         s.EffectiveCost, s.x_ChargeRows, s.largest,
-        coalesce(s.guess, r.guess) as guess,
+        coalesce(s.guess, r.guess, b.guess) as guess,
         r.ResourceId as renamed_where,
+        b.x_Where as account_where,
         a.is_one, a.witnesses,
         a.x_OwnerValue as agreed_value,
         e.x_OwnerValue is not null as guess_is_said
@@ -248,6 +264,13 @@ guessed as (
     left join renamed as r
         on s.kind = 'stale' and r.x_Dimension = s.x_Dimension and r.x_TagValue = s.x_TagValue
     left join agreed as a on a.ResourceId = s.ResourceId and a.x_Dimension = s.x_Dimension
+    left join settled as b
+        on s.kind = 'conflict' and s.guess is null and a.ResourceId is null
+        and b.x_Dimension = s.x_Dimension
+        and b.x_TagKey = s.x_TagKey
+        and b.x_TagValue = s.x_TagValue
+        and b.ProviderName = s.ProviderName
+        and b.SubAccountId = s.SubAccountId
     left join (select distinct ResourceId, x_Dimension, x_OwnerValue from evidence) as e
         on e.ResourceId = s.ResourceId
         and e.x_Dimension = s.x_Dimension
@@ -293,6 +316,7 @@ shared as (
         on r.ResourceId = g.ResourceId and r.BillingCurrency = g.BillingCurrency
     where
         g.kind = 'right' and t.users >= 2 and 10 * u.x_Weight < 9 * t.weight
+        and not coalesce(g.is_one and g.witnesses >= 2 and g.agreed_value <> g.guess, false)
         and g.EffectiveCost > 0
 ),
 -- ---------------------------------------------------------------------------- the findings
@@ -300,7 +324,7 @@ fault as (
     select
         kind, x_Dimension, x_TagKey, x_TagValue, ProviderName, SubAccountId, ResourceId,
         bare_service, BillingCurrency, x_Pool, x_ChargeRows, largest, EffectiveCost, guess,
-        guess_where, renamed_where, cast(null as bigint) as users,
+        guess_where, renamed_where, account_where, cast(null as bigint) as users,
         case
             when kind = 'wrong_case' then guess
             when is_one is null then guess
@@ -313,7 +337,8 @@ fault as (
     select
         'witness_disagrees' as kind, x_Dimension, x_TagKey, x_TagValue, ProviderName,
         SubAccountId, ResourceId, bare_service, BillingCurrency, x_Pool, x_ChargeRows, largest,
-        EffectiveCost, guess, guess_where, renamed_where, cast(null as bigint) as users,
+        EffectiveCost, guess, guess_where, renamed_where,
+        cast(null as varchar) as account_where, cast(null as bigint) as users,
         agreed_value as x_LikelyValue
     from guessed
     where
@@ -324,14 +349,14 @@ fault as (
         'shared_as_one' as kind, x_Dimension, x_TagKey, x_TagValue, ProviderName, SubAccountId,
         ResourceId, bare_service, BillingCurrency, x_Pool, x_ChargeRows, largest, EffectiveCost,
         guess, cast(null as varchar) as guess_where, cast(null as varchar) as renamed_where,
-        users, cast(null as varchar) as x_LikelyValue
+        cast(null as varchar) as account_where, users, cast(null as varchar) as x_LikelyValue
     from shared
     where EffectiveCost <> 0
 ),
 -- Who knows the value that a spelling, a typo or a swap points to.
 support as (
     select distinct kind, x_Dimension, x_TagKey, x_TagValue, ProviderName, SubAccountId,
-        ResourceId, bare_service, guess, guess_where, renamed_where
+        ResourceId, bare_service, guess, guess_where, renamed_where, account_where
     from fault
 ),
 witness as (
@@ -385,6 +410,12 @@ witness as (
         renamed_where || ', tagged alike' as x_Where
     from support
     where renamed_where is not null and renamed_where is distinct from ResourceId
+    union all
+    select
+        kind, x_Dimension, x_TagKey, x_TagValue, ProviderName, SubAccountId, ResourceId,
+        bare_service, 'sibling' as x_Witness, guess as x_OwnerValue, account_where as x_Where
+    from support
+    where account_where is not null
 ),
 witness_list as (
     select
@@ -448,8 +479,8 @@ select
             f.users || ' values of ' || f.x_Dimension || ' use it, the tag names one; the cost is '
             || 'what the others used. Let use split it, and tag it as shared.'
         when 'witness_disagrees' then
-            'The tag says ' || f.guess || ', but ' || w.who || ' say ' || f.x_LikelyValue
-            || '. Check who owns it, then correct the tag.'
+            'The tag says ' || f.guess || ', its witnesses (' || w.who || ') '
+            || f.x_LikelyValue || '. Check who owns it, then correct the tag.'
         when 'conflict' then
             'Its tags contradict each other. '
             || case

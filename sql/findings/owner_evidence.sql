@@ -141,8 +141,14 @@ named_owner as (
     from git_owner
 ),
 workload_name as (
-    select name, '-' || regexp_replace(lower(name), '[^a-z0-9]+', '-', 'g') || '-' as words
-    from (select distinct name from named_owner) as names
+    select
+        name, words,
+        split_part(words, '-', 2) as first_word,
+        split_part(words, '-', -2) as last_word
+    from (
+        select name, '-' || regexp_replace(lower(name), '[^a-z0-9]+', '-', 'g') || '-' as words
+        from (select distinct name from named_owner) as names
+    ) as named
     where length(name) >= 3
 ),
 resource_words as (
@@ -154,21 +160,35 @@ resource_words as (
     from resource
     where x_Pool is null
 ),
--- Joined on the first word, so that not every name is looked for in every id.
-first_word as (
+-- Joined on the first and the last word, so that not every name is looked for in every id.
+resource_word as (
     select distinct ResourceId, words, word
     from (
         select ResourceId, words, unnest(string_split(words, '-')) as word from resource_words
     ) as split_words
-    where word <> ''
+),
+first_and_last as (
+    select f.ResourceId, f.words, f.word as first_word, l.word as last_word
+    from (
+        select r.ResourceId, r.words, r.word
+        from resource_word as r
+        semi join workload_name as n on n.first_word = r.word
+    ) as f
+    inner join (
+        select r.ResourceId, r.word
+        from resource_word as r
+        semi join workload_name as n on n.last_word = r.word
+    ) as l on l.ResourceId = f.ResourceId
 ),
 name_match as (
     select
         r.ResourceId, n.name,
         length(n.words) = max(length(n.words)) over (partition by r.ResourceId) as is_longest
-    from first_word as r
+    from first_and_last as r
     inner join workload_name as n
-        on split_part(n.words, '-', 2) = r.word and contains(r.words, n.words)
+        on n.first_word = r.first_word
+        and n.last_word = r.last_word
+        and contains(r.words, n.words)
 ),
 -- ------------------------------------------------------------------------------ all of it
 evidence as (

@@ -8,8 +8,8 @@
 --
 -- The likely value is what all witnesses say: those of owner_evidence, and the same resource
 -- tagged on other charges (sibling). Where none of them speaks, the account's other resources may
--- (sibling): at least two, at least half of all, all of one known value. Witnesses that differ,
--- or one that names several, are no answer: the finding says so and leaves the value open.
+-- (sibling, account_value). Witnesses that differ, or one that names several, are no answer: the
+-- finding says so and leaves the value open.
 --
 -- One row per resource (or service and account), missing dimension and currency.
 with
@@ -122,19 +122,6 @@ own_sibling as (
         min(x_OwnerValue) = max(x_OwnerValue)
         and bool_and(is_known or x_OwnerValue is null)
 ),
-account_sibling as (
-    select
-        ProviderName, SubAccountId, x_Dimension, min(x_OwnerValue) as x_OwnerValue,
-        count(distinct ResourceId) filter (where x_OwnerValue is not null) as tagged
-    from believed
-    group by ProviderName, SubAccountId, x_Dimension
-    having
-        min(x_OwnerValue) = max(x_OwnerValue)
-        and bool_and(is_known or x_OwnerValue is null)
-        and count(distinct ResourceId) filter (where x_OwnerValue is not null) >= 2
-        and 2 * count(distinct ResourceId) filter (where x_OwnerValue is not null)
-        >= count(distinct ResourceId)
-),
 evidence as (
     select
         ResourceId, x_Dimension, x_Witness, x_OwnerValue, bool_and(x_Decides) as x_Decides,
@@ -180,13 +167,12 @@ named_or_account as (
     union all
     select
         s.ProviderName, s.SubAccountId, s.ResourceId, s.bare_service, s.x_Dimension,
-        'sibling' as x_Witness, a.x_OwnerValue, true as x_Decides,
-        a.tagged || ' resources of account ' || a.SubAccountId as x_Where
+        'sibling' as x_Witness, a.x_OwnerValue, true as x_Decides, a.x_Where
     from (
         select distinct ProviderName, SubAccountId, ResourceId, bare_service, x_Dimension
         from spend
     ) as s
-    inner join account_sibling as a
+    inner join account_value as a
         on a.ProviderName = s.ProviderName
         and a.SubAccountId = s.SubAccountId
         and a.x_Dimension = s.x_Dimension
@@ -256,7 +242,7 @@ select
     s.largest.line as x_SourceRow,
     case
         when v.x_LikelyValue is not null
-            then 'No ' || s.x_Dimension || ' tag; ' || v.who || ' say '
+            then 'No ' || s.x_Dimension || ' tag; its witnesses (' || v.who || ') name '
             || v.x_LikelyValue || '. Tag it so.'
         when v.said is not null
             then 'No ' || s.x_Dimension || ' tag, and the witnesses name several: ' || v.said

@@ -129,11 +129,9 @@ node_cost as (
     from charged_hour
     group by ResourceId, x_HourStart, BillingCurrency
 ),
--- Units of money (10^-12) for 2^40 of the node's weight.
 node_price as (
     select
-        h.x_Cluster, h.x_Node, c.BillingCurrency,
-        sum(c.units) * 1099511627776 // sum(h.worth) as units
+        h.x_Cluster, h.x_Node, c.BillingCurrency, sum(c.units) as units, sum(h.worth) as worth
     from node_cost as c
     inner join node_hour as h on h.ResourceId = c.ResourceId and h.x_HourStart = c.x_HourStart
     group by h.x_Cluster, h.x_Node, c.BillingCurrency
@@ -155,7 +153,7 @@ price as (
         n.x_Namespace, n.x_WorkloadKind, n.x_Workload,
         case when count(distinct p.BillingCurrency) = 1 then min(p.BillingCurrency) end
             as BillingCurrency,
-        sum((n.worth * p.units) // 1099511627776) as held_units
+        sum(n.worth * p.units // p.worth) as held_units
     from pod_node as n
     inner join node_price as p on p.x_Cluster = n.x_Cluster and p.x_Node = n.x_Node
     group by n.x_Namespace, n.x_WorkloadKind, n.x_Workload

@@ -91,8 +91,9 @@ owner_of_owner as (
             when 'replicaset_owner' then labels['replicaset']
             else coalesce(labels['job_name'], labels['exported_job'])
         end as name,
-        arg_max(labels['owner_kind'], x_HourStart) as owner_kind,
-        arg_max(labels['owner_name'], x_HourStart) as owner_name
+        max({
+            'at': x_HourStart, 'kind': labels['owner_kind'], 'name': labels['owner_name']
+        }) as owner
     from named_object
     where x_Series in ('replicaset_owner', 'job_owner')
         and labels['owner_name'] not in ('', '<none>')
@@ -107,8 +108,8 @@ owned_pod as (
         named_object.x_PodUid,
         named_object.labels['owner_kind'] as direct_kind,
         named_object.labels['owner_name'] as direct_name,
-        owner_of_owner.owner_kind,
-        owner_of_owner.owner_name,
+        owner_of_owner.owner.kind as owner_kind,
+        owner_of_owner.owner.name as owner_name,
         -- the names Deployments and CronJobs give, for clusters that do not export the owners
         case named_object.labels['owner_kind']
             when 'ReplicaSet' then nullif(regexp_extract(

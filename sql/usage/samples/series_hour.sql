@@ -14,13 +14,38 @@
 -- same sample delivered twice is one sample. $day is the day wanted; samples of the evening
 -- before may be there too, and make its first minutes whole.
 -- One row per hour, canonical series and object (the labels that identify it).
-with all_series as (
+with sample_of_series as materialized (
+    select
+        metric_sample.metric,
+        hash(metric_sample.metric, metric_sample.labels) as series_id,
+        epoch_us(metric_sample.time) as at_us,
+        metric_sample.value
+    from metric_sample
+    where metric_sample.metric in (select metric_query.metric from metric_query)
+        and metric_sample.time >= cast($day as timestamp) - interval 65 minute
+        and metric_sample.time < cast($day as timestamp) + interval 1 day
+),
+
+-- Labels are fetched from one sample a series: to group millions of maps costs minutes.
+first_sample as (
     select
         metric,
-        hash(metric, labels) as series_id,
-        any_value(labels) as labels
-    from metric_sample
-    group by metric, hash(metric, labels)
+        series_id,
+        min(at_us) as at_us
+    from sample_of_series
+    group by metric, series_id
+),
+
+all_series as (
+    select
+        first_sample.metric,
+        first_sample.series_id,
+        any_value(metric_sample.labels) as labels
+    from first_sample
+    inner join metric_sample
+        on hash(metric_sample.metric, metric_sample.labels) = first_sample.series_id
+        and epoch_us(metric_sample.time) = first_sample.at_us
+    group by first_sample.metric, first_sample.series_id
 ),
 
 refused_series as (
@@ -108,17 +133,6 @@ counted_object as (
         count(*) as series
     from object_of_series
     group by object_id
-),
-
-sample_of_series as (
-    select
-        hash(metric_sample.metric, metric_sample.labels) as series_id,
-        epoch_us(metric_sample.time) as at_us,
-        metric_sample.value
-    from metric_sample
-    where metric_sample.metric in (select metric_query.metric from metric_query)
-        and metric_sample.time >= cast($day as timestamp) - interval 65 minute
-        and metric_sample.time < cast($day as timestamp) + interval 1 day
 ),
 
 -- ------------------------------------------------------------------ gauges, minute by minute

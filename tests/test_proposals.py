@@ -1,0 +1,261 @@
+"""Recommendations as pull requests: small, exact, ranked, capped, and worth reading."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+
+from finops_pipeline.config import GitopsSection
+from finops_pipeline.contracts import table
+from finops_pipeline.contracts.fields import TYPES
+from finops_pipeline.manifests import ALL, declare
+from finops_pipeline.proposals import FileEdit, plan, showback_proposal
+
+from .test_manifests import BASE, DEPLOYMENT, changes, overlay
+
+EVIDENCE = {
+    "hours": 720, "pods": 3, "p50": 300, "percentile": 610, "percentile_rank": "95", "max": 700,
+    "unit": "millicores", "throttled_permille": 2, "oom_kills": 0,
+    "from": "2026-10-01T00:00:00Z", "to": "2026-10-31T00:00:00Z",
+}  # fmt: skip
+ROW = {
+    "BillingPeriod": "2026-10", "x_RecommendationId": "id-1", "x_Recommender": "container_requests",
+    "x_Outcome": "propose", "x_Repository": "shop", "x_Overlay": "apps", "x_Cluster": "c",
+    "x_Namespace": "default", "x_WorkloadKind": "Deployment", "x_Workload": "api",
+    "x_Container": "api", "x_Environment": None, "x_Field": "resources.requests.cpu",
+    "x_Current": "2", "x_Proposed": "720m", "x_MonthlySaving": Decimal("30.5"),
+    "BillingCurrency": "USD", "x_Reason": "the 95th percentile was 610m",
+    "x_Evidence": json.dumps(EVIDENCE),
+}  # fmt: skip
+BLOCK = GitopsSection(name="shop", path=".")
+
+
+def rows(*given: dict[str, Any]) -> pl.DataFrame:
+    schema = {n: TYPES[t] for n, t in table("recommendation").duckdb.items()}
+    return pl.DataFrame([ROW | g for g in given], schema=schema, orient="row")
+
+
+def memory(**given: Any) -> dict[str, Any]:
+    return {"x_RecommendationId": "id-2", "x_Field": "resources.requests.memory", "x_Current": "4Gi",
+            "x_Proposed": "1200Mi", "x_MonthlySaving": Decimal("12.25")} | given  # fmt: skip
+
+
+def repository(*names: str) -> Any:
+    files = {f"{n}/api.yaml": DEPLOYMENT.replace("name: api\n  l", f"name: {n}\n  l") for n in names}
+    return {"shop": declare(files, BLOCK, "0" * 40)}
+
+
+APPS = {"shop": declare({"apps/api.yaml": DEPLOYMENT}, BLOCK, "c0ffee" * 6 + "c0ff")}
+
+
+def test_one_proposal_an_overlay_with_one_changed_line_an_edit() -> None:
+    planned = plan(rows({}, memory()), APPS, 10)
+
+    (proposal,) = planned.proposals
+    assert ((), ()) == (planned.held, planned.refused)
+    (edit,) = proposal.edits
+    assert ("apps/api.yaml", DEPLOYMENT) == (edit.path, edit.before)
+    assert [
+        '-               cpu: "2"   # measured in June\n',
+        '+               cpu: "720m"   # measured in June\n',
+        "-               memory: 4Gi\n",
+        "+               memory: 1200Mi\n",
+    ] == changes(DEPLOYMENT, edit.after)
+    assert (Decimal("42.75"), "USD", ("id-1", "id-2"), "2026-10") == (
+        proposal.saving, proposal.currency, proposal.ids, proposal.period
+    )  # fmt: skip
+    assert "Right-size 2 requests in apps: saves 42.75 USD a month" == proposal.title
+    assert proposal.branch.startswith("finops/container_requests/apps-")
+
+
+def test_the_body_has_what_a_reviewer_asks_for() -> None:
+    (proposal,) = plan(rows({}, memory()), APPS, 10).proposals
+
+    assert (
+        "| default/api | api | `resources.requests.cpu` | `2` | `720m` | 300m | 610m | 700m | 720 "
+        "| 0.2 % | 0 | 30.50 | `apps/api.yaml:19` |"
+    ) in proposal.body
+    for said in (
+        "would save **42.75 USD a month**, on paper", "c0ffeec0ffee", "p95", "OOM kills",
+        "at least 720 hours, from 2026-10-01T00:00:00Z to 2026-10-31T00:00:00Z",
+        "sql/rightsizing/container_requests.sql", "**To roll back**", "**To decline**",
+        "<!-- finops-pipeline ids: id-1 id-2 -->",
+    ):  # fmt: skip
+        assert said in proposal.body
+
+
+def test_the_same_answers_are_the_same_proposal_whatever_their_order() -> None:
+    assert plan(rows({}, memory()), APPS, 10) == plan(rows(memory(), {}), APPS, 10)
+
+
+def test_another_value_is_another_branch() -> None:
+    (one,) = plan(rows({}), APPS, 10).proposals
+    (other,) = plan(rows({"x_Proposed": "730m"}), APPS, 10).proposals
+
+    assert one.branch != other.branch
+
+
+def test_raising_a_request_costs_more_and_says_so() -> None:
+    raised = {"x_Proposed": "3000m", "x_MonthlySaving": Decimal(-5)}
+    (proposal,) = plan(rows(raised), APPS, 10).proposals
+
+    assert proposal.title.endswith(": costs 5.00 USD more a month")
+    assert "would cost **5.00 USD more a month**, for safety" in proposal.body
+
+
+def test_idle_workloads_get_their_replicas_edited() -> None:
+    evidence = {"hours": 720, "calls": 0, "busiest_hour_permille": 4}
+    row = {"x_Recommender": "idle_resources", "x_Container": ALL, "x_Field": "spec.replicas",
+           "x_Current": "3", "x_Proposed": "0", "x_Evidence": json.dumps(evidence)}  # fmt: skip
+    (proposal,) = plan(rows(row), APPS, 10).proposals
+
+    assert ["-   replicas: 3 # one per zone\n", "+   replicas: 0 # one per zone\n"] == changes(
+        DEPLOYMENT, proposal.edits[0].after
+    )
+    assert "Stop 1 idle workload in apps: saves 30.50 USD a month" == proposal.title
+    assert "| 720 | 0 | 0.4 % |" in proposal.body
+
+
+def test_largest_savings_first_and_the_rest_waits() -> None:
+    found = repository("a", "b", "c")
+    given = [
+        {"x_RecommendationId": n, "x_Overlay": n, "x_Workload": n, "x_MonthlySaving": Decimal(s)}
+        for n, s in (("a", 1), ("b", 3), ("c", 2))
+    ]
+    planned = plan(rows(*given), found, 2)
+
+    assert [("b",), ("c",)] == [p.ids for p in planned.proposals]
+    assert ["Right-size 1 request in a: saves 1.00 USD a month"] == [h.title for h in planned.held]
+    assert "max_open" in planned.held[0].reason
+    assert 3 == len(planned.branches("shop"))
+
+
+def test_what_is_open_keeps_its_place() -> None:
+    found = repository("a", "b")
+    given = [
+        {"x_RecommendationId": n, "x_Overlay": n, "x_Workload": n, "x_MonthlySaving": Decimal(s)}
+        for n, s in (("a", 1), ("b", 3))
+    ]
+    smaller = next(p for p in plan(rows(*given), found, 9).proposals if p.ids == ("a",))
+    planned = plan(rows(*given), found, 1, opened={smaller.branch})
+
+    assert [("a",)] == [p.ids for p in planned.proposals]
+
+
+def test_what_was_declined_does_not_come_back() -> None:
+    planned = plan(rows({}, memory()), APPS, 10, declined={"id-1"})
+
+    assert [("id-2",)] == [p.ids for p in planned.proposals]
+    assert [("id-1", "it was declined before")] == [(r.id, r.reason) for r in planned.refused]
+
+
+def test_no_answer_is_no_proposal() -> None:
+    nothing = plan(rows({"x_Outcome": "none", "x_Proposed": None}), APPS, 10)
+
+    assert ((), (), ()) == (nothing.proposals, nothing.held, nothing.refused)
+
+
+def test_a_value_that_changed_in_git_is_not_overwritten() -> None:
+    planned = plan(rows({"x_Current": "3"}), APPS, 10)
+
+    assert () == planned.proposals
+    assert "Git says 2 now, the answer was for 3" in planned.refused[0].reason
+
+
+def test_a_workload_that_is_gone_and_a_repository_that_is_unknown_are_refused() -> None:
+    planned = plan(rows({"x_Workload": "gone"}, {"x_Repository": "other"}), APPS, 10)
+
+    assert 2 == len(planned.refused)
+    assert any("no longer declared" in r.reason for r in planned.refused)
+    assert any("[[gitops]]" in r.reason for r in planned.refused)
+
+
+def test_both_requests_of_a_container_may_be_added_to_the_patch_of_an_overlay() -> None:
+    patch = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: api}\nspec:\n  replicas: 5\n"
+    files = (
+        BASE | overlay("prod", "patches:\n- path: p.yaml\n") | {"overlays/prod/p.yaml": patch}
+        | overlay("staging", "")
+    )  # fmt: skip
+    at = {"x_Overlay": "overlays/prod", "x_Namespace": "prod"}
+    (proposal,) = plan(
+        rows(at, memory(**at)), {"shop": declare(files, BLOCK, "0" * 40)}, 10
+    ).proposals
+
+    assert (
+        FileEdit(
+            "overlays/prod/p.yaml",
+            patch,
+            patch + "  template:\n    spec:\n      containers:\n        - name: api\n"
+            '          resources:\n            requests:\n              cpu: 720m\n'
+            "              memory: 1200Mi\n",
+        ),
+    ) == proposal.edits
+
+
+def test_names_cannot_break_out_of_the_table() -> None:
+    (proposal,) = plan(rows({"x_Reason": "a | b\n<img src=x>"}), APPS, 10).proposals
+
+    assert "a \\| b &lt;img src=x>" in proposal.body
+
+
+def test_without_a_price_no_saving_is_stated() -> None:
+    row = {"BillingCurrency": None, "x_MonthlySaving": Decimal(0)}
+    (proposal,) = plan(rows(row), APPS, 10).proposals
+
+    assert "Right-size 1 request in apps" == proposal.title
+    assert "| not known |" in proposal.body
+
+
+# -------------------------------------------------------------------------------- showback
+def showback_frames() -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    def frame(name: str, *given: dict[str, Any]) -> pl.DataFrame:
+        schema = {n: TYPES[t] for n, t in table(name).duckdb.items()}
+        full = [{n: None for n in schema} | {"BillingPeriod": "2026-10", "BillingCurrency": "USD"}
+                | g for g in given]  # fmt: skip
+        return pl.DataFrame(full, schema=schema, orient="row")
+
+    third = Decimal(100) / 3
+    line = {"ProviderName": "AWS", "ServiceCategory": "Compute", "ServiceName": "EC2",
+            "x_Environment": "production", "x_Model": "(none)", "x_AllocationMethod": "tag"}  # fmt: skip
+    return (
+        frame("showback", *(
+            line | {"x_Feature": f, "x_Tenant": "a|b", "BilledCost": Decimal(c),
+                    "EffectiveCost": Decimal(c).quantize(Decimal("1e-12"))}
+            for f, c in (("chat", third), ("search", third), ("(idle)", third), ("chat", 50))
+        )),
+        frame("coverage", {"x_Dimension": "feature", "x_CoveragePermille": 777,
+                           "x_UnallocatedCost": Decimal(0), "EffectiveCost": Decimal(150)}),
+        frame("unit_cost", {"x_Model": "m", "x_Calls": 1000, "EffectiveCost": Decimal(5)}),
+    )  # fmt: skip
+
+
+def test_showback_is_published_as_markdown_and_csv() -> None:
+    proposal = showback_proposal("2026-10", *showback_frames(), BLOCK, "0" * 40)
+
+    texts = {e.path: e.after for e in proposal.edits}
+    assert [
+        "showback/2026-10/README.md",
+        "showback/2026-10/showback-by-environment.md",
+        "showback/2026-10/showback-by-feature.md",
+        "showback/2026-10/showback-by-tenant.md",
+        "showback/2026-10/showback.csv",
+    ] == list(texts)
+    assert "finops/showback/2026-10" == proposal.branch
+    assert "Showback 2026-10: 150.00 USD" == proposal.title
+    feature = texts["showback/2026-10/showback-by-feature.md"].splitlines()
+    assert ["| chat | 83.34 |", "| (idle) | 33.33 |", "| search | 33.33 |"] == feature[4:7]
+    assert "| a\\|b | 150.00 |" in texts["showback/2026-10/showback-by-tenant.md"]
+    assert "83.333333333333\n" in texts["showback/2026-10/showback.csv"]
+    assert "| feature | 77.7 % | 0.00 USD |" in proposal.body
+
+
+def test_showback_of_a_restated_period_has_the_same_branch_and_identity() -> None:
+    showback, coverage, unit = showback_frames()
+    one = showback_proposal("2026-10", showback, coverage, unit, BLOCK, "0" * 40)
+    two = showback_proposal("2026-10", showback.head(1), coverage, unit, BLOCK, "0" * 40)
+
+    assert (one.branch, one.ids) == (two.branch, two.ids)
+    assert one.edits != two.edits
