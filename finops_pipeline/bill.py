@@ -8,22 +8,22 @@ A dialect says in its header what it needs:
 
     -- requires number: BilledCost          the file must have it, and so must every row
     -- optional text: InvoiceId             null where the file, or the row, has none
-    -- optional tags: Tags                  a map or a JSON object
+    -- optional tags: Tags                  a map, a JSON object, or columns `Tags_<key>`
+    -- tag prefix: aws_ = aws:              keys that start so are written so
     -- conserves: BilledCost = BilledCost   the raw column the delivered money is summed from
     -- except: kind = 'memo'                rows of the file that carry no money of their own
 
-and reads two tables that are made for it here:
+and reads `raw_billing`, which has those columns, typed and under their exact names, and
 
-    raw_billing   the columns it named, typed and under their exact names, and
-                  x_RawTags      the row's tags as a JSON object, as delivered
-                  x_SourceRow    its row in the file, from 1
-                  x_Unreadable   what is missing or not of its type, in words; else null
-                  x_RawRow       the row as a JSON object, at most 4096 characters
-    raw_tag       (x_RawTags, x_TagKey, x_TagValue, x_TagReason): the tags of each distinct
-                  x_RawTags; one row with a null key where there are none, or none readable
+    Tags           the tags as a JSON object, keys sorted, values text
+    x_TagSetId     upper 63 bits of the MD5 of Tags
+    x_SourceRow    the row in the file, from 1
+    x_Unreadable   what is missing or not of its type, in words; else null
+    x_RawRow       the row as a JSON object, at most 4096 characters
 
 It returns the columns of `cost_and_usage` but for BillingPeriod, x_Source and x_SourceFile, and
-x_Reason: null, or why the row is no charge.
+x_Reason: null, or why the row is no charge. It is one SELECT without a join: the joins of DuckDB
+mix up the order of their rows, and the file's order is kept.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ import csv
 import gzip
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,7 +51,8 @@ from .transports import Item, Transport
 
 KINDS = {"number": "DECIMAL(38,12)", "time": "TIMESTAMP", "text": "VARCHAR", "tags": "VARCHAR"}
 COPY = "(format parquet, compression zstd)"
-IN_ORDER = "order by x_SourceRow"  # joins of DuckDB mix up the order of their rows
+IN_ORDER = "order by x_SourceRow"
+QUOTE = "chr(39)"
 
 
 # ------------------------------------------------------------------------------- deliveries
@@ -165,6 +165,7 @@ class Dialect:
     columns: tuple[Column, ...]
     conserves: tuple[tuple[str, str], ...]
     excepted: str
+    prefixes: tuple[tuple[str, str], ...]
 
     @property
     def tags(self) -> Column | None:
@@ -178,6 +179,7 @@ def dialect(name: str) -> Dialect:
     known = query(f"bill/{name}")
     columns: list[Column] = []
     conserves: list[tuple[str, str]] = []
+    prefixes: list[tuple[str, str]] = []
     excepted = "false"
     for line in known.doc.splitlines():
         words, separator, rest = line.partition(":")
@@ -187,6 +189,9 @@ def dialect(name: str) -> Dialect:
             case ["conserves"]:
                 money, _, raw = (part.strip() for part in rest.partition("="))
                 conserves.append((money, raw))
+            case ["tag", "prefix"]:
+                delivered, _, meant = (part.strip() for part in rest.partition("="))
+                prefixes.append((delivered, meant))
             case ["except"]:
                 excepted = rest.strip()
     if not columns or not conserves:
@@ -195,23 +200,16 @@ def dialect(name: str) -> Dialect:
             f"sql/bill/{name}.sql is no billing dialect (its header declares no columns); "
             f"known: {', '.join(dialects)}"
         )
-    return Dialect(known, tuple(columns), tuple(conserves), excepted)
+    return Dialect(known, tuple(columns), tuple(conserves), excepted, tuple(prefixes))
 
 
 def declare_inputs(connection: duckdb.DuckDBPyConnection, of: Dialect) -> None:
-    """Empty `raw_billing` and `raw_tag` with the types a dialect sees, to bind its SQL to."""
-    columns = [f"{_name(c.name)} {KINDS[c.kind]}" for c in of.columns if c.kind != "tags"]
-    columns += [
-        "x_RawTags VARCHAR",
-        "x_SourceRow BIGINT",
-        "x_Unreadable VARCHAR",
-        "x_RawRow VARCHAR",
-    ]
-    connection.execute(f"create or replace temp table raw_billing ({', '.join(columns)})")
-    connection.execute(
-        "create or replace temp table raw_tag "
-        "(x_RawTags VARCHAR, x_TagKey VARCHAR, x_TagValue VARCHAR, x_TagReason VARCHAR)"
-    )
+    """An empty `raw_billing` with the types a dialect sees, to bind its SQL to."""
+    columns = {_name(c.name): KINDS[c.kind] for c in of.columns if c.kind != "tags"}
+    columns |= {"Tags": "VARCHAR", "x_TagSetId": "BIGINT", "x_SourceRow": "BIGINT"}
+    columns |= {"x_Unreadable": "VARCHAR", "x_RawRow": "VARCHAR"}
+    typed = ", ".join(f"{name} {type}" for name, type in columns.items())
+    connection.execute(f"create or replace temp table raw_billing ({typed})")
 
 
 # ------------------------------------------------------------------------------ reading a file
@@ -302,7 +300,11 @@ def _write(
 
     charges = f"from ({spoken.query.text.rstrip().rstrip(';')}\n) as charge"
     totals = _totals(cursor, spoken, raw)
-    readable = write("cost_and_usage", {}, f"{charges} where x_Reason is null {IN_ORDER}")
+    readable = write("cost_and_usage", {}, f"{charges} where x_Reason is null")
+    written = _text(str(out / "cost_and_usage.parquet"))
+    if readable != totals["x_Rows"] or not _is_in_order(cursor, written):
+        # Where rows are left out, how the rest is cut into row groups depends on the threads.
+        write("cost_and_usage", {}, f"{charges} where x_Reason is null {IN_ORDER}")
     refused = write(
         "quarantine",
         {
@@ -321,7 +323,6 @@ def _write(
             f"{item.address}: {totals['x_Rows']} rows came in, {readable + refused} went out; "
             f"sql/bill/{spoken.query.name}.sql drops or repeats rows"
         )
-    written = _text(str(out / "cost_and_usage.parquet"))
     write(
         "delivered_tag_set",
         {"x_ChargeRows": "ChargeRows"},
@@ -333,6 +334,17 @@ def _write(
     return ReadFile(
         int(totals["x_Rows"] or 0), refused, totals["BilledCost"], totals["EffectiveCost"]
     )
+
+
+def _is_in_order(cursor: duckdb.DuckDBPyConnection, written: str) -> bool:
+    """Whether a written file has every row of the delivered one, in its order. DuckDB keeps the
+    order where nothing is joined or grouped, but does not promise it for every plan.
+    """
+    found = cursor.execute(
+        "select count(*) from (select x_SourceRow, row_number() over () as place from "
+        f"read_parquet({written}, hive_partitioning = false)) as line where place <> x_SourceRow"
+    ).fetchall()
+    return not found[0][0]
 
 
 def _totals(cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: _Raw) -> dict[str, Any]:
@@ -421,10 +433,14 @@ def _parquet(
 
 
 def _bind(cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: _Raw) -> None:
-    """Make `raw_billing` and `raw_tag` of a file, exactly by name."""
+    """Make `raw_billing` of a file, exactly by name."""
     _check_names(spoken, raw)
-    columns = [f"row + 1 as x_SourceRow", f"{_tags(spoken, raw)} as x_RawTags"]
-    complaints: list[str] = []
+    tags = _tags(spoken, raw)
+    columns = ["row + 1 as x_SourceRow"]
+    columns += [f"tag_list.{n}[tag_set + 1] as {n}" for n in ("Tags", "x_TagSetId")]
+    complaints = ["cast(null as varchar)"]
+    if _number_tag_sets(cursor, spoken, raw, tags):
+        complaints.append("tag_list.x_Reason[tag_set + 1]")
     if raw.malformed:
         complaints.append(f"c{len(raw.names)}")
     for column in spoken.columns:
@@ -433,48 +449,98 @@ def _bind(cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: _Raw) -> None
         if column.name not in raw.names:
             columns.append(f"cast(null as {KINDS[column.kind]}) as {_name(column.name)}")
             continue
-        ref, value = raw.ref(column.name), _value(column, raw)
+        ref, value, type = raw.ref(column.name), _value(column, raw), raw.type(column.name)
         columns.append(f"{value} as {_name(column.name)}")
+        present = f"nullif({ref}, '')" if type == "VARCHAR" else ref
         if column.required:
             missing = _text(f"{column.name} is missing")
-            blank = f"nullif(cast({ref} as varchar), '')" if column.kind != "text" else value
-            complaints.append(f"case when {blank} is null then {missing} end")
-        if column.kind in ("number", "time") and not _always(column.kind, raw.type(column.name)):
+            complaints.append(f"case when {present} is null then {missing} end")
+        if column.kind in ("number", "time") and not _always(column.kind, type):
+            complaint = _text(f"{column.name} is not a {column.kind}: '")
             complaints.append(
-                f"case when ({value}) is null and nullif(cast({ref} as varchar), '') is not null "
-                f"then {_text(f'{column.name} is not a {column.kind}: ')} "
-                f"|| '''' || left(cast({ref} as varchar), 80) || '''' end"
+                f"case when ({value}) is null and {present} is not null "
+                f"then {complaint} || left(cast({ref} as varchar), 80) || {QUOTE} end"
             )
     columns.append(f"nullif(concat_ws('; ', {', '.join(complaints)}), '') as x_Unreadable")
     pairs = ", ".join(f"{_text(n)}, c{i}" for i, n in enumerate(raw.names))
     columns.append(f"left(cast(json_object({pairs}) as varchar), 4096) as x_RawRow")
+    # A lookup by position in a list, for a join would mix up the order of the rows.
     cursor.execute(
-        f"create or replace temp view raw_billing as select {', '.join(columns)} from {raw.scan}"
+        f"create or replace temp view raw_billing as select {', '.join(columns)} from "
+        f"(select *, enum_code(cast({tags} as raw_tags)) as tag_set from {raw.scan}) as numbered "
+        "cross join tag_list"
     )
-    cursor.execute(f"create or replace temp table raw_tag as {RAW_TAG}")
 
 
-# Distinct before anything is parsed: millions of rows carry few sets of tags.
-RAW_TAG = """
-with tag_set as (
+def _number_tag_sets(
+    cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: _Raw, tags: str
+) -> bool:
+    """Number the distinct sets of tags (type `raw_tags`) and write each canonically, once
+    (`tag_list`, in that order): millions of rows carry few of them. Returns whether some cannot
+    be read; those have a reason in the list.
+    """
+    key = "entry.key"
+    for delivered, meant in reversed(spoken.prefixes):
+        rest = f"{_text(meant)} || substr(entry.key, {len(delivered) + 1})"
+        key = f"case when starts_with(entry.key, {_text(delivered)}) then {rest} else {key} end"
+    cursor.execute(
+        "create or replace temp table raw_tag_set as select distinct x_RawTags from "
+        f"(select '{{}}' as x_RawTags union all select {tags} from {raw.scan}) as delivered"
+    )
+    cursor.execute(
+        "create or replace temp type raw_tags as enum "
+        "(select x_RawTags from raw_tag_set order by x_RawTags)"
+    )
+    cursor.execute(f"create or replace temp table tag_list as {TAG_LIST.format(key=key)}")
+    found = cursor.execute(
+        "select len(list_filter(x_Reason, lambda r: r is not null)) from tag_list"
+    ).fetchall()
+    return bool(found[0][0])
+
+
+# One row: the tag sets of the file as lists, in the order of type raw_tags.
+TAG_LIST = """
+with judged as (
     select
         x_RawTags,
         case when json_valid(x_RawTags) then json_type(x_RawTags) = 'OBJECT' else false end
             as is_object
-    from (select distinct x_RawTags from raw_billing) as delivered
+    from raw_tag_set
 ),
 tag as (
-    select x_RawTags, entry.key as x_TagKey, entry.value ->> '$' as x_TagValue
-    from (select x_RawTags from tag_set where is_object) as whole, json_each(x_RawTags) as entry
+    select x_RawTags, {key} as tag_key, entry.value ->> '$' as tag_value
+    from (select x_RawTags from judged where is_object) as readable, json_each(x_RawTags) as entry
+),
+written as (
+    select
+        x_RawTags,
+        '{{' || string_agg(
+            cast(to_json(tag_key) as varchar) || ':'
+            || coalesce(cast(to_json(tag_value) as varchar), 'null'),
+            ',' order by tag_key
+        ) || '}}' as Tags,
+        count(*) > count(distinct tag_key) as is_ambiguous
+    from tag
+    group by x_RawTags
+),
+identified as (
+    select
+        judged.x_RawTags,
+        coalesce(written.Tags, '{{}}') as Tags,
+        cast(md5_number_lower(coalesce(written.Tags, '{{}}')) >> 1 as bigint) as x_TagSetId,
+        case
+            when not judged.is_object
+                then 'Tags is not a JSON object: ''' || left(judged.x_RawTags, 80) || ''''
+            when written.is_ambiguous then 'Tags has a key twice'
+        end as x_Reason
+    from judged
+    left join written on written.x_RawTags = judged.x_RawTags
 )
 select
-    tag_set.x_RawTags,
-    tag.x_TagKey,
-    tag.x_TagValue,
-    case when not is_object then 'Tags is not a JSON object: ''' || left(tag_set.x_RawTags, 80) || ''''
-    end as x_TagReason
-from tag_set
-left join tag on tag.x_RawTags = tag_set.x_RawTags
+    list(Tags order by x_RawTags) as Tags,
+    list(x_TagSetId order by x_RawTags) as x_TagSetId,
+    list(x_Reason order by x_RawTags) as x_Reason
+from identified
 """
 
 

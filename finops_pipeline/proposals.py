@@ -123,6 +123,7 @@ def plan(
     `opened` are open already and keep their place under `max_open`, which counts per repository.
     """
     refused: list[Refusal] = []
+    values = {name: found.values() for name, found in declared.items()}
     groups: dict[_Group, list[_Change]] = {}
     for row in recommendations.sort("x_RecommendationId").iter_rows(named=True):
         if row["x_Outcome"] != "propose":
@@ -131,7 +132,7 @@ def plan(
         if identity in declined:
             refused.append(Refusal(identity, repository, "it was declined before"))
             continue
-        change = _change(row, declared.get(repository))
+        change = _change(row, values.get(repository))
         if isinstance(change, str):
             refused.append(Refusal(identity, repository, change))
         else:
@@ -166,15 +167,15 @@ def plan(
     return Plan(tuple(proposals), tuple(held), tuple(refused))
 
 
-def _change(row: Mapping[str, Any], declared: Declared | None) -> _Change | str:
+def _change(row: Mapping[str, Any], values: Mapping[Key, str] | None) -> _Change | str:
     """The change a row asks for, or why there is none."""
-    if declared is None:
+    if values is None:
         return f"no [[gitops]] block is called {row['x_Repository']!r}"
     key = Key(
         row["x_Repository"], row["x_Overlay"], row["x_Namespace"], row["x_WorkloadKind"],
         row["x_Workload"], row["x_Container"], row["x_Field"],
     )  # fmt: skip
-    now = declared.values().get(key)
+    now = values.get(key)
     if now is None:
         return f"{_name(row)}: {row['x_Field']} is no longer declared where it could be edited"
     if now != row["x_Current"]:
@@ -196,25 +197,25 @@ def _proposal(
     declared: Declared,
     refused: list[Refusal],
 ) -> Proposal | None:
-    """Edit one value after the other, reading the repository again after each.
+    """Edit the values and read the repository again.
 
     An edit that changes any other declared value, in any overlay, is refused.
     """
     repository, recommender, overlay, currency = group
-    after, done, where = declared, [], {}
-    for change in changes:
-        try:
-            place = after.places[change.key]
-            text = edit(after.files[place.path], place, change.new)
-            tried = after.changed({place.path: text})
-            _check_only(change, after, tried)
-        except EditRefused as error:
-            refused.append(Refusal(change.row["x_RecommendationId"], repository, str(error)))
-            continue
-        after, where[change.key] = tried, place
-        done.append(change)
+    ordered = sorted(changes, key=lambda c: c.key)
+    try:
+        after, done = _all_at_once(ordered, declared), ordered
+    except EditRefused:  # find out which, and keep the others
+        after, done = declared, []
+        for change in ordered:
+            try:
+                after = _one(change, after)
+                done.append(change)
+            except EditRefused as error:
+                refused.append(Refusal(change.row["x_RecommendationId"], repository, str(error)))
     if not done:
         return None
+    where = {c.key: after.places[c.key] for c in done}
     paths = sorted({place.path for place in where.values()})
     edits = tuple(FileEdit(p, declared.files[p], after.files[p]) for p in paths)
     ids = tuple(sorted(c.row["x_RecommendationId"] for c in done))
@@ -244,22 +245,55 @@ _COLUMN = {
 """The column of `declared_workload` that a field is told in."""
 
 
-def _check_only(change: _Change, before: Declared, after: Declared) -> None:
-    """Raise `EditRefused` unless exactly this value changed, in this overlay alone."""
-    name = _name(change.row)
+def _all_at_once(changes: Sequence[_Change], before: Declared) -> Declared:
+    """Replace values that are written, from the end of each file to its start.
+
+    A value that is to be added may need what the one before it added: those go one by one.
+    """
+    if any(not before.places[c.key].raw for c in changes):
+        for change in changes:
+            before = _one(change, before)
+        return before
+    texts: dict[str, str] = {}
+    for change in sorted(changes, key=lambda c: -before.places[c.key].start):
+        place = before.places[change.key]
+        texts[place.path] = edit(texts.get(place.path, before.files[place.path]), place, change.new)
+    after = before.changed(texts)
+    _check_only(changes, before, after)
+    return after
+
+
+def _one(change: _Change, before: Declared) -> Declared:
+    """Edit one value."""
+    place = before.places.get(change.key)
+    if place is None:
+        raise EditRefused(f"{_name(change.row)}: {change.key.field} is not declared any more")
+    after = before.changed({place.path: edit(before.files[place.path], place, change.new)})
+    _check_only([change], before, after)
+    return after
+
+
+def _check_only(changes: Sequence[_Change], before: Declared, after: Declared) -> None:
+    """Raise `EditRefused` unless exactly these values changed, each in its overlay alone."""
+    name = _name(changes[0].row)
     was, now = before.containers(), after.containers()
     if was.keys() != now.keys() or len(before.problems) != len(after.problems):
         raise EditRefused(f"{name}: the edit would change more than a value; make it by hand")
+    meant = {(*c.key[:6], _COLUMN.get(c.key.field)) for c in changes}
     for at, row in was.items():
         for column, value in row.items():
-            ours = at[:5] == change.key[:5] and change.key.container in (at[5], ALL)
-            if value != now[at][column] and not (ours and column == _COLUMN.get(change.key.field)):
+            ours = (*at, column) in meant or (*at[:5], ALL, column) in meant
+            if value != now[at][column] and not ours:
                 raise EditRefused(
                     f"{name}: the edit would also change {column} of {at[3]} {at[2]}/{at[4]} in "
                     f"{at[1]}"
                 )
-    if after.values().get(change.key) != change.new:
-        raise EditRefused(f"{name}: the edit did not read back as {change.new}; make it by hand")
+    values = after.values()
+    for change in changes:
+        if values.get(change.key) != change.new:
+            raise EditRefused(
+                f"{_name(change.row)}: the edit did not read back as {change.new}; make it by hand"
+            )
 
 
 # ---------------------------------------------------------------------------------- words
@@ -323,8 +357,7 @@ def _body(
         "**What was checked**",
         "\n".join(_checked(recommender, changes)),
         f"**How it was computed**: by `sql/rightsizing/{recommender}.sql`, whose header says how, "
-        f"with the thresholds of `[rightsizing.{recommender}]` in `finops.toml`. The saving is on "
-        "paper until a node leaves the cluster.",
+        f"with the thresholds of `[rightsizing.{recommender}]` in `finops.toml`.",
         "**To roll back**: revert the merge commit; nothing else was changed.",
         "**To decline**: close this pull request, or delete its branch. It will not come back "
         "while Git declares the present values.",

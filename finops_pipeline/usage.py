@@ -14,9 +14,9 @@ import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import duckdb
 
@@ -105,7 +105,8 @@ class Measure:
         conditions = ",".join(f'{k}{"=~" if m else "!~"}"{p}"' for k, m, p in self.only)
         name = f"{self.metric}{{{conditions}}}" if conditions else self.metric
         best = f"max by ({','.join(self.identity)}) " if self.identity else ""
-        now, before = f"last_over_time({name}[5m] offset 1ms)", f"last_over_time({name}[%s] offset 5m1ms)"
+        now = f"last_over_time({name}[5m] offset 1ms)"
+        before = f"last_over_time({name}[%s] offset 5m1ms)"
         rise = f"(({now} - {before}) >= 0 or ({now} < {before}) + 0)"
         shape = {
             "standing": f"60 * sum_over_time(({best}({name} offset 1ms >= 0))[59m30s:1m])",
@@ -133,20 +134,24 @@ MEASURES: tuple[Measure, ...] = (
     Measure("cpu_usage", _CPU_SECONDS, "rise", 1000, (*_CGROUP, "cpu"), _REAL),
     Measure("cpu_peak", _CPU_SECONDS, "peak", 1000, (*_CGROUP, "cpu"), _REAL),
     Measure("cpu_periods", "container_cpu_cfs_periods_total", "rise", 1, _CGROUP, _REAL),
-    Measure("cpu_throttled_periods", "container_cpu_cfs_throttled_periods_total", "rise", 1, _CGROUP, _REAL),
+    Measure("cpu_throttled_periods", "container_cpu_cfs_throttled_periods_total", "rise", 1,
+            _CGROUP, _REAL),
     Measure("memory_usage", "container_memory_working_set_bytes", "standing", 1, _CGROUP, _REAL),
     Measure("memory_peak", "container_memory_working_set_bytes", "largest", 1, _CGROUP, _REAL),
     Measure("oom_events", "container_oom_events_total", "rise", 1, _CGROUP, _REAL),
     # kube-state-metrics
     Measure("cpu_request", _REQUESTS, "standing", 1000, _CONTAINER, _resource("cpu")),
     Measure("memory_request", _REQUESTS, "standing", 1, _CONTAINER, _resource("memory")),
-    Measure("gpu_request", _REQUESTS, "standing", 1000, (*_CONTAINER, "resource"), _resource(_GPUS)),
+    Measure("gpu_request", _REQUESTS, "standing", 1000,
+            (*_CONTAINER, "resource"), _resource(_GPUS)),
     Measure("cpu_limit", _LIMITS, "largest", 1000, _CONTAINER, _resource("cpu")),
     Measure("memory_limit", _LIMITS, "largest", 1, _CONTAINER, _resource("memory")),
-    Measure("container_restarts", "kube_pod_container_status_restarts_total", "rise", 1, _CONTAINER),
+    Measure("container_restarts", "kube_pod_container_status_restarts_total", "rise", 1,
+            _CONTAINER),
     Measure("oom_reason", _OOM, "last", 1, _CONTAINER, (("reason", True, "OOMKilled"),)),
     Measure("pod_running", "kube_pod_info", "standing", 1000, (*_POD, "node")),
-    Measure("pod_active", "kube_pod_status_phase", "standing", 1000, _POD, (("phase", True, "Running"),)),
+    Measure("pod_active", "kube_pod_status_phase", "standing", 1000,
+            _POD, (("phase", True, "Running"),)),
     Measure("pod_labels", "kube_pod_labels", "standing", 1000, _ALL),
     Measure("pod_owner", "kube_pod_owner", "standing", 1000, (*_POD, "owner_kind", "owner_name")),
     Measure("replicaset_owner", "kube_replicaset_owner", "standing", 1000, (*_OWNER, "replicaset")),
@@ -155,7 +160,8 @@ MEASURES: tuple[Measure, ...] = (
     Measure("node_labels", "kube_node_labels", "standing", 1000, _ALL),
     Measure("node_cpu_capacity", _CAPACITY, "standing", 1000, _NODE, _resource("cpu")),
     Measure("node_memory_capacity", _CAPACITY, "standing", 1, _NODE, _resource("memory")),
-    Measure("node_gpu_capacity", _CAPACITY, "standing", 1000, (*_NODE, "resource"), _resource(_GPUS)),
+    Measure("node_gpu_capacity", _CAPACITY, "standing", 1000,
+            (*_NODE, "resource"), _resource(_GPUS)),
     Measure("deployment_replicas", "kube_deployment_spec_replicas", "last", 1,
             ("namespace", "exported_namespace", "deployment")),
     Measure("statefulset_replicas", "kube_statefulset_replicas", "last", 1,
@@ -223,7 +229,7 @@ def fingerprint(block: MetricsSection, day: date, now: datetime | None = None) -
     A day is settled once the one after it is over, in UTC: asked once, then left alone. The
     running day and yesterday, whose last samples may come late, are asked each time.
     """
-    at = now or datetime.now(timezone.utc).replace(tzinfo=None)
+    at = now or datetime.now(UTC).replace(tzinfo=None)
     if day > at.date():
         return None
     asked = block.model_dump(exclude={"token_env", "timeout_seconds"})
@@ -233,7 +239,8 @@ def fingerprint(block: MetricsSection, day: date, now: datetime | None = None) -
 
 def metrics_digest() -> str:
     """Changes when metrics would be read otherwise."""
-    stems = ("metric_hour", "unread_usage", *(f"samples/{s}" for s in queries.stems("usage/samples")))
+    samples = (f"samples/{s}" for s in queries.stems("usage/samples"))
+    stems = ("metric_hour", "unread_usage", *samples)
     return digest([queries.query(f"usage/{s}").digest for s in stems], [m.promql for m in MEASURES])
 
 
@@ -347,8 +354,8 @@ def _bind_samples(connection: duckdb.DuckDBPyConnection, files: Sequence[NamedFi
         for column, kinds in wanted.items():
             _expect(name, found, column, kinds)
     listed = ", ".join(f"cast({c} as {t}) as {c}" for c, t in zip(wanted, types, strict=True))
-    _bind_rows_of(connection, "raw_sample", files, listed, "null::varchar as metric, "
-                  "null::map(varchar, varchar) as labels, null::timestamp as time, null::double as value")
+    nothing = ", ".join(f"cast(null as {t}) as {c}" for c, t in zip(wanted, types, strict=True))
+    _union(connection, "raw_sample", [_rows_of(n, p, listed) for n, p in files], nothing)
     text = queries.query("usage/samples/parquet").text
     connection.execute(f"create or replace temp view read_sample as {text}")
     connection.execute(
@@ -389,8 +396,8 @@ def read_calls(
         columns = ", ".join(_call_columns())
         connection.execute(
             "create or replace temp view inference_call as "
-            f"select {columns}, {literal(block.name)} as x_Source, {literal(bound['day'])} as x_Day "
-            "from read_call where x_Reason is null"
+            f"select {columns}, {literal(block.name)} as x_Source, "
+            f"{literal(bound['day'])} as x_Day from read_call where x_Reason is null"
         )
         connection.execute(
             "create or replace temp view refused_line as select x_SourceFile, x_SourceRow, "
@@ -513,7 +520,7 @@ def _open(path: Path) -> BinaryIO:
     # by content: a delivery may be compressed under any name
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rb") if packed else path.open("rb")  # type: ignore[return-value]  # io.BufferedIOBase is what both are
+    return cast("BinaryIO", gzip.open(path, "rb")) if packed else path.open("rb")
 
 
 def _parquet_columns(
@@ -525,8 +532,9 @@ def _parquet_columns(
             f"describe select * from read_parquet({literal(path)}, hive_partitioning = false)"
         ).fetchall()
     except duckdb.Error as error:
-        raise UnreadableFile(f"{name}: not a whole Parquet file ({_first_line(error)}); "
-                             "deliver it again") from error
+        raise UnreadableFile(
+            f"{name}: not a whole Parquet file ({_first_line(error)}); deliver it again"
+        ) from error
     return {str(r[0]): str(r[1]) for r in rows}
 
 
@@ -552,16 +560,6 @@ def _union(
     connection.execute(f"create or replace temp view {identifier(view)} as {body}")
 
 
-def _bind_rows_of(
-    connection: duckdb.DuckDBPyConnection,
-    view: str,
-    files: Sequence[NamedFile],
-    columns: str,
-    nothing: str,
-) -> None:
-    _union(connection, view, [_rows_of(n, p, columns) for n, p in files], nothing)
-
-
 def _view(
     connection: duckdb.DuckDBPyConnection,
     view: str,
@@ -584,9 +582,7 @@ def _refuse_nothing(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 @contextlib.contextmanager
-def _blaming(
-    connection: duckdb.DuckDBPyConnection, files: Sequence[NamedFile]
-) -> Iterator[None]:
+def _blaming(connection: duckdb.DuckDBPyConnection, files: Sequence[NamedFile]) -> Iterator[None]:
     """Turn a failing scan into an error that names the file that cannot be read to its end."""
     try:
         yield

@@ -402,7 +402,7 @@ def test_a_line_with_too_few_or_too_many_fields_is_quarantined(read: Reader) -> 
 def test_a_repeated_header_line_is_quarantined(read: Reader) -> None:
     done = read.focus({}, {name: name for name in FOCUS}, {})
 
-    assert "BilledCost is not a number: 'BilledCost'" == done.reasons[0].split("; ")[0]
+    assert "BilledCost is not a number: 'BilledCost'" in done.reasons[0].split("; ")
     assert 2 == len(done.charges)
 
 

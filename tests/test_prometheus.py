@@ -53,7 +53,9 @@ def openmetrics() -> str:
         stamp = (at - datetime(1970, 1, 1)) / timedelta(seconds=1)
         text.setdefault(metric, []).append(f"{metric}{{{listed}}} {value:g} {stamp:.3f}")
 
-    def gauge(metric: str, labels: dict[str, str], value: float, begin: int, end: int, step: int) -> None:
+    def gauge(
+        metric: str, labels: dict[str, str], value: float, begin: int, end: int, step: int
+    ) -> None:
         for second in range(begin, end, step):
             sample(metric, labels, second + 0.25, value)
 
@@ -66,8 +68,22 @@ def openmetrics() -> str:
         ksm = {"instance": "ksm-0:8080", "job": "kube-state-metrics"}
         here = {**pod, **ksm}
         gauge("kube_pod_info", {**here, "node": f"n{n % 2}"}, 1, begin, end, step)
-        gauge("kube_pod_labels", {**here, "label_feature": "chat", "label_b": 'q\\"u'}, 1, begin, end, step)
-        gauge("kube_pod_owner", {**here, "owner_kind": "ReplicaSet", "owner_name": "api-5d9c7b6f4d"}, 1, begin, end, step)
+        gauge(
+            "kube_pod_labels",
+            {**here, "label_feature": "chat", "label_b": 'q\\"u'},
+            1,
+            begin,
+            end,
+            step,
+        )
+        gauge(
+            "kube_pod_owner",
+            {**here, "owner_kind": "ReplicaSet", "owner_name": "api-5d9c7b6f4d"},
+            1,
+            begin,
+            end,
+            step,
+        )
         container = {**here, "container": "main"}
         asked = {**container, "resource": "cpu"}
         gauge("kube_pod_container_resource_requests", asked, 0.25, begin, min(end, 50_000), step)
@@ -75,12 +91,28 @@ def openmetrics() -> str:
             sample("kube_pod_container_resource_requests", asked, 50_220, math.nan)
         gauge("kube_pod_container_resource_requests", asked, 0.5, 54_000, end, step)
         for resource, value in (("memory", 2**28), ("nvidia_com_gpu", 1)):
-            gauge("kube_pod_container_resource_requests", {**container, "resource": resource}, value, begin, end, step)
-        gauge("kube_pod_container_resource_limits", {**container, "resource": "memory"}, 2**30, begin, end, step)
+            gauge(
+                "kube_pod_container_resource_requests",
+                {**container, "resource": resource},
+                value,
+                begin,
+                end,
+                step,
+            )
+        gauge(
+            "kube_pod_container_resource_limits",
+            {**container, "resource": "memory"},
+            2**30,
+            begin,
+            end,
+            step,
+        )
         cgroup = {
-            "namespace": "ml", "pod": pod["pod"], "container": "main",
+            "namespace": "ml",
+            "pod": pod["pod"],
+            "container": "main",
             "id": f"/kubepods.slice/kubepods-pod{pod['uid'].replace('-', '_')}.slice/c{n}",
-        }  # fmt: skip
+        }
         counter = 100.0 * n
         for second in range(begin, end, step):
             if n == 1 and 7 * 3600 < second < 9 * 3600:
@@ -89,10 +121,22 @@ def openmetrics() -> str:
                 counter = 0.0  # the container was restarted
             counter += draw.randrange(0, 4000) / 128
             sample("container_cpu_usage_seconds_total", cgroup, second + 0.5, counter)
-            sample("container_memory_working_set_bytes", cgroup, second + 0.5, draw.randrange(2**20, 2**30, 4096))
+            sample(
+                "container_memory_working_set_bytes",
+                cgroup,
+                second + 0.5,
+                draw.randrange(2**20, 2**30, 4096),
+            )
         sample("container_cpu_usage_seconds_total", {**cgroup, "container": ""}, 60, 5)
-        gpu = {"exported_namespace": "ml", "exported_pod": pod["pod"], "exported_container": "main",
-               "namespace": "gpu", "pod": "dcgm-x", "container": "dcgm", "UUID": f"GPU-{n}"}  # fmt: skip
+        gpu = {
+            "exported_namespace": "ml",
+            "exported_pod": pod["pod"],
+            "exported_container": "main",
+            "namespace": "gpu",
+            "pod": "dcgm-x",
+            "container": "dcgm",
+            "UUID": f"GPU-{n}",
+        }
         for second in range(begin, end, step):
             if n < 2:
                 sample("DCGM_FI_PROF_GR_ENGINE_ACTIVE", gpu, second, draw.randrange(0, 257) / 256)
@@ -102,17 +146,57 @@ def openmetrics() -> str:
         end = 15 * 3600 + 90 if instance == "ksm-0:8080" else day
         for n in range(2):
             node = {"node": f"n{n}", "instance": instance}
-            gauge("kube_node_info", {**node, "provider_id": f"aws:///us-east-1a/i-0{n}"}, 1, begin, end, 60)
-            gauge("kube_node_labels", {**node, "label_node_kubernetes_io_instance_type": "p4d"}, 1, begin, end, 60)
+            gauge(
+                "kube_node_info",
+                {**node, "provider_id": f"aws:///us-east-1a/i-0{n}"},
+                1,
+                begin,
+                end,
+                60,
+            )
+            gauge(
+                "kube_node_labels",
+                {**node, "label_node_kubernetes_io_instance_type": "p4d"},
+                1,
+                begin,
+                end,
+                60,
+            )
             for resource, value in (("cpu", 96), ("memory", 2**40), ("nvidia_com_gpu", 8)):
-                gauge("kube_node_status_capacity", {**node, "resource": resource}, value, begin, end, 60)
-        gauge("kube_replicaset_owner", {"namespace": "ml", "replicaset": "api-5d9c7b6f4d", "owner_kind": "Deployment",
-              "owner_name": "api", "instance": instance}, 1, begin, end, 300)  # fmt: skip
-        gauge("kube_deployment_spec_replicas", {"namespace": "ml", "deployment": "api", "instance": instance},
-              3, begin, end, 300)  # fmt: skip
+                gauge(
+                    "kube_node_status_capacity",
+                    {**node, "resource": resource},
+                    value,
+                    begin,
+                    end,
+                    60,
+                )
+        gauge(
+            "kube_replicaset_owner",
+            {
+                "namespace": "ml",
+                "replicaset": "api-5d9c7b6f4d",
+                "owner_kind": "Deployment",
+                "owner_name": "api",
+                "instance": instance,
+            },
+            1,
+            begin,
+            end,
+            300,
+        )
+        gauge(
+            "kube_deployment_spec_replicas",
+            {"namespace": "ml", "deployment": "api", "instance": instance},
+            3,
+            begin,
+            end,
+            300,
+        )
     lines = []
     for metric, samples in text.items():
-        lines += [f"# TYPE {metric.removesuffix('_total')} {'counter' if metric.endswith('_total') else 'gauge'}", *samples]
+        kind = "counter" if metric.endswith("_total") else "gauge"
+        lines += [f"# TYPE {metric.removesuffix('_total')} {kind}", *samples]
     return "\n".join([*lines, "# EOF\n"])
 
 
@@ -123,7 +207,9 @@ def connect() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def metric_hours(block: MetricsSection, files: list[usage.NamedFile], into: Path) -> list[tuple[object, ...]]:
+def metric_hours(
+    block: MetricsSection, files: list[usage.NamedFile], into: Path
+) -> list[tuple[object, ...]]:
     """All of metric_hour, in its own order."""
     into.mkdir()
     with contextlib.closing(connect()) as connection:
@@ -143,9 +229,18 @@ def server(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     """A Prometheus filled with the samples of `text`."""
     home = tmp_path_factory.mktemp("prometheus")
     subprocess.run(
-        ["promtool", "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=24h", text, home / "data"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        [
+            "promtool",
+            "tsdb",
+            "create-blocks-from",
+            "openmetrics",
+            "--max-block-duration=24h",
+            text,
+            home / "data",
+        ],
+        check=True,
+        capture_output=True,
+    )
     (home / "p.yml").write_text("global: {}\n", encoding="utf-8")
     with serving(home, "--query.max-samples=50000000") as url:
         yield url
@@ -159,21 +254,31 @@ def serving(home: Path, *flags: str) -> Iterator[str]:
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     command = [
-        "prometheus", f"--config.file={home}/p.yml", f"--storage.tsdb.path={home}/data",
-        f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=3650d", *flags,
-    ]  # fmt: skip
+        "prometheus",
+        f"--config.file={home}/p.yml",
+        f"--storage.tsdb.path={home}/data",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--storage.tsdb.retention.time=3650d",
+        *flags,
+    ]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             for _ in range(200):
-                with contextlib.suppress(urllib.error.URLError):
-                    with urllib.request.urlopen(f"{url}/-/ready") as answer:
-                        if answer.status == 200:
-                            break
+                if is_ready(url):
+                    break
                 time.sleep(0.05)
             yield url
         finally:
             process.terminate()
             process.wait()
+
+
+def is_ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/-/ready") as answer:
+            return bool(answer.status == 200)
+    except urllib.error.URLError:
+        return False
 
 
 def block(url: str) -> MetricsSection:
@@ -271,12 +376,20 @@ TIMEOUT: dict[str, object] = {"status": "error", "errorType": "timeout", "error"
         instead(503, b"service unavailable", 3),
         instead(429, b"slow down", 2),
         instead(200, UNAVAILABLE, 1),
-        instead(200, {"status": "success", "data": {"resultType": "matrix", "result": []}, "warnings": ["store-2 is away"]}, 2),
+        instead(
+            200,
+            {
+                "status": "success",
+                "data": {"resultType": "matrix", "result": []},
+                "warnings": ["store-2 is away"],
+            },
+            2,
+        ),
         half(2, announced=True),
         half(3, announced=False),
     ],
     ids=["503", "429", "error inside 200", "partial", "torn", "short"],
-)  # fmt: skip
+)
 def test_what_may_pass_later_is_asked_again(server: str, how: Break) -> None:
     whole = ask(server)
     assert whole > 0
@@ -293,10 +406,13 @@ def test_what_may_pass_later_is_asked_again(server: str, how: Break) -> None:
         (instead(504, TIMEOUT), "status 504"),
         (half(99, announced=True), "no whole answer"),
         (half(99, announced=False), "half an answer"),
-        (instead(200, {"status": "success", "warnings": ["store-2 is away"]}), "not whole: store-2 is away"),
+        (
+            instead(200, {"status": "success", "warnings": ["store-2 is away"]}),
+            "not whole: store-2 is away",
+        ),
         (instead(200, TIMEOUT), "timeout: query timed out"),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_pass_is_unavailable(server: str, how: Break, said: str) -> None:
     with broken(server, how) as (url, asked):
         with pytest.raises(Unavailable, match=said):
@@ -311,11 +427,17 @@ def test_what_does_not_pass_is_unavailable(server: str, how: Break, said: str) -
         (instead(401, b"who are you"), "status 401: who are you; name the variable"),
         (instead(403, b""), "status 403: no text"),
         (instead(404, b"<html>nothing here</html>"), "not a Prometheus: status 404"),
-        (instead(400, {"status": "error", "errorType": "bad_data", "error": "parse error"}), "bad_data: parse error"),
-        (instead(200, {"status": "success", "data": {"resultType": "vector", "result": []}}), "a vector"),
+        (
+            instead(400, {"status": "error", "errorType": "bad_data", "error": "parse error"}),
+            "bad_data: parse error",
+        ),
+        (
+            instead(200, {"status": "success", "data": {"resultType": "vector", "result": []}}),
+            "a vector",
+        ),
         (instead(200, b"[]"), "not a Prometheus"),
     ],
-)  # fmt: skip
+)
 def test_a_no_is_not_asked_again(server: str, how: Break, said: str) -> None:
     with broken(server, how) as (url, asked):
         with pytest.raises(Refused, match=said):
@@ -355,11 +477,23 @@ def test_a_server_that_cannot_load_an_hour_is_refused_with_what_to_do(
     """A real Prometheus that may load ten samples a query."""
     home = tmp_path_factory.mktemp("small")
     subprocess.run(
-        ["promtool", "tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=24h", text, home / "data"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        [
+            "promtool",
+            "tsdb",
+            "create-blocks-from",
+            "openmetrics",
+            "--max-block-duration=24h",
+            text,
+            home / "data",
+        ],
+        check=True,
+        capture_output=True,
+    )
     (home / "p.yml").write_text("global: {}\n", encoding="utf-8")
-    with serving(home, "--query.max-samples=10") as url, pytest.raises(Refused, match="--query.max-samples"):
+    with (
+        serving(home, "--query.max-samples=10") as url,
+        pytest.raises(Refused, match=r"--query\.max-samples"),
+    ):
         ask(url, "sum_over_time(kube_node_info[1h])")
 
 
@@ -383,16 +517,23 @@ def test_a_failure_leaves_no_table(server: str, tmp_path: Path) -> None:
     def how(number: int, status: int, body: bytes) -> tuple[int, bytes, int]:
         return (403, b"no", 2) if number == 9 else (status, body, len(body))
 
-    with broken(server, how) as (url, _), contextlib.closing(connect()) as connection:
-        with pytest.raises(Refused):
-            usage.read_metrics(connection, block(url), DAY, [], tmp_path)
+    with (
+        broken(server, how) as (url, _),
+        contextlib.closing(connect()) as connection,
+        pytest.raises(Refused),
+    ):
+        usage.read_metrics(connection, block(url), DAY, [], tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 @needs_prometheus
-def test_the_token_is_sent_and_never_shown(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_token_is_sent_and_never_shown(
+    server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("METRICS_TOKEN", "very secret")
-    asking = MetricsSection(name="m", kind="prometheus", cluster="c", url=server, token_env="METRICS_TOKEN")
+    asking = MetricsSection(
+        name="m", kind="prometheus", cluster="c", url=server, token_env="METRICS_TOKEN"
+    )
     with contextlib.closing(connect()) as connection:
         usage.read_metrics(connection, asking, DAY, [], tmp_path)
         monkeypatch.delenv("METRICS_TOKEN")
@@ -404,9 +545,13 @@ def test_a_settled_day_is_asked_once() -> None:
     """A day is settled once the one after it is over."""
     morning, later = datetime(2026, 3, 4, 6), datetime(2026, 3, 4, 7)
     asking = block("http://p:9090")
-    assert usage.fingerprint(asking, date(2026, 3, 2), morning) == usage.fingerprint(asking, date(2026, 3, 2), later)
+    assert usage.fingerprint(asking, date(2026, 3, 2), morning) == usage.fingerprint(
+        asking, date(2026, 3, 2), later
+    )
     for day in (date(2026, 3, 3), date(2026, 3, 4)):
         assert usage.fingerprint(asking, day, morning) != usage.fingerprint(asking, day, later)
     assert usage.fingerprint(asking, date(2026, 3, 5), later) is None
     other = asking.model_copy(update={"cluster": "d"})
-    assert usage.fingerprint(asking, date(2026, 3, 2), later) != usage.fingerprint(other, date(2026, 3, 2), later)
+    assert usage.fingerprint(asking, date(2026, 3, 2), later) != usage.fingerprint(
+        other, date(2026, 3, 2), later
+    )

@@ -259,3 +259,12 @@ def test_showback_of_a_restated_period_has_the_same_branch_and_identity() -> Non
 
     assert (one.branch, one.ids) == (two.branch, two.ids)
     assert one.edits != two.edits
+
+
+def test_one_edit_that_fails_does_not_take_the_others_with_it() -> None:
+    """The API server would refuse `0x`, and so do we; the memory edit still goes through."""
+    text = DEPLOYMENT.replace("memory: 4Gi\n", "memory: 4Gi\n              cpu: 5\n", 1)
+    found = {"shop": declare({"apps/api.yaml": text}, BLOCK, "0" * 40)}
+    planned = plan(rows({"x_Current": "5"}, memory()), found, 10)
+
+    assert 1 == len(planned.proposals)

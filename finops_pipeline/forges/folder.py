@@ -236,8 +236,11 @@ class Folder:
             "--stdout", "--no-signature", "--full-index", "--binary", "--no-renames",
             "--no-ext-diff", "--no-textconv", "--no-color", "--encoding=UTF-8", commit,
         )  # fmt: skip
-        labels = ", ".join(proposal.labels)
-        heading = f"# {proposal.title}\n\nBranch `{proposal.branch}`, labels: {labels}\n\n"
+        branch, labels = proposal.branch, ", ".join(proposal.labels)
+        heading = (
+            f"# {proposal.title}\n\nBranch `{branch}`, labels: {labels}. To accept: "
+            f"`git merge {branch}`. To decline: `git branch -D {branch}`.\n\n"
+        )
         _write(patch, diff)
         _write(body, (heading + proposal.body).encode())
         record = self._record(proposal.repository)

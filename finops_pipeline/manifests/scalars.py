@@ -140,7 +140,7 @@ def documents(path: str, text: str) -> tuple[tuple[Node, ...], tuple[Problem, ..
     try:
         for index, node in enumerate(yaml.compose_all(text, Loader=yaml.SafeLoader)):
             if node is not None:
-                reader = _Reader(path, text, index, lambda mark: int(mark.index), problems)
+                reader = _Reader(path, text, index, lambda mark: int(mark.index), 1, problems)
                 found.append(reader.read(node))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -181,7 +181,8 @@ def embedded(
     try:
         for node in yaml.compose_all(block.value, Loader=yaml.SafeLoader):
             if node is not None:
-                reader = _Reader(place.path, text, place.document, offset, problems)
+                first = start_line + 1
+                reader = _Reader(place.path, text, place.document, offset, first, problems)
                 found.append(reader.read(node))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -199,10 +200,11 @@ class _Reader:
         text: str,
         document: int,
         offset: Callable[[Any], int],
+        first_line: int,
         problems: list[Problem],
     ) -> None:
         self.path, self.text, self.document = path, text, document
-        self.offset, self.problems = offset, problems
+        self.offset, self.first_line, self.problems = offset, first_line, problems
         self.done: dict[tuple[int, bool], Node] = {}
         self.many: set[int] = set()
 
@@ -267,7 +269,7 @@ class _Reader:
         start, end = self.offset(node.start_mark), self.offset(node.end_mark)
         raw, refusal = self.text[start:end] if start >= 0 else "", ""
         quote = node.style if node.style in ("'", '"') else ""
-        line = self.text.count("\n", 0, start) + 1 if start >= 0 else 1
+        line = self.first_line + int(node.start_mark.line)
         if start < 0 or (node.style is None and raw != node.value):
             refusal = "it is inside a text that is not written as a literal block (`|`)"
         elif node.style in ("|", ">"):
@@ -287,8 +289,7 @@ class _Reader:
         return self._end(last[1] if isinstance(node, yaml.MappingNode) else last)
 
     def _problem(self, node: Any, reason: str) -> None:
-        start = self.offset(node.start_mark)
-        line = self.text.count("\n", 0, start) + 1 if start >= 0 else 1
+        line = self.first_line + int(node.start_mark.line)
         self.problems.append(Problem(self.path, line, reason))
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import Refused, Unavailable
 
@@ -63,7 +63,7 @@ class Prometheus:
             limits=httpx.Limits(max_connections=IN_FLIGHT),
         )
 
-    def __enter__(self) -> Prometheus:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -71,7 +71,7 @@ class Prometheus:
 
     def hourly(
         self, queries: Iterable[str], first: datetime, last: datetime
-    ) -> Iterator[list[Answer]]:
+    ) -> Generator[list[Answer]]:
         """The answers to each query at the full hours from `first` to `last`, both inclusive.
 
         Times are naive UTC. Answers come in the order of the queries; two are asked at a time.
@@ -185,11 +185,11 @@ def _answers(url: str, body: dict[str, Any]) -> list[Answer]:
 
 
 def _epoch(at: datetime) -> int:
-    return int(at.replace(tzinfo=timezone.utc).timestamp())
+    return int(at.replace(tzinfo=UTC).timestamp())
 
 
 def _time(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, timezone.utc).replace(tzinfo=None)
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
 
 
 def _excerpt(response: httpx.Response) -> str:

@@ -10,8 +10,8 @@
 -- pod by pod. They stay visible with no cost; the instance's own line has it.
 --
 -- `raw_billing` has the columns named below, typed as they are declared, with exact names; text
--- is null where empty. `raw_tag` has the tags of each distinct x_RawTags: AWS writes user_ before
--- the keys that people gave, and aws_ before its own.
+-- is null where empty, Tags is JSON with sorted keys. AWS writes user_ before the keys that people
+-- gave, and aws_ before its own.
 --
 -- One row per delivered row, in the order of the file.
 --
@@ -35,140 +35,11 @@
 -- optional text: pricing_unit pricing_rate_id
 -- optional text: savings_plan_savings_plan_a_r_n reservation_reservation_a_r_n
 -- optional tags: resource_tags
+-- tag prefix: user_ =
+-- tag prefix: aws_ = aws:
 -- conserves: BilledCost = line_item_unblended_cost
 -- except: line_item_operation in ('EKSPod-EC2', 'ECSTask-EC2')
 with
-name_tags as (
-    select
-        x_RawTags,
-        case
-            when starts_with(x_TagKey, 'user_') then substr(x_TagKey, 6)
-            when starts_with(x_TagKey, 'aws_') then 'aws:' || substr(x_TagKey, 5)
-            else x_TagKey
-        end as tag_key,
-        x_TagValue,
-        x_TagReason
-    from raw_tag
-),
-write_tags as (
-    select
-        x_RawTags,
-        coalesce(
-            '{' || string_agg(
-                cast(to_json(tag_key) as varchar) || ':'
-                || coalesce(cast(to_json(x_TagValue) as varchar), 'null'),
-                ',' order by tag_key
-            ) filter (where tag_key is not null) || '}',
-            '{}'
-        ) as Tags,
-        coalesce(
-            min(x_TagReason),
-            case when count(tag_key) > count(distinct tag_key) then 'Tags has a key twice' end
-        ) as x_TagReason
-    from name_tags
-    group by x_RawTags
-),
-identify_tags as (
-    select
-        x_RawTags,
-        Tags,
-        x_TagReason,
-        cast(md5_number_lower(Tags) >> 1 as bigint) as x_TagSetId
-    from write_tags
-),
-service(code, ServiceCategory) as (
-    values
-        ('AmazonBedrock', 'AI and Machine Learning'),
-        ('AmazonBedrockService', 'AI and Machine Learning'),
-        ('AmazonBedrockFoundationModels', 'AI and Machine Learning'),
-        ('AmazonSageMaker', 'AI and Machine Learning'),
-        ('AmazonComprehend', 'AI and Machine Learning'),
-        ('AmazonRekognition', 'AI and Machine Learning'),
-        ('AmazonTextract', 'AI and Machine Learning'),
-        ('AmazonTranscribe', 'AI and Machine Learning'),
-        ('transcribe', 'AI and Machine Learning'),
-        ('translate', 'AI and Machine Learning'),
-        ('AmazonPolly', 'AI and Machine Learning'),
-        ('AmazonLex', 'AI and Machine Learning'),
-        ('AmazonKendra', 'AI and Machine Learning'),
-        ('AmazonPersonalize', 'AI and Machine Learning'),
-        ('AmazonForecast', 'AI and Machine Learning'),
-        ('AmazonQ', 'AI and Machine Learning'),
-        ('AmazonEC2', 'Compute'),
-        ('AWSLambda', 'Compute'),
-        ('AmazonEKS', 'Compute'),
-        ('AmazonECS', 'Compute'),
-        ('AmazonECR', 'Compute'),
-        ('AmazonECRPublic', 'Compute'),
-        ('AmazonLightsail', 'Compute'),
-        ('AWSBatch', 'Compute'),
-        ('AWSAppRunner', 'Compute'),
-        ('ElasticBeanstalk', 'Compute'),
-        ('ComputeSavingsPlans', 'Compute'),
-        ('AmazonS3', 'Storage'),
-        ('AmazonS3GlacierDeepArchive', 'Storage'),
-        ('AmazonGlacier', 'Storage'),
-        ('AmazonEFS', 'Storage'),
-        ('AmazonFSx', 'Storage'),
-        ('AWSBackup', 'Storage'),
-        ('AWSStorageGateway', 'Storage'),
-        ('AmazonRDS', 'Databases'),
-        ('AmazonDynamoDB', 'Databases'),
-        ('AmazonElastiCache', 'Databases'),
-        ('AmazonRedshift', 'Databases'),
-        ('AmazonNeptune', 'Databases'),
-        ('AmazonDocDB', 'Databases'),
-        ('AmazonMemoryDB', 'Databases'),
-        ('AmazonDAX', 'Databases'),
-        ('AmazonTimestream', 'Databases'),
-        ('DatabaseSavingsPlans', 'Databases'),
-        ('AmazonVPC', 'Networking'),
-        ('AWSELB', 'Networking'),
-        ('AmazonCloudFront', 'Networking'),
-        ('AmazonRoute53', 'Networking'),
-        ('AWSDataTransfer', 'Networking'),
-        ('AWSDirectConnect', 'Networking'),
-        ('AWSGlobalAccelerator', 'Networking'),
-        ('AmazonApiGateway', 'Networking'),
-        ('AWSNetworkFirewall', 'Networking'),
-        ('AWSTransitGateway', 'Networking'),
-        ('AmazonAthena', 'Analytics'),
-        ('AWSGlue', 'Analytics'),
-        ('AmazonKinesis', 'Analytics'),
-        ('AmazonKinesisFirehose', 'Analytics'),
-        ('AmazonMSK', 'Analytics'),
-        ('AmazonES', 'Analytics'),
-        ('AmazonOpenSearchService', 'Analytics'),
-        ('ElasticMapReduce', 'Analytics'),
-        ('AmazonQuickSight', 'Analytics'),
-        ('AmazonCloudWatch', 'Management and Governance'),
-        ('AWSCloudTrail', 'Management and Governance'),
-        ('AWSConfig', 'Management and Governance'),
-        ('AWSSystemsManager', 'Management and Governance'),
-        ('AmazonPrometheus', 'Management and Governance'),
-        ('AmazonGrafana', 'Management and Governance'),
-        ('AWSXRay', 'Management and Governance'),
-        ('AWSCostExplorer', 'Management and Governance'),
-        ('awskms', 'Security'),
-        ('AWSSecretsManager', 'Security'),
-        ('AmazonGuardDuty', 'Security'),
-        ('awswaf', 'Security'),
-        ('AWSShield', 'Security'),
-        ('AmazonInspectorV2', 'Security'),
-        ('AWSSecurityHub', 'Security'),
-        ('AmazonMacie', 'Security'),
-        ('AmazonCognito', 'Identity'),
-        ('AWSDirectoryService', 'Identity'),
-        ('AWSQueueService', 'Integration'),
-        ('AmazonSNS', 'Integration'),
-        ('AmazonMQ', 'Integration'),
-        ('AWSEvents', 'Integration'),
-        ('AmazonStates', 'Integration'),
-        ('CodeBuild', 'Developer Tools'),
-        ('AWSCodePipeline', 'Developer Tools'),
-        ('AWSCodeArtifact', 'Developer Tools'),
-        ('AWSCodeCommit', 'Developer Tools')
-),
 mark_split_rows as (
     select
         raw_billing.*,
@@ -274,18 +145,109 @@ select
     line_item_resource_id as ResourceId,
     cast(null as varchar) as ResourceName,
     product_product_family as ResourceType,
-    coalesce(service.ServiceCategory, 'Other') as ServiceCategory,
+    case line_item_product_code
+        when 'AmazonBedrock' then 'AI and Machine Learning'
+        when 'AmazonBedrockService' then 'AI and Machine Learning'
+        when 'AmazonBedrockFoundationModels' then 'AI and Machine Learning'
+        when 'AmazonSageMaker' then 'AI and Machine Learning'
+        when 'AmazonComprehend' then 'AI and Machine Learning'
+        when 'AmazonRekognition' then 'AI and Machine Learning'
+        when 'AmazonTextract' then 'AI and Machine Learning'
+        when 'AmazonTranscribe' then 'AI and Machine Learning'
+        when 'transcribe' then 'AI and Machine Learning'
+        when 'translate' then 'AI and Machine Learning'
+        when 'AmazonPolly' then 'AI and Machine Learning'
+        when 'AmazonLex' then 'AI and Machine Learning'
+        when 'AmazonKendra' then 'AI and Machine Learning'
+        when 'AmazonPersonalize' then 'AI and Machine Learning'
+        when 'AmazonForecast' then 'AI and Machine Learning'
+        when 'AmazonQ' then 'AI and Machine Learning'
+        when 'AmazonEC2' then 'Compute'
+        when 'AWSLambda' then 'Compute'
+        when 'AmazonEKS' then 'Compute'
+        when 'AmazonECS' then 'Compute'
+        when 'AmazonECR' then 'Compute'
+        when 'AmazonECRPublic' then 'Compute'
+        when 'AmazonLightsail' then 'Compute'
+        when 'AWSBatch' then 'Compute'
+        when 'AWSAppRunner' then 'Compute'
+        when 'ElasticBeanstalk' then 'Compute'
+        when 'ComputeSavingsPlans' then 'Compute'
+        when 'AmazonS3' then 'Storage'
+        when 'AmazonS3GlacierDeepArchive' then 'Storage'
+        when 'AmazonGlacier' then 'Storage'
+        when 'AmazonEFS' then 'Storage'
+        when 'AmazonFSx' then 'Storage'
+        when 'AWSBackup' then 'Storage'
+        when 'AWSStorageGateway' then 'Storage'
+        when 'AmazonRDS' then 'Databases'
+        when 'AmazonDynamoDB' then 'Databases'
+        when 'AmazonElastiCache' then 'Databases'
+        when 'AmazonRedshift' then 'Databases'
+        when 'AmazonNeptune' then 'Databases'
+        when 'AmazonDocDB' then 'Databases'
+        when 'AmazonMemoryDB' then 'Databases'
+        when 'AmazonDAX' then 'Databases'
+        when 'AmazonTimestream' then 'Databases'
+        when 'DatabaseSavingsPlans' then 'Databases'
+        when 'AmazonVPC' then 'Networking'
+        when 'AWSELB' then 'Networking'
+        when 'AmazonCloudFront' then 'Networking'
+        when 'AmazonRoute53' then 'Networking'
+        when 'AWSDataTransfer' then 'Networking'
+        when 'AWSDirectConnect' then 'Networking'
+        when 'AWSGlobalAccelerator' then 'Networking'
+        when 'AmazonApiGateway' then 'Networking'
+        when 'AWSNetworkFirewall' then 'Networking'
+        when 'AWSTransitGateway' then 'Networking'
+        when 'AmazonAthena' then 'Analytics'
+        when 'AWSGlue' then 'Analytics'
+        when 'AmazonKinesis' then 'Analytics'
+        when 'AmazonKinesisFirehose' then 'Analytics'
+        when 'AmazonMSK' then 'Analytics'
+        when 'AmazonES' then 'Analytics'
+        when 'AmazonOpenSearchService' then 'Analytics'
+        when 'ElasticMapReduce' then 'Analytics'
+        when 'AmazonQuickSight' then 'Analytics'
+        when 'AmazonCloudWatch' then 'Management and Governance'
+        when 'AWSCloudTrail' then 'Management and Governance'
+        when 'AWSConfig' then 'Management and Governance'
+        when 'AWSSystemsManager' then 'Management and Governance'
+        when 'AmazonPrometheus' then 'Management and Governance'
+        when 'AmazonGrafana' then 'Management and Governance'
+        when 'AWSXRay' then 'Management and Governance'
+        when 'AWSCostExplorer' then 'Management and Governance'
+        when 'awskms' then 'Security'
+        when 'AWSSecretsManager' then 'Security'
+        when 'AmazonGuardDuty' then 'Security'
+        when 'awswaf' then 'Security'
+        when 'AWSShield' then 'Security'
+        when 'AmazonInspectorV2' then 'Security'
+        when 'AWSSecurityHub' then 'Security'
+        when 'AmazonMacie' then 'Security'
+        when 'AmazonCognito' then 'Identity'
+        when 'AWSDirectoryService' then 'Identity'
+        when 'AWSQueueService' then 'Integration'
+        when 'AmazonSNS' then 'Integration'
+        when 'AmazonMQ' then 'Integration'
+        when 'AWSEvents' then 'Integration'
+        when 'AmazonStates' then 'Integration'
+        when 'CodeBuild' then 'Developer Tools'
+        when 'AWSCodePipeline' then 'Developer Tools'
+        when 'AWSCodeArtifact' then 'Developer Tools'
+        when 'AWSCodeCommit' then 'Developer Tools'
+        else 'Other'
+    end as ServiceCategory,
     line_item_product_code as ServiceName,
     product_sku as SkuId,
     pricing_rate_id as SkuPriceId,
-    identify_tags.Tags as Tags,
-    identify_tags.x_TagSetId as x_TagSetId,
+    Tags,
+    x_TagSetId,
     line_item_line_item_type as x_LineItemType,
     coalesce(line_item_operation, line_item_usage_type) as x_Operation,
     x_SourceRow,
     nullif(concat_ws('; ',
         x_Unreadable,
-        identify_tags.x_TagReason,
         case when length(line_item_currency_code) <> 3
             then 'line_item_currency_code is not an ISO 4217 code: '''
                 || line_item_currency_code || ''''
@@ -303,5 +265,3 @@ select
         end
     ), '') as x_Reason
 from amortise
-left join service on service.code = amortise.line_item_product_code
-left join identify_tags on identify_tags.x_RawTags = amortise.x_RawTags

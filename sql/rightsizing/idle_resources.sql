@@ -238,8 +238,8 @@ select
     BillingCurrency,
     coalesce(
         objection,
-        'no inference call in the whole period, and its GPUs were never busy for more than '
-        || busiest // 1000 || ' permille of an hour; a saving on paper until a node leaves'
+        'no inference call in the whole period, and its GPUs were busy for at most '
+        || busiest // 1000 || ' permille of any hour; a saving on paper until a node leaves'
         || case when BillingCurrency is null
             then '; its nodes are not on the bill in one currency, so no saving is stated'
             else ''

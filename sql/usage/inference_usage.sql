@@ -2,7 +2,7 @@
 -- Why so: this is the grain allocation splits endpoints by; finer ones do not compress. A log line
 -- delivered twice is one call, told by its id within a source and day; a retry has an id of its own
 -- and counts; a call without an id is never taken for another. Only ids whose 64 bit hash occurs
--- more than once are looked at closely, so that a day without duplicates costs one narrow pass more.
+-- more than once are looked at closely, so a day without duplicates costs one narrow pass more.
 -- Tokens that were not logged are left out of the sums and counted in x_UnknownTokenCalls.
 -- One row per source, hour, endpoint, provider, feature, tenant, environment and model.
 with repeated_hash as (

@@ -1,0 +1,236 @@
+"""The sample company's month through Dagster, against answers the pipeline never sees."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from finops_pipeline import sample
+from finops_pipeline.ask import opened
+
+PERIOD = "2026-10"
+# How truth.json names what a finding is about: a line without a resource by its service.
+WHERE = "coalesce(ResourceId, x_Namespace || '/' || x_Workload, '(' || ServiceName || ' Usage)')"
+
+
+class Month:
+    """A finished run of the sample company's October."""
+
+    def __init__(self, folder: Path, output: str) -> None:
+        self.folder = folder
+        self.output = output
+        self.truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
+
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        with opened(self.folder / "showback.duckdb") as connection:
+            return connection.execute(query).fetchall()
+
+
+def run(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [
+            sys.executable, "-m", "finops_pipeline.cli", "run",
+            "--config", str(folder / "finops.toml"), "--period", PERIOD,
+        ],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Month]:
+    folder = tmp_path_factory.mktemp("acme")
+    sample.write(folder)
+    done = run(folder)
+    assert 0 == done.returncode, done.stderr
+    yield Month(folder, done.stdout)
+
+
+def test_every_invoice_is_exact(month: Month) -> None:
+    expected = {
+        (i["invoice"], i["currency"]): (Decimal(i["BilledCost"]), Decimal(i["EffectiveCost"]))
+        for i in month.truth["invoices"]
+        if i["month"] == PERIOD
+    }
+    for table in ("cost_and_usage", "charge_owner", "allocated_cost", "showback"):
+        found = month.ask(
+            f"select InvoiceId, BillingCurrency, sum(BilledCost), sum(EffectiveCost) "
+            f"from {table} group by InvoiceId, BillingCurrency"
+        )
+
+        assert expected == {(i, c): (b, e) for i, c, b, e in found}, table
+
+
+def test_every_tagged_resource_goes_to_whom_its_tags_name(month: Month) -> None:
+    found = {
+        (resource, currency): (feature, tenant, environment, cost)
+        for resource, currency, feature, tenant, environment, cost in month.ask(
+            """
+            select c.ResourceId, c.BillingCurrency, min(t.x_Feature), min(t.x_Tenant),
+                min(t.x_Environment), sum(c.EffectiveCost)
+            from cost_and_usage as c
+            inner join tag_owner as t on t.x_TagSetId = c.x_TagSetId
+            where c.ResourceId is not null
+            group by c.ResourceId, c.BillingCurrency
+            """
+        )
+    }
+    tagged = [r for r in month.truth["resources"] if r["owner"] == "tags" and r["month"] == PERIOD]
+    assert len(tagged) > 20
+    for resource in tagged:
+        named = resource["tagged"]
+        assert found[resource["resource"], resource["currency"]] == (
+            named["feature"],
+            named["tenant"],
+            named["environment"],
+            Decimal(resource["EffectiveCost"]),
+        ), resource["resource"]
+
+
+def test_every_call_is_counted_once(month: Month) -> None:
+    expected = sorted(
+        (c["endpoint"], c["model"], str(c["feature"]), str(c["tenant"]), c["calls"], c["unknown_tokens"])
+        for c in month.truth["calls"]
+    )
+    found = month.ask(
+        """
+        select x_Endpoint, x_Model, x_Feature, x_Tenant, sum(x_Calls), sum(x_UnknownTokenCalls)
+        from inference_usage
+        group by x_Endpoint, x_Model, x_Feature, x_Tenant, x_Environment
+        """
+    )
+
+    assert expected == sorted((e, m, str(f), str(t), int(c), int(u)) for e, m, f, t, c, u in found)
+    assert month.truth["duplicate_lines"] > 0
+
+
+def test_the_shared_endpoint_is_split_by_measured_work(month: Month) -> None:
+    """Six tenants, one tag: each pays by its GPU time, to the dollar of a month."""
+    shared = next(s for s in month.truth["shared"] if s["endpoint"] == "inference/llama-70b")
+    work = {tenant: Decimal(use["gpu_ms"]) for tenant, use in shared["tenants"].items()}
+    found = dict(
+        month.ask(
+            """
+            select x_Tenant, sum(EffectiveCost) from allocated_cost
+            where x_Endpoint = 'inference/llama-70b' and x_AllocationMethod = 'inference'
+            group by x_Tenant
+            """
+        )
+    )
+    assert set(work) == set(found)
+    whole, busy = sum(found.values()), sum(work.values())
+    for tenant, gpu_ms in work.items():
+        # Hours differ in price and load, so shares of a month are near, not equal.
+        assert abs(found[tenant] / whole - gpu_ms / busy) < Decimal("0.01"), tenant
+
+
+def test_all_planted_faults_are_found_and_nothing_else(month: Month) -> None:
+    expected = {
+        (f["kind"], f["dimension"], f.get("resource") or f.get("workload"))
+        for f in month.truth["faults"]
+        if f["month"] in (None, PERIOD)
+    }
+    found = {
+        (kind, dimension, where)
+        for kind, dimension, where in month.ask(
+            f"select x_FindingKind, x_Dimension, {WHERE} from finding"
+        )
+    }
+
+    assert expected == found
+
+
+def test_findings_name_money_likely_value_and_witnesses(month: Month) -> None:
+    for fault in month.truth["faults"]:
+        if fault["kind"] in ("shared_as_one", "replica_drift", "label_drift"):
+            continue
+        ((cost, likely, witnesses, file, row),) = month.ask(
+            "select EffectiveCost, x_LikelyValue, x_Witnesses, x_SourceFile, x_SourceRow from finding "
+            f"where x_FindingKind = '{fault['kind']}' and x_Dimension = '{fault['dimension']}' "
+            f"and {WHERE} = '{fault['resource']}'"
+        )
+        assert Decimal(fault["EffectiveCost"]) == cost, fault
+        if fault["likely"] is not None:
+            assert likely == fault["likely"], fault
+            assert json.loads(witnesses), fault
+        assert file and row > 0
+
+
+def test_rightsizing_proposes_what_was_planted_and_leaves_the_rest(month: Month) -> None:
+    truth = month.truth["rightsizing"]
+    proposed = {
+        (f"{namespace}/{workload}", field)
+        for namespace, workload, field in month.ask(
+            "select x_Namespace, x_Workload, x_Field from recommendation where x_Outcome = 'propose'"
+        )
+    }
+    wasteful = truth["over_requested"]["workload"]
+    idle = truth["idle_endpoint"]["workload"]
+
+    assert {(wasteful, "resources.requests.cpu"), (wasteful, "resources.requests.memory")} <= proposed
+    assert (idle, "spec.replicas") in proposed
+    for kept in truth["leave_alone"]:
+        assert (kept["workload"], kept["field"]) not in proposed
+    reasons = month.ask("select x_Reason from recommendation where x_Outcome = 'none'")
+    assert all(reason for (reason,) in reasons)
+
+
+def test_each_proposal_is_a_branch_that_changes_only_its_lines(month: Month) -> None:
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(month.folder / "gitops"), *words],
+            capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+
+    branches = git("branch", "--list", "finops/*", "--format=%(refname:short)").split()
+    assert f"finops/showback/{PERIOD}" in branches
+    assert len(branches) >= 3
+    assert "" == git("status", "--porcelain")
+    assert "main" == git("branch", "--show-current").strip()
+    for branch in branches:
+        changed = git("diff", "--numstat", f"main...{branch}").splitlines()
+        for line in changed:
+            added, removed, path = line.split("\t")
+            if path.startswith("showback/"):
+                assert "0" == removed
+            else:
+                assert int(removed) <= 2 and int(added) <= 8, line
+
+
+def test_the_end_of_a_run_says_what_a_person_wants_to_know(month: Month) -> None:
+    for words in (
+        "Spend by feature", "Spend by tenant", "Coverage", "Largest findings",
+        "Proposed savings", "Where to look next", "index.html",
+    ):  # fmt: skip
+        assert words in month.output
+
+
+def test_a_second_run_with_nothing_changed_writes_nothing(month: Month) -> None:
+    before = (month.folder / "warehouse" / "current").resolve()
+    inode = (month.folder / "showback.duckdb").stat().st_ino
+    done = run(month.folder)
+
+    assert 0 == done.returncode, done.stderr
+    assert " written" not in done.stderr
+    assert before == (month.folder / "warehouse" / "current").resolve()
+    assert inode == (month.folder / "showback.duckdb").stat().st_ino
+
+
+def test_the_database_opens_in_storage_version_1(month: Month) -> None:
+    head = (month.folder / "showback.duckdb").read_bytes()[:64]
+
+    assert b"DUCK" in head
+    connection = duckdb.connect(str(month.folder / "showback.duckdb"), read_only=True)
+    ((described,),) = connection.execute(
+        "select comment from duckdb_columns() where table_name = 'showback' "
+        "and column_name = 'EffectiveCost'"
+    ).fetchall()
+    assert "amortised" in described
+    connection.close()
