@@ -10,20 +10,29 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
+from dagster._core.events import JobFailureData
 from dagster._core.execution.plan.objects import StepFailureData
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
 )
+from finops_pipeline import errors
 
 from .definitions import ROAD
 from .resources import Finops
 
+if TYPE_CHECKING:
+    from dagster_shared.error import SerializableErrorInfo
+
 
 def main(first: str, last: str, proposals: bool) -> int:
-    """Materialise all assets for the periods `first` to `last`; 0 when all passed."""
+    """Materialise all assets for the periods `first` to `last`; returns the exit code.
+
+    Nothing is tried again: 75 says that the same command may pass later.
+    """
     os.environ.setdefault("DAGSTER_HOME", str(Path.cwd() / ".dagster"))
     home = Path(os.environ["DAGSTER_HOME"])
     home.mkdir(parents=True, exist_ok=True)
@@ -38,7 +47,7 @@ def main(first: str, last: str, proposals: bool) -> int:
             ROAD,
             selection=selection,
             instance=instance,
-            resources={"finops": Finops(progress=True)},
+            resources={"finops": Finops(progress=True, retries=0)},
             raise_on_error=False,
             # Progress is told by the steps themselves; Dagster keeps its own log of the run.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
@@ -49,18 +58,33 @@ def main(first: str, last: str, proposals: bool) -> int:
         )
     if result.success:
         return 0
-    print("\n".join(_reasons(result)) or "finops: the run failed; see Dagster's log", file=sys.stderr)
-    return 1
+    reasons = list(_reasons(result)) or [("the run failed; see Dagster's log", 1)]
+    for told, _ in reasons:
+        print(f"finops: {told}", file=sys.stderr)
+    # What may pass later is no help beside what cannot.
+    return min((code for _, code in reasons), default=1)
 
 
-def _reasons(result: dg.ExecuteInProcessResult) -> Iterator[str]:
-    """Why steps failed, in the words of the error that stopped each."""
+def _reasons(result: dg.ExecuteInProcessResult) -> Iterator[tuple[str, int]]:
+    """Why the run failed, in the words of the error that stopped each step, and its exit code."""
     for event in result.all_events:
         failed = event.event_specific_data
-        if isinstance(failed, StepFailureData):
-            told = failed.user_failure_data.description if failed.user_failure_data else None
-            error = failed.error.message.strip() if failed.error else "no reason given"
-            yield f"finops: {told or error}"
+        if isinstance(failed, StepFailureData) and failed.user_failure_data is not None:
+            code = failed.user_failure_data.metadata.get("exit_code")
+            told = failed.user_failure_data.description or "no reason given"
+            yield told, int(str(code.value)) if code is not None else 1
+        elif isinstance(failed, StepFailureData | JobFailureData) and failed.error is not None:
+            if isinstance(failed, StepFailureData) or failed.first_step_failure_event is None:
+                yield _root(failed.error)
+
+
+def _root(error: SerializableErrorInfo) -> tuple[str, int]:
+    """The words and exit code of what an error came from, such as another run at work."""
+    while error.cause is not None:
+        error = error.cause
+    kind = getattr(errors, error.cls_name or "", None)
+    code = kind.exit_code if isinstance(kind, type) and issubclass(kind, errors.FinopsError) else 1
+    return error.message.strip().removeprefix(f"{errors.__name__}.{error.cls_name}: "), code
 
 
 if __name__ == "__main__":

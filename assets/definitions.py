@@ -57,8 +57,9 @@ def daily_showback() -> dg.RunRequest:
     job=rightsizing_to_pull_requests,
     cron_schedule="0 7 * * 1",
     execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Every Monday: recommendations become pull requests.",
+    # It writes branches to somebody's clone: switched on by a person, not by installing this.
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description="Every Monday, once switched on: recommendations become pull requests.",
 )
 def weekly_rightsizing() -> dg.RunRequest:
     """Propose once a week, so that reviewers are not flooded."""

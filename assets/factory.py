@@ -73,9 +73,9 @@ def _asset(step: Step) -> dg.AssetsDefinition:
                             check_name=rule.name,
                             metadata={"offenders": str(error)},
                         )
-                raise stop(error) from error
+                raise stop(error, context, finops) from error
             except FinopsError as error:
-                raise stop(error) from error
+                raise stop(error, context, finops) from error
         for name in step.tables:
             mine = [b for b in built if b.table == name]
             finops.tell(name, mine)
@@ -92,11 +92,16 @@ def _asset(step: Step) -> dg.AssetsDefinition:
     return run
 
 
-def stop(error: FinopsError) -> Exception:
-    """How Dagster shall end a step: only what may pass later is tried again."""
-    if isinstance(error, Transient):
-        return dg.RetryRequested(max_retries=3, seconds_to_wait=30)
-    return dg.Failure(description=str(error), allow_retries=False)
+def stop(error: FinopsError, context: dg.AssetExecutionContext, finops: Finops) -> Exception:
+    """How Dagster shall end a step: only what may pass later is tried again, and the last try
+    ends with the reason and the exit code of the command line."""
+    if isinstance(error, Transient) and context.retry_number < finops.retries:
+        return dg.RetryRequested(max_retries=finops.retries, seconds_to_wait=30)
+    return dg.Failure(
+        description=str(error),
+        metadata={"exit_code": error.exit_code},
+        allow_retries=False,
+    )
 
 
 def _schema(name: str) -> dg.TableSchema:

@@ -28,7 +28,7 @@ def _publishing(
         try:
             return dg.MaterializeResult(metadata=run(finops, list(context.partition_keys)))
         except FinopsError as error:
-            raise stop(error) from error
+            raise stop(error, context, finops) from error
 
     return publishing
 

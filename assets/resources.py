@@ -24,6 +24,7 @@ class Finops(dg.ConfigurableResource[Any]):
     """The warehouse of one `finops.toml`, held from the first step of a run to its last."""
 
     progress: bool = False
+    retries: int = 3
     _warehouse: Warehouse = PrivateAttr()
 
     @contextlib.contextmanager

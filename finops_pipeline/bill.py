@@ -52,7 +52,6 @@ from .transports import Item, Transport
 KINDS = {"number": "DECIMAL(38,12)", "time": "TIMESTAMP", "text": "VARCHAR", "tags": "VARCHAR"}
 COPY = "(format parquet, compression zstd)"
 IN_ORDER = "order by x_SourceRow"
-QUOTE = "chr(39)"
 
 
 # ------------------------------------------------------------------------------- deliveries
@@ -70,7 +69,12 @@ class Delivery:
     manifest: Item | None = None
 
 
-def delivery(block: BillingSection, config: Config, period: str, transport: Transport) -> Delivery:
+def delivery(
+    block: BillingSection,
+    config: Config,  # noqa: ARG001  # every stage is handed the configuration
+    period: str,
+    transport: Transport,
+) -> Delivery:
     """What has been delivered for `period` (YYYY-MM); no files is an empty delivery.
 
     With a manifest, exactly the files the newest one lists. Raises `IncompleteDelivery` while
@@ -139,8 +143,10 @@ def _listed(manifest: Item, content: bytes) -> list[str]:
 
 
 def _find(part: str, found: list[Item]) -> Item | None:
-    """The item a manifest means. Its addresses are those of the bucket the export went to, so a
-    copy of the delivery elsewhere is found by the part of the path both share."""
+    """The item a manifest means, found by the part of the path that both share.
+
+    A manifest has the addresses of the bucket the export went to; the files may be a copy.
+    """
     matching = [item for item in found if f"/{part}".endswith(f"/{item.path}")]
     return max(matching, key=lambda item: len(item.path), default=None)
 
@@ -208,7 +214,7 @@ def declare_inputs(connection: duckdb.DuckDBPyConnection, of: Dialect) -> None:
     columns = {_name(c.name): KINDS[c.kind] for c in of.columns if c.kind != "tags"}
     columns |= {"Tags": "VARCHAR", "x_TagSetId": "BIGINT", "x_SourceRow": "BIGINT"}
     columns |= {"x_Unreadable": "VARCHAR", "x_RawRow": "VARCHAR"}
-    typed = ", ".join(f"{name} {type}" for name, type in columns.items())
+    typed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
     connection.execute(f"create or replace temp table raw_billing ({typed})")
 
 
@@ -236,8 +242,9 @@ def read_file(
     local: Path,
     out: Path,
 ) -> ReadFile:
-    """Read one delivered file into the folder `out`: `cost_and_usage.parquet`,
-    `quarantine.parquet`, `delivered_tag_set.parquet` and `delivery.parquet`, by contract.
+    """Read one delivered file into the folder `out`, as four Parquet files by contract.
+
+    They are `cost_and_usage`, `quarantine`, `delivered_tag_set` and `delivery`.
 
     Rows keep the order of the file, and the bytes do not depend on the number of threads.
     `connection` has the macros; nothing is left in it. Raises `UnreadableFile` for a file that
@@ -337,8 +344,9 @@ def _write(
 
 
 def _is_in_order(cursor: duckdb.DuckDBPyConnection, written: str) -> bool:
-    """Whether a written file has every row of the delivered one, in its order. DuckDB keeps the
-    order where nothing is joined or grouped, but does not promise it for every plan.
+    """Whether a written file has every row of the delivered one, in its order.
+
+    DuckDB keeps the order where nothing is joined or grouped, but promises it for no plan.
     """
     found = cursor.execute(
         "select count(*) from (select x_SourceRow, row_number() over () as place from "
@@ -348,8 +356,11 @@ def _is_in_order(cursor: duckdb.DuckDBPyConnection, written: str) -> bool:
 
 
 def _totals(cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: _Raw) -> dict[str, Any]:
-    """Rows and money of the raw file: a count and bare sums that share nothing with the dialect
-    but the name of the cost column. What is not a number is in no sum; its row still counts."""
+    """Rows and money of the raw file, by a count and bare sums.
+
+    They share nothing with the dialect but the name of the cost column. What is not a number is
+    in no sum; its row still counts.
+    """
     names = [c.name for c in spoken.columns if c.name in raw.names]
     columns = [f"cast({raw.ref(n)} as varchar) as {_name(n)}" for n in names if n]
     absent = [
@@ -386,7 +397,7 @@ class _Raw:
     def ref(self, name: str) -> str:
         return f"c{self.names.index(name)}"
 
-    def type(self, name: str) -> str:
+    def kind(self, name: str) -> str:
         return self.types[self.names.index(name)]
 
 
@@ -394,8 +405,10 @@ class _Raw:
 def _raw_rows(
     connection: duckdb.DuckDBPyConnection, item: Item, local: Path, out: Path
 ) -> Iterator[_Raw]:
-    """The file's rows, with names and types read exactly. CSV becomes Parquet text first, once:
-    parsing it is what costs, and Parquet numbers its rows."""
+    """The file's rows, with names and types read exactly.
+
+    CSV becomes Parquet text first, once: parsing it is what costs, and Parquet numbers its rows.
+    """
     kept = out / ".raw.parquet"
     names: list[str] | None = None
     malformed = False
@@ -417,14 +430,14 @@ def _parquet(
     malformed: bool,
 ) -> _Raw:
     """Open a Parquet file; `names` are the header's where it was made from CSV."""
-    import pyarrow
-    import pyarrow.parquet
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     scan = f"read_parquet({_text(str(parquet))}, hive_partitioning = false, file_row_number = true)"
     try:
-        names = names or list(pyarrow.parquet.read_schema(parquet).names)
+        names = names or list(pq.read_schema(parquet).names)
         types = [row[1] for row in connection.execute(f"describe from {scan}").fetchall()][:-1]
-    except (pyarrow.ArrowException, OSError, duckdb.Error) as error:
+    except (pa.ArrowException, OSError, duckdb.Error) as error:
         raise UnreadableFile(
             f"{item.address}: not a whole Parquet file ({_first_line(error)}); deliver it again"
         ) from error
@@ -449,17 +462,17 @@ def _bind(cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: _Raw) -> None
         if column.name not in raw.names:
             columns.append(f"cast(null as {KINDS[column.kind]}) as {_name(column.name)}")
             continue
-        ref, value, type = raw.ref(column.name), _value(column, raw), raw.type(column.name)
+        ref, value, duck_type = raw.ref(column.name), _value(column, raw), raw.kind(column.name)
         columns.append(f"{value} as {_name(column.name)}")
-        present = f"nullif({ref}, '')" if type == "VARCHAR" else ref
+        present = f"nullif({ref}, '')" if duck_type == "VARCHAR" else ref
         if column.required:
             missing = _text(f"{column.name} is missing")
             complaints.append(f"case when {present} is null then {missing} end")
-        if column.kind in ("number", "time") and not _always(column.kind, type):
+        if column.kind in ("number", "time") and not _always(column.kind, duck_type):
             complaint = _text(f"{column.name} is not a {column.kind}: '")
             complaints.append(
                 f"case when ({value}) is null and {present} is not null "
-                f"then {complaint} || left(cast({ref} as varchar), 80) || {QUOTE} end"
+                f"then {complaint} || left(cast({ref} as varchar), 80) || chr(39) end"
             )
     columns.append(f"nullif(concat_ws('; ', {', '.join(complaints)}), '') as x_Unreadable")
     pairs = ", ".join(f"{_text(n)}, c{i}" for i, n in enumerate(raw.names))
@@ -475,9 +488,10 @@ def _bind(cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: _Raw) -> None
 def _number_tag_sets(
     cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: _Raw, tags: str
 ) -> bool:
-    """Number the distinct sets of tags (type `raw_tags`) and write each canonically, once
-    (`tag_list`, in that order): millions of rows carry few of them. Returns whether some cannot
-    be read; those have a reason in the list.
+    """Number the distinct sets of tags and write each canonically, once.
+
+    Millions of rows carry few of them. The numbers are type `raw_tags`, the texts `tag_list`, in
+    that order. Returns whether some cannot be read; those have a reason in the list.
     """
     key = "entry.key"
     for delivered, meant in reversed(spoken.prefixes):
@@ -565,27 +579,23 @@ def _check_names(spoken: Dialect, raw: _Raw) -> None:
             )
 
 
-def _always(kind: str, type: str) -> bool:
+def _always(kind: str, duck_type: str) -> bool:
     """Whether every value of a DuckDB type can be read as a number or time."""
     if kind == "time":
-        return type in ("TIMESTAMP", "TIMESTAMP_NS", "TIMESTAMP_MS", "TIMESTAMP_S", "DATE") or (
-            type == "TIMESTAMP WITH TIME ZONE"
-        )
-    return type in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UINTEGER")
+        return duck_type == "DATE" or duck_type.startswith("TIMESTAMP")
+    return duck_type in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UINTEGER")
 
 
 def _value(column: Column, raw: _Raw) -> str:
     """SQL that reads a raw column as the kind it is declared; null where it cannot be read."""
-    ref, type = raw.ref(column.name), raw.type(column.name)
-    nested = type.endswith(("[]", ")")) and not type.startswith("DECIMAL")
+    ref, duck_type = raw.ref(column.name), raw.kind(column.name)
+    nested = duck_type.endswith(("[]", ")")) and not duck_type.startswith("DECIMAL")
     match column.kind:
-        case "number" if type == "VARCHAR" or type.endswith("INT") or type == "INTEGER":
+        case "number" if re.fullmatch(r"VARCHAR|DECIMAL.*|\w*INT(EGER)?", duck_type):
             return f"try_cast({ref} as decimal(38, 12))"
-        case "number" if type.startswith("DECIMAL") or type == "UINTEGER":
-            return f"try_cast({ref} as decimal(38, 12))"
-        case "number" if type == "FLOAT":
+        case "number" if duck_type == "FLOAT":
             return f"try_cast(cast({ref} as varchar) as decimal(38, 12))"
-        case "number" if type == "DOUBLE":
+        case "number" if duck_type == "DOUBLE":
             # The shortest decimal that reads back as this double is what was exported. Up to 15
             # digits only one decimal can read back, and finding it so is five times faster than
             # through text.
@@ -594,7 +604,7 @@ def _value(column: Column, raw: _Raw) -> str:
                 f"case when cast({near} as double) = {ref} then cast({near} as decimal(38, 12)) "
                 f"else try_cast(cast({ref} as varchar) as decimal(38, 12)) end"
             )
-        case "time" if type == "VARCHAR":
+        case "time" if duck_type == "VARCHAR":
             # A plain cast drops an offset such as +02:00 without a word.
             offset = r":\d\d(\.\d+)?[+-]\d\d(:?\d\d)?$"
             return (
@@ -602,18 +612,18 @@ def _value(column: Column, raw: _Raw) -> str:
                 f"then timezone('UTC', try_cast({ref} as timestamptz)) "
                 f"else try_cast({ref} as timestamp) end"
             )
-        case "time" if type == "TIMESTAMP WITH TIME ZONE":
+        case "time" if duck_type == "TIMESTAMP WITH TIME ZONE":
             return f"timezone('UTC', {ref})"
-        case "time" if _always("time", type):
+        case "time" if _always("time", duck_type):
             return f"cast({ref} as timestamp)"
-        case "text" if type == "VARCHAR":
+        case "text" if duck_type == "VARCHAR":
             return f"nullif({ref}, '')"
         case "text" if nested:
             return f"cast(to_json({ref}) as varchar)"
         case "text":
             return f"cast({ref} as varchar)"
     raise UnreadableFile(
-        f"{raw.item.address}: column {column.name!r} is {type}, which is no {column.kind}; "
+        f"{raw.item.address}: column {column.name!r} is {duck_type}, which is no {column.kind}; "
         "deliver it as it was declared"
     )
 
@@ -624,13 +634,13 @@ def _tags(spoken: Dialect, raw: _Raw) -> str:
     if column is None:
         return "'{}'"
     if column.name in raw.names:
-        ref, type = raw.ref(column.name), raw.type(column.name)
-        if type in ("VARCHAR", "JSON"):
+        ref, duck_type = raw.ref(column.name), raw.kind(column.name)
+        if duck_type in ("VARCHAR", "JSON"):
             return f"coalesce(nullif({ref}, ''), '{{}}')"
-        if type.startswith(("MAP(", "STRUCT(")):
+        if duck_type.startswith(("MAP(", "STRUCT(")):
             return f"coalesce(cast(to_json({ref}) as varchar), '{{}}')"
         raise UnreadableFile(
-            f"{raw.item.address}: column {column.name!r} is {type}, which holds no tags; "
+            f"{raw.item.address}: column {column.name!r} is {duck_type}, which holds no tags; "
             "deliver a map or a JSON object"
         )
     prefix = f"{column.name}_"
@@ -685,17 +695,19 @@ def _csv_to_parquet(
 
 
 def _damaged_csv_to_parquet(item: Item, local: Path, kept: Path, width: int) -> bool:
-    """See `_csv_to_parquet`. A torn last record means that more may be missing: the file is
-    refused, with its line."""
-    import pyarrow
-    import pyarrow.parquet
+    """See `_csv_to_parquet`.
 
-    fields = [pyarrow.field(f"c{i}", pyarrow.string()) for i in range(width + 1)]
-    schema = pyarrow.schema(fields)
+    A torn last record means that more may be missing: the file is refused, with its line.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    fields = [pa.field(f"c{i}", pa.string()) for i in range(width + 1)]
+    schema = pa.schema(fields)
     short = 0
     line = 0
     try:
-        with _open_text(local) as file, pyarrow.parquet.ParquetWriter(kept, schema) as writer:
+        with _open_text(local) as file, pq.ParquetWriter(kept, schema) as writer:
             reader = csv.reader(file, strict=True)
             next(reader)
             batch: list[list[str | None]] = []
@@ -725,12 +737,12 @@ def _damaged_csv_to_parquet(item: Item, local: Path, kept: Path, width: int) -> 
 
 
 def _write_batch(writer: Any, schema: Any, batch: list[list[str | None]]) -> None:
-    import pyarrow
+    import pyarrow as pa
 
     columns = [list(c) for c in zip(*batch, strict=True)] or [[] for _ in schema]
     writer.write_table(
-        pyarrow.Table.from_arrays(
-            [pyarrow.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema
+        pa.Table.from_arrays(
+            [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema
         )
     )
 

@@ -120,24 +120,35 @@ def read_bill(warehouse: Warehouse, period: str) -> list[Built]:
                     ),
                 )
             )
-        _refuse_vanished(warehouse, "delivery", period, block.name, parts, block.location)
+        _refuse_vanished(
+            warehouse, "delivery", period, f"{block.name}.", block.name, parts, block.location
+        )
     return warehouse.ingest(BILL_TABLES, period, parts)
 
 
 def part_name(source: str, path: str) -> str:
     """A file name for what was read from `path`: readable, and different for different paths."""
     stem = re.sub(r"[^A-Za-z0-9=.-]+", "-", path.rsplit("/", 1)[-1].split(".", 1)[0])
-    return f"{source}-{stem[:40]}-{digest(path)[:10]}"
+    return f"{source}.{stem[:40]}-{digest(path)[:10]}"
 
 
 def _refuse_vanished(
-    warehouse: Warehouse, table: str, partition: str, source: str, parts: Iterable[Part], place: str
+    warehouse: Warehouse,
+    table: str,
+    partition: str,
+    mine: str,
+    source: str,
+    parts: Iterable[Part],
+    place: str,
 ) -> None:
-    """Files that were read before and are gone now are an accident until somebody says not."""
+    """Files that were read before and are gone now are an accident until somebody says not.
+
+    The parts of a source start with `mine`; no name of a source holds the dot in it.
+    """
     state = warehouse.state(table, partition)
     known = state.note.get("parts", {}) if state is not None else {}
-    before = [n for n in known if n.startswith(f"{source}-")]
-    if before and not any(p.name.startswith(f"{source}-") for p in parts):
+    before = [n for n in known if n.startswith(mine)]
+    if before and not any(p.name.startswith(mine) for p in parts):
         raise DeliveryVanished(
             f"{source}: the {len(before)} file(s) of {partition} read before are not at {place} "
             f"any more; bring them back, or remove the block from finops.toml"
@@ -179,13 +190,14 @@ def read_usage(warehouse: Warehouse, period: str) -> list[Built]:
         parts = [*_metric_parts(warehouse, day), *_call_parts(warehouse, day)]
         known = warehouse.state("unread_usage", day)
         if parts or known is not None:
-            sources: list[MetricsSection | InferenceSection] = [
-                *warehouse.config.metrics,
-                *warehouse.config.inference,
+            sources: list[tuple[str, MetricsSection | InferenceSection]] = [
+                *(("metrics", block) for block in warehouse.config.metrics),
+                *(("calls", block) for block in warehouse.config.inference),
             ]
-            for block in sources:
+            for what, block in sources:
+                mine, place = f"{block.name}.{what}", str(block.location)
                 _refuse_vanished(
-                    warehouse, "unread_usage", day, block.name, parts, str(block.location)
+                    warehouse, "unread_usage", day, mine, block.name, parts, place
                 )
             built += warehouse.ingest(USAGE_TABLES, day, parts)
     return built
@@ -199,7 +211,7 @@ def _metric_parts(warehouse: Warehouse, day: str) -> Iterable[Part]:
             stamp = usage.fingerprint(block, date.fromisoformat(day))
             if stamp is not None:
                 read = functools.partial(_read_metrics, warehouse, block, day, [])
-                yield Part(f"{block.name}-server", stamp, tables, read)
+                yield Part(f"{block.name}.metrics", stamp, tables, read)
             continue
         found = _found(config, str(block.location), day)
         if found:
@@ -207,7 +219,7 @@ def _metric_parts(warehouse: Warehouse, day: str) -> Iterable[Part]:
             found = [*_found(config, str(block.location), day_before(day)), *found]
             stamp = digest(block.model_dump(), _stamps(found), usage.metrics_digest())
             read = functools.partial(_read_metrics, warehouse, block, day, found)
-            yield Part(f"{block.name}-files", stamp, tables, read)
+            yield Part(f"{block.name}.metrics", stamp, tables, read)
 
 
 def _call_parts(warehouse: Warehouse, day: str) -> Iterable[Part]:
@@ -217,7 +229,7 @@ def _call_parts(warehouse: Warehouse, day: str) -> Iterable[Part]:
         if found:
             stamp = digest(block.model_dump(), _stamps(found), usage.calls_digest(block.dialect))
             read = functools.partial(_read_calls, warehouse, block, day, found)
-            yield Part(f"{block.name}-calls", stamp, tables, read)
+            yield Part(f"{block.name}.calls", stamp, tables, read)
 
 
 def _found(config: Config, location: str, day: str) -> list[tuple[Transport, Item]]:

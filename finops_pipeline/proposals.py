@@ -418,14 +418,18 @@ def _checked(recommender: str, changes: Sequence[_Change]) -> list[str]:
     first, last = spans[0][0], spans[-1][1]
     both = (
         f"Every value was measured for at least {hours} hours, from {first} to {last}.",
-        "Only these values change: the repository was read again after each edit, and every "
-        "other declared value of every overlay was the same.",
+        (
+            "Only these values change: the repository was read again after each edit, and every "
+            "other declared value of every overlay was the same."
+        ),
         "Each workload is declared and measured once under its name, in one cluster.",
     )
     requests = (
         "No autoscaler sets these requests or scales on them.",
-        "CPU is not lowered where it was throttled, memory not where a container was killed for "
-        "it, and no request exceeds its limit.",
+        (
+            "CPU is not lowered where it was throttled, memory not where a container was killed "
+            "for it, and no request exceeds its limit."
+        ),
     )
     idle = (
         "Both witnesses agree: no inference call in the logs, no busy GPU in any hour.",

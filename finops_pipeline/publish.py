@@ -28,6 +28,13 @@ def publish(warehouse: Warehouse) -> Path:
     that readers keep the file they opened.
     """
     generation = warehouse.publish()
+    database = _renew(warehouse, generation)
+    # Last, because until now the database asked the generation before this one.
+    warehouse.collect()
+    return database
+
+
+def _renew(warehouse: Warehouse, generation: Path) -> Path:
     database = warehouse.config.database
     noted = warehouse.database_generation
     stamp = f"{generation.name} {database}"

@@ -102,7 +102,8 @@ def connect(config: Config, spill: Path) -> duckdb.DuckDBPyConnection:
     """An in-memory engine with the run's limits, UTC, and the macros of sql/macros.sql."""
     connection = duckdb.connect()
     for statement in (
-        "set TimeZone = 'UTC'",
+        # Global, for cursors are sessions of their own.
+        "set global TimeZone = 'UTC'",
         f"set memory_limit = {literal(config.warehouse.memory_limit)}",
         f"set threads = {config.warehouse.threads}",
         f"set temp_directory = {literal(spill)}",
@@ -134,6 +135,7 @@ class Warehouse:
         self.landing = self.home / "landing"
         self._tables = bindings.small_tables(config)
         self._parameters = bindings.parameters(config)
+        self._instance: duckdb.DuckDBPyConnection | None = None
 
     # ---------------------------------------------------------------- reading
 
@@ -150,9 +152,16 @@ class Warehouse:
 
     @contextlib.contextmanager
     def engine(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """An engine of this run's, closed at the end."""
-        with contextlib.closing(connect(self.config, self.work / "spill")) as connection:
-            yield connection
+        """A session of this run's engine: what is bound in it is seen by no other."""
+        if self._instance is None:
+            self._instance = connect(self.config, self.work / "spill")
+        with contextlib.closing(self._instance.cursor()) as session:
+            yield session
+
+    def _stop_engine(self) -> None:
+        if self._instance is not None:
+            self._instance.close()
+            self._instance = None
 
     # ---------------------------------------------------------------- one run
 
@@ -168,7 +177,10 @@ class Warehouse:
                     f"another run holds {self.home}; wait for it to end and run again"
                 ) from None
             self._prepare()
-            yield self
+            try:
+                yield self
+            finally:
+                self._stop_engine()
 
     def _prepare(self) -> None:
         """Make `next` whole: continue a killed run, or start from what is published."""
@@ -177,21 +189,22 @@ class Warehouse:
         current = self.current
         generations = self.home / "generations"
         generations.mkdir(exist_ok=True)
-        for orphan in sorted(generations.iterdir()):
+        for orphan in sorted(generations.iterdir(), reverse=True):
             if current is None or int(orphan.name) > int(current.name):
                 # Killed between the rename and the swap: nobody has seen it yet.
-                if self.next.exists():
-                    shutil.rmtree(orphan)
-                else:
-                    orphan.rename(self.next)
+                orphan.rename(self.work / orphan.name if self.next.exists() else self.next)
         if not self.next.exists():
             cloning = self.work / "clone"
             cloning.mkdir()
             if current is not None:
                 _hard_link_tree(current, cloning)
             cloning.rename(self.next)
-        for half in self.next.glob("*/*.old"):
-            shutil.rmtree(half)
+        for old in self.next.glob("*/*.old"):
+            # Killed while a partition was put in place: before the new one came, or after.
+            if old.with_suffix("").exists():
+                shutil.rmtree(old)
+            else:
+                old.rename(old.with_suffix(""))
 
     # ------------------------------------------------------------- partitions
 
@@ -349,7 +362,7 @@ class Warehouse:
                 for file in files[n]:
                     os.link(file, draft / file.name)
                 if not files[n]:
-                    with contextlib.closing(duckdb.connect()) as connection:
+                    with self.engine() as connection:
                         bind_files(connection, contracts.table(n), [])
                         copy(connection, f"from {identifier(n)}", draft / "none.parquet")
                 return {"parts": known}
@@ -372,12 +385,17 @@ class Warehouse:
         table.validate(files)
         with self.engine() as connection:
             bind_files(connection, table, files)
-            columns = ["count(*)", *(f"coalesce(sum({m}), 0)" for m in table.money)]
-            counted = connection.execute(
+            key = ", ".join(identifier(k) for k in table.key)
+            columns = [
+                "count(*)",
+                # Rows whose keys have different hashes have different keys.
+                f"count(distinct hash({key}))" if key else "count(*)",
+                *(f"coalesce(sum({m}), 0)" for m in table.money),
+            ]
+            rows, keys, *totals = connection.execute(
                 f"select {', '.join(columns)} from {identifier(table.name)}"
             ).fetchall()[0]
-            if table.key:
-                key = ", ".join(identifier(k) for k in table.key)
+            if rows != keys:
                 twice = connection.execute(
                     f"select {key}, count(*) from {identifier(table.name)} "
                     f"group by {key} having count(*) > 1 limit 3"
@@ -404,8 +422,8 @@ class Warehouse:
                         f"{check.doc}\nThe published partition is untouched."
                     )
                 passed.append(check.name)
-        sums = {m: str(v) for m, v in zip(table.money, counted[1:], strict=True)}
-        return int(counted[0]), sums, tuple(passed)
+        sums = {m: str(v) for m, v in zip(table.money, totals, strict=True)}
+        return int(rows), sums, tuple(passed)
 
     def preview(self, name: str, partitions: Sequence[str], rows: int = 5) -> str:
         """The first rows of the newest of some partitions as a Markdown table; "" when empty."""
@@ -456,7 +474,9 @@ class Warehouse:
                 "materialise them first (`finops run` does all in order)",
             )
         if current is not None and not self.changed():
-            shutil.rmtree(self.next)
+            # Out of the way in one step: half a `next` must never be taken for a whole one.
+            self.next.rename(self.work / "unchanged")
+            shutil.rmtree(self.work / "unchanged")
             return current
         number = 1 if current is None else int(current.name) + 1
         generation = self.home / "generations" / f"{number:06d}"
@@ -465,10 +485,9 @@ class Warehouse:
         link = self.work / "current"
         link.symlink_to(Path("generations") / generation.name)
         os.replace(link, self.home / "current")
-        self._collect()
         return generation
 
-    def _collect(self) -> None:
+    def collect(self) -> None:
         """Remove generations that were replaced more than `keep_days` ago."""
         oldest = time.time() - self.config.warehouse.keep_days * 86400
         generations = sorted((self.home / "generations").iterdir())
@@ -501,9 +520,10 @@ def bind_rows(connection: duckdb.DuckDBPyConnection, name: str, small: SmallTabl
     columns = ", ".join(f"{identifier(c)} {t}" for c, t in small.columns.items())
     connection.execute(f"create or replace temp table {identifier(name)} ({columns})")
     if small.rows:
-        marks = ", ".join("?" for _ in small.columns)
-        connection.executemany(
-            f"insert into {identifier(name)} values ({marks})", [list(r) for r in small.rows]
+        row = f"({', '.join('?' for _ in small.columns)})"
+        connection.execute(
+            f"insert into {identifier(name)} values {', '.join(row for _ in small.rows)}",
+            [value for r in small.rows for value in r],
         )
 
 

@@ -10,7 +10,6 @@ import gzip
 import json
 import os
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -215,7 +214,7 @@ def test_an_unknown_dialect_names_the_nearest() -> None:
 
 
 def test_a_query_that_is_no_dialect_is_refused() -> None:
-    with pytest.raises(ConfigError, match="is no billing dialect.*known: aws_cur, focus"):
+    with pytest.raises(ConfigError, match=r"is no billing dialect.*known: aws_cur, focus"):
         bill.dialect("tag_set")
 
 
@@ -433,11 +432,11 @@ def test_columns_that_differ_in_case_are_not_confused(read: Reader, first: str) 
     row = {first: cost[first], other: cost[other], **rest}
 
     as_text = read(read.csv([row]))
-    import pyarrow
-    import pyarrow.parquet
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     parquet = read.tmp / "bill.parquet"
-    pyarrow.parquet.write_table(pyarrow.table({n: [v] for n, v in row.items()}), parquet)
+    pq.write_table(pa.table({n: [v] for n, v in row.items()}), parquet)
     as_parquet = read(parquet, into="parquet")
 
     for done in (as_text, as_parquet):
@@ -531,7 +530,7 @@ def test_a_cur_line_in_focus_columns(read: Reader) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cost", "type", "expected"),
+    ("cost", "kind", "expected"),
     [
         (0.1, "DOUBLE", "0.1"),
         (1234567.00000001, "DOUBLE", "1234567.00000001"),
@@ -544,9 +543,9 @@ def test_a_cur_line_in_focus_columns(read: Reader) -> None:
     ],
 )
 def test_a_cost_is_the_decimal_that_was_exported(
-    read: Reader, cost: Any, type: str, expected: str
+    read: Reader, cost: Any, kind: str, expected: str
 ) -> None:
-    done = read.cur({"line_item_unblended_cost": cost}, types={"line_item_unblended_cost": type})
+    done = read.cur({"line_item_unblended_cost": cost}, types={"line_item_unblended_cost": kind})
 
     assert Decimal(expected) == done.charges[0]["BilledCost"]
 
@@ -631,8 +630,10 @@ def test_an_amortised_cost_that_was_not_exported_is_said_not_guessed(read: Reade
     done = read.cur({"line_item_line_item_type": "SavingsPlanCoveredUsage"})
 
     assert [
-        "the amortised cost of this SavingsPlanCoveredUsage is missing: "
-        "export the savings_plan_ and reservation_ columns"
+        (
+            "the amortised cost of this SavingsPlanCoveredUsage is missing: "
+            "export the savings_plan_ and reservation_ columns"
+        )
     ] == done.reasons
     assert Decimal("1.5") == done.refused[0]["BilledCost"]
 
@@ -744,10 +745,10 @@ def test_random_damage_never_loses_a_row(read: Reader) -> None:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
+def place(tmp_path: Path) -> Path:
     folder = tmp_path / "aws" / "data" / f"BILLING_PERIOD={PERIOD}"
     folder.mkdir(parents=True)
-    yield folder
+    return folder
 
 
 def deliver(root: Path, manifest: bool = True) -> bill.Delivery:

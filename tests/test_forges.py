@@ -40,7 +40,9 @@ def folder(tmp_path: Path, clone: Path) -> Folder:
     return found
 
 
-def proposal(clone: Path, after: str = AFTER, branch: str = BRANCH, identity: str = "id-1") -> Proposal:
+def proposal(
+    clone: Path, after: str = AFTER, branch: str = BRANCH, identity: str = "id-1"
+) -> Proposal:
     return Proposal(
         repository="shop",
         base=git(clone, "rev-parse", "main"),
@@ -76,7 +78,7 @@ def test_a_proposal_becomes_a_branch_a_patch_and_a_body(folder: Folder, clone: P
 
     assert ("opened", BRANCH) == (submitted.state, submitted.reference)
     assert AFTER.strip() == git(clone, "show", f"{BRANCH}:apps/api.yaml")
-    assert "1 1 apps/api.yaml".split() == git(clone, "diff", "--numstat", f"main..{BRANCH}").split()
+    assert ["1", "1", "apps/api.yaml"] == git(clone, "diff", "--numstat", f"main..{BRANCH}").split()
     assert git(clone, "rev-parse", "main") == git(clone, "rev-parse", f"{BRANCH}^")
     said = git(clone, "log", "-1", "--format=%an|%ae|%aI|%cI|%s", BRANCH).split("|")
     assert ["finops-pipeline", "finops-pipeline@localhost", *["2026-11-01T00:00:00+00:00"] * 2,

@@ -93,7 +93,22 @@ def test_memory_is_read_exactly(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "m", "1 Gi", "1GB", "1gi", "25 0m", "-1", "1,5", "0x10", "1_000", "١", "1e", "{{ .x }}"]
+    "text",
+    [
+        "",
+        "m",
+        "1 Gi",
+        "1GB",
+        "1gi",
+        "25 0m",
+        "-1",
+        "1,5",
+        "0x10",
+        "1_000",
+        "\u0661",
+        "1e",
+        "{{ .x }}",
+    ],
 )
 def test_what_is_not_a_quantity_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="quantity"):
@@ -210,11 +225,13 @@ def test_lists_and_many_documents_are_unpacked() -> None:
 def test_a_broken_file_is_named_and_hides_nothing_else() -> None:
     found = declared(
         {"a/broken.yaml": "kind: Deployment\nmetadata: [\n", "a/good.yaml": DEPLOYMENT,
-         "a/later.yaml": DEPLOYMENT.replace("name: api\n  l", "name: b\n  l") + "---\nx: {{ .y }}\n"}
+         "a/later.yaml": DEPLOYMENT.replace(": api\n  l", ": b\n  l") + "---\nx: {{ .y }}\n"}
     )  # fmt: skip
 
     assert {"api", "b"} == set(found.workloads["x_Workload"])
-    assert [("a/broken.yaml", 3), ("a/later.yaml", 23)] == [(p.path, p.line) for p in found.problems]
+    assert [("a/broken.yaml", 3), ("a/later.yaml", 23)] == [
+        (p.path, p.line) for p in found.problems
+    ]
     assert "not YAML" in str(found.problems[0])
     assert "helm_values" in str(found.problems[1])
 
@@ -250,7 +267,9 @@ def test_values_behind_anchors_are_read_but_not_editable() -> None:
 
 
 def test_merge_keys_are_followed_but_not_editable() -> None:
-    text = DEPLOYMENT.replace("labels: {feature", "annotations: &r {memory: 9Gi}\n  labels: {feature")
+    text = DEPLOYMENT.replace(
+        "labels: {feature", "annotations: &r {memory: 9Gi}\n  labels: {feature"
+    )
     text = text.replace("              memory: 4Gi\n", "              <<: *r\n")
     found = declared({"a.yaml": text})
 
@@ -317,7 +336,11 @@ def test_kserve_model_and_gpus() -> None:
     found = declared({"a.yaml": pod("InferenceService", "serving.kserve.io/v1beta1", spec)})
 
     row = found.workloads.row(0, named=True)
-    assert ("kserve-container", 2, 1) == (row["x_Container"], row["x_GpuRequest"], row["x_Replicas"])
+    assert ("kserve-container", 2, 1) == (
+        row["x_Container"],
+        row["x_GpuRequest"],
+        row["x_Replicas"],
+    )
 
 
 def test_what_runs_no_pods_is_left_out() -> None:
@@ -345,19 +368,24 @@ metadata: {name: api}
 spec:
   scaleTargetRef: {name: api}
   minReplicaCount: 0
-  triggers: [{type: prometheus, metadata: {}}, {type: memory, metricType: Utilization, metadata: {value: "80"}}]
-"""  # noqa: E501, as people write it
+  triggers:
+    - {type: prometheus, metadata: {}}
+    - {type: memory, metricType: Utilization, metadata: {value: "80"}}
+"""
 VPA = """\
 apiVersion: autoscaling.k8s.io/v1
 kind: VerticalPodAutoscaler
 metadata: {name: api}
-spec: {targetRef: {apiVersion: apps/v1, kind: Deployment, name: api}, updatePolicy: {updateMode: Auto}}
+spec:
+  targetRef: {apiVersion: apps/v1, kind: Deployment, name: api}
+  updatePolicy: {updateMode: Auto}
 """
 
 
 @pytest.mark.parametrize(
     ("scaler", "kind", "low", "high", "fields"),
-    [(HPA, "HPA", 2, 6, {"autoscaler.cpu": "70"}), (KEDA, "KEDA", 0, None, {"autoscaler.memory": "80"}),
+    [(HPA, "HPA", 2, 6, {"autoscaler.cpu": "70"}),
+     (KEDA, "KEDA", 0, None, {"autoscaler.memory": "80"}),
      (VPA, "VPA", None, None, {}), (VPA.replace("Auto}", '"Off"}'), None, None, None, {}),
      (HPA.replace("name: api}\n  min", "name: other}\n  min"), None, None, None, {})],
 )  # fmt: skip
@@ -441,9 +469,12 @@ def test_a_patch_without_the_container_gets_all_that_is_missing() -> None:
     assert after.startswith(before.rstrip("\r\n"))
     assert "\n" not in after.replace("\r\n", "")
     assert "1500m" == found.changed({"overlays/prod/p.yaml": after}).values()[key]
-    assert "5" == found.changed({"overlays/prod/p.yaml": after}).values()[
-        key._replace(container=ALL, field="spec.replicas")
-    ]
+    assert (
+        "5"
+        == found.changed({"overlays/prod/p.yaml": after}).values()[
+            key._replace(container=ALL, field="spec.replicas")
+        ]
+    )
 
 
 def test_a_value_two_overlays_share_is_not_editable() -> None:
@@ -454,7 +485,9 @@ def test_a_value_two_overlays_share_is_not_editable() -> None:
 
 
 def test_an_overlay_nobody_listed_still_protects_the_base() -> None:
-    found = declared(BASE | overlay("prod", "") | overlay("staging", ""), overlays=["overlays/prod"])
+    found = declared(
+        BASE | overlay("prod", "") | overlay("staging", ""), overlays=["overlays/prod"]
+    )
 
     assert ["overlays/prod"] == found.workloads["x_Overlay"].to_list()
     assert {} == found.places
@@ -475,12 +508,13 @@ def test_a_base_value_that_every_other_overlay_overrides_is_editable() -> None:
 @pytest.mark.parametrize(
     "patch",
     [
-        "patches:\n- target: {kind: Deployment, name: a.i}\n  patch: |-\n    - op: replace\n"
-        "      path: /spec/template/spec/containers/0/resources/requests/cpu\n      value: 750m\n",
+        ("patches:\n- target: {kind: Deployment, name: a.i}\n  patch: |-\n    - op: replace\n"
+        "      path: /spec/template/spec/containers/0/resources/requests/cpu\n      value: 750m\n"),
         "patchesJson6902:\n- target: {kind: Deployment, name: api}\n  path: p.yaml\n",
-        "patches:\n- patch: |\n    apiVersion: apps/v1\n    kind: Deployment\n    metadata: {name: api}\n"
+        ("patches:\n- patch: |\n    apiVersion: apps/v1\n    kind: Deployment\n"
+        "    metadata: {name: api}\n"
         "    spec:\n      template:\n        spec:\n          containers:\n          - name: api\n"
-        "            resources: {requests: {cpu: 750m}}\n",
+        "            resources: {requests: {cpu: 750m}}\n"),
     ],
 )  # fmt: skip
 def test_inline_and_json_patches_are_edited_where_they_are(patch: str) -> None:
@@ -521,7 +555,9 @@ def test_names_labels_and_replicas_of_a_kustomization() -> None:
 
     row = found.workloads.row(0, named=True)
     assert ("p-api-x", 7, "HPA") == (row["x_Workload"], row["x_Replicas"], row["x_Autoscaler"])
-    assert {"team": "ml", "environment": "production"}.items() <= json.loads(row["x_Labels"]).items()
+    assert {"team": "ml", "environment": "production"}.items() <= json.loads(
+        row["x_Labels"]
+    ).items()
     where = value_at(found, "overlays/prod", ALL, "spec.replicas")
     assert ("overlays/prod/kustomization.yaml", 12, "7") == where
 
@@ -530,7 +566,8 @@ def test_deleting_patches_components_and_remote_bases() -> None:
     component = "kind: Component\npatches:\n- path: d.yaml\n"
     delete = (
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: api}\nspec: {template: {spec: "
-        "{containers: [{name: api, $patch: delete}, {name: b, resources: {requests: {cpu: 1}}}]}}}\n"
+        "{containers: [{name: api, $patch: delete}, "
+        "{name: b, resources: {requests: {cpu: 1}}}]}}}\n"
     )
     files = BASE | {"c/kustomization.yaml": component, "c/d.yaml": delete} | overlay(
         "prod", "components: [../../c]\nbases: ['https://example.org/x?ref=1', ../gone]\n"

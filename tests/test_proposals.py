@@ -39,12 +39,14 @@ def rows(*given: dict[str, Any]) -> pl.DataFrame:
 
 
 def memory(**given: Any) -> dict[str, Any]:
-    return {"x_RecommendationId": "id-2", "x_Field": "resources.requests.memory", "x_Current": "4Gi",
-            "x_Proposed": "1200Mi", "x_MonthlySaving": Decimal("12.25")} | given  # fmt: skip
+    asked = {"x_Field": "resources.requests.memory", "x_Current": "4Gi", "x_Proposed": "1200Mi"}
+    return {"x_RecommendationId": "id-2", "x_MonthlySaving": Decimal("12.25")} | asked | given
 
 
 def repository(*names: str) -> Any:
-    files = {f"{n}/api.yaml": DEPLOYMENT.replace("name: api\n  l", f"name: {n}\n  l") for n in names}
+    files = {
+        f"{n}/api.yaml": DEPLOYMENT.replace("name: api\n  l", f"name: {n}\n  l") for n in names
+    }
     return {"shop": declare(files, BLOCK, "0" * 40)}
 
 
@@ -189,7 +191,7 @@ def test_both_requests_of_a_container_may_be_added_to_the_patch_of_an_overlay() 
             "overlays/prod/p.yaml",
             patch,
             patch + "  template:\n    spec:\n      containers:\n        - name: api\n"
-            '          resources:\n            requests:\n              cpu: 720m\n'
+            "          resources:\n            requests:\n              cpu: 720m\n"
             "              memory: 1200Mi\n",
         ),
     ) == proposal.edits
@@ -213,13 +215,14 @@ def test_without_a_price_no_saving_is_stated() -> None:
 def showback_frames() -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     def frame(name: str, *given: dict[str, Any]) -> pl.DataFrame:
         schema = {n: TYPES[t] for n, t in table(name).duckdb.items()}
-        full = [{n: None for n in schema} | {"BillingPeriod": "2026-10", "BillingCurrency": "USD"}
+        full = [dict.fromkeys(schema) | {"BillingPeriod": "2026-10", "BillingCurrency": "USD"}
                 | g for g in given]  # fmt: skip
         return pl.DataFrame(full, schema=schema, orient="row")
 
     third = Decimal(100) / 3
     line = {"ProviderName": "AWS", "ServiceCategory": "Compute", "ServiceName": "EC2",
-            "x_Environment": "production", "x_Model": "(none)", "x_AllocationMethod": "tag"}  # fmt: skip
+            "x_Environment": "production", "x_Model": "(none)",
+            "x_AllocationMethod": "tag"}  # fmt: skip
     return (
         frame("showback", *(
             line | {"x_Feature": f, "x_Tenant": "a|b", "BilledCost": Decimal(c),
@@ -262,9 +265,10 @@ def test_showback_of_a_restated_period_has_the_same_branch_and_identity() -> Non
 
 
 def test_one_edit_that_fails_does_not_take_the_others_with_it() -> None:
-    """The API server would refuse `0x`, and so do we; the memory edit still goes through."""
-    text = DEPLOYMENT.replace("memory: 4Gi\n", "memory: 4Gi\n              cpu: 5\n", 1)
-    found = {"shop": declare({"apps/api.yaml": text}, BLOCK, "0" * 40)}
-    planned = plan(rows({"x_Current": "5"}, memory()), found, 10)
+    half = {"x_RecommendationId": "id-3", "x_Container": ALL, "x_Field": "spec.replicas",
+            "x_Current": "3", "x_Proposed": "1.5"}  # fmt: skip
+    planned = plan(rows({}, half, memory()), APPS, 10)
 
-    assert 1 == len(planned.proposals)
+    assert [("id-1", "id-2")] == [p.ids for p in planned.proposals]
+    assert ["id-3"] == [r.id for r in planned.refused]
+    assert "by hand" in planned.refused[0].reason

@@ -80,7 +80,7 @@ class Bucket:
 
 @pytest.fixture(scope="session")
 def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """moto's server on a free port; it ends with the session."""
+    """Moto's server on a free port; it ends with the session."""
     beside = Path(sys.executable).with_name("moto_server")
     server = str(beside) if beside.exists() else shutil.which("moto_server")
     if server is None:

@@ -88,8 +88,10 @@ def _read(repository: Repository, release: Release) -> Iterable[Workload]:
                 values = merged(values, tree, builtin=False)
     template = _template(repository, release, values)
     chart = values.text("nameOverride") or _chart_name(repository, release.chart)
-    full = template.name or values.text("fullnameOverride") or (
-        release.name if chart in release.name else f"{release.name}-{chart}"
+    full = (
+        template.name
+        or values.text("fullnameOverride")
+        or (release.name if chart in release.name else f"{release.name}-{chart}")
     )
     path = release.values[-1]
     shared = _labels(values, "commonLabels") | _labels(values, "labels")
@@ -271,9 +273,7 @@ def _template(repository: Repository, release: Release, values: Mapping) -> _Tem
     )
 
 
-def _said(
-    repository: Repository, release: Release, values: Mapping, written: str
-) -> str | None:
+def _said(repository: Repository, release: Release, values: Mapping, written: str) -> str | None:
     """A word of a template: literal, or `{{ .Values.x }}`, `.Chart.Name`, `.Release.Name`."""
     written = written.strip("\"'")
     if "{" not in written:

@@ -183,12 +183,13 @@ class Repository:
         """Argo CD Applications and Flux Kustomizations: who applies what, and where to."""
         found = []
         for path, text in sorted(self.files.items()):
-            if path.endswith((".yaml", ".yml")) and (
-                "argoproj.io/" in text or "kustomize.toolkit.fluxcd.io/" in text
+            if (
+                path.endswith((".yaml", ".yml"))
+                and ("argoproj.io/" in text or "kustomize.toolkit.fluxcd.io/" in text)
+                and re.search(r"^\s*kind:\s*[\"']?(Application|Kustomization)\b", text, _LINES)
             ):
-                if re.search(r"^\s*kind:\s*[\"']?(Application|Kustomization)\b", text, _LINES):
-                    kinds = ("Application", "Kustomization")
-                    found += [r for r in self.objects(path) if r.kind in kinds]
+                kinds = ("Application", "Kustomization")
+                found += [r for r in self.objects(path) if r.kind in kinds]
         return found
 
     def _applied_namespaces(self, builds: list[Build]) -> None:
@@ -370,9 +371,7 @@ class Repository:
         self.problem(file, line, f"JSON patch operation {op!r} is not understood")
         return node
 
-    def _matches(
-        self, r: Resource, patch: Mapping, target: Mapping | None, path: str
-    ) -> bool:
+    def _matches(self, r: Resource, patch: Mapping, target: Mapping | None, path: str) -> bool:
         """Whether a patch is for a resource: by its target, else by its own kind and name."""
         if target is None:
             namespace = patch.text("metadata", "namespace")
@@ -585,4 +584,3 @@ def _glob_parts(names: list[str], parts: list[str]) -> bool:
     if parts[0] == "**":
         return any(_glob_parts(names[i:], parts[1:]) for i in range(len(names) + 1))
     return bool(names) and fnmatchcase(names[0], parts[0]) and _glob_parts(names[1:], parts[1:])
-

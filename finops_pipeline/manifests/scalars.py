@@ -259,9 +259,7 @@ class _Reader:
             entries.append(Entry(self.offset(key.start_mark), self._end(value)))
         at = None
         if not shared and self.offset(node.start_mark) >= 0:
-            at = Written(
-                self.text, self.path, self.document, bool(node.flow_style), tuple(entries)
-            )
+            at = Written(self.text, self.path, self.document, bool(node.flow_style), tuple(entries))
         return Mapping(merged | items, at)
 
     def _scalar(self, node: Any, shared: bool) -> Scalar:

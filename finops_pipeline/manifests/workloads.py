@@ -298,4 +298,3 @@ def prometheus_labels(labels: dict[str, str]) -> dict[str, str]:
         for name, keys in sorted(names.items())
         for number, key in enumerate(keys, start=1)
     }
-

@@ -68,7 +68,7 @@ def open_transport(location: str, config: Config) -> Transport:
 
 
 def split_pattern(pattern: str) -> tuple[str, re.Pattern[str]]:
-    """The fixed folder of a pattern (ends in `/` unless empty), and what a path below it must be."""
+    """The fixed folder of a pattern (ends in `/` unless empty), and what lies below it."""
     fixed = pattern.split("*", 1)[0]
     root = fixed[: fixed.rfind("/") + 1]
     names = (re.escape(part) for part in pattern[len(root) :].split("*"))

@@ -24,17 +24,16 @@ class Files:
         fixed, wanted = split_pattern(pattern.replace(os.sep, "/"))
         root = self.root / fixed
         depth = pattern[len(fixed) :].count("/")
-        items = []
+        items: list[Item] = []
         for folder, folders, names in os.walk(root, onerror=_refuse, followlinks=True):
             below = Path(folder).relative_to(root).parts
             if len(below) == depth:
                 folders.clear()
-                for path in ("/".join((*below, name)) for name in names):
-                    if wanted.fullmatch(path):
-                        items.append(_item(path, root / path))
+                paths = ("/".join((*below, name)) for name in names)
+                items += [_item(path, root / path) for path in paths if wanted.fullmatch(path)]
         return sorted(items)
 
-    def fetch(self, item: Item, landing: Path) -> Path:
+    def fetch(self, item: Item, landing: Path) -> Path:  # noqa: ARG002  # nothing to land
         """The file itself. Raises `Unavailable` when it changed since it was listed."""
         path = Path(item.address)
         if _item(item.path, path) != item:
