@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dagster as dg
+
 from finops_pipeline.periods import before, open_period
 
 from .allocation import allocation

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import dagster as dg
+
 from finops_pipeline import contracts, pipeline, queries
 from finops_pipeline.config import load
 from finops_pipeline.contracts.fields import FIELDS
@@ -94,7 +95,8 @@ def _asset(step: Step) -> dg.AssetsDefinition:
 
 def stop(error: FinopsError, context: dg.AssetExecutionContext, finops: Finops) -> Exception:
     """How Dagster shall end a step: only what may pass later is tried again, and the last try
-    ends with the reason and the exit code of the command line."""
+    ends with the reason and the exit code of the command line.
+    """
     if isinstance(error, Transient) and context.retry_number < finops.retries:
         return dg.RetryRequested(max_retries=finops.retries, seconds_to_wait=30)
     return dg.Failure(

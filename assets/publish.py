@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
+
 from finops_pipeline import contracts, pipeline
 from finops_pipeline.errors import FinopsError
 
@@ -22,9 +23,7 @@ def _publishing(
         partitions_def=billing_period(),
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
-    def publishing(
-        context: dg.AssetExecutionContext, finops: Finops
-    ) -> dg.MaterializeResult[Any]:
+    def publishing(context: dg.AssetExecutionContext, finops: Finops) -> dg.MaterializeResult[Any]:
         try:
             return dg.MaterializeResult(metadata=run(finops, list(context.partition_keys)))
         except FinopsError as error:

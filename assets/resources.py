@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import dagster as dg
+from pydantic import PrivateAttr
+
 from finops_pipeline.config import load
 from finops_pipeline.warehouse import Built, Warehouse
-from pydantic import PrivateAttr
 
 
 def config_path() -> Path:

@@ -30,8 +30,16 @@ POD = "x_Cluster, x_HourStart, x_PodUid"
 # Step -> the input that decides its grain, and how that input is grouped while it is read.
 GRAIN: dict[str, tuple[str, str, str]] = {
     "tag_set": ("delivered_tag_set", "x_TagSetId, min(Tags) as t", "x_TagSetId"),
-    "container_usage": ("metric_hour", f"{POD}, x_Container, sum(x_Value) as v", f"{POD}, x_Container"),
-    "pod_usage": ("container_usage", f"{POD}, sum(x_CpuRequestCoreMs) as c, sum(x_GpuRequestMs) as g", POD),
+    "container_usage": (
+        "metric_hour",
+        f"{POD}, x_Container, sum(x_Value) as v",
+        f"{POD}, x_Container",
+    ),
+    "pod_usage": (
+        "container_usage",
+        f"{POD}, sum(x_CpuRequestCoreMs) as c, sum(x_GpuRequestMs) as g",
+        POD,
+    ),
     "charge_owner": (
         "cost_and_usage",
         "cast(ChargePeriodStart as date) as d, InvoiceId, BillingCurrency, ProviderName, "
@@ -100,12 +108,16 @@ def _convert(
     listed = f"[{', '.join(literal(f) for f in files)}]"
     kinds = {c.name: c for c in bill.dialect("aws_cur").columns}
     columns = []
-    for name, type_ in (r[:2] for r in connection.execute(f"describe from read_parquet({listed})").fetchall()):
+    for name, type_ in (
+        r[:2] for r in connection.execute(f"describe from read_parquet({listed})").fetchall()
+    ):
         if name not in kinds:
             continue
         kind = bill.KINDS[kinds[name].kind]
         columns.append(
-            f"cast(to_json({name}) as varchar) as {name}" if type_.startswith("MAP") else f"cast({name} as {kind}) as {name}"
+            f"cast(to_json({name}) as varchar) as {name}"
+            if type_.startswith("MAP")
+            else f"cast({name} as {kind}) as {name}"
         )
     seconds = _timed(
         connection,
@@ -179,9 +191,7 @@ def _query(
         elif read.get(source):
             columns = ", ".join(identifier(c) for c in sorted(read[source]))
             statements.append(f"select bit_xor(hash({columns})) from {identifier(source)}")
-    files = [
-        f for p in partitions for f in sorted(warehouse.folder(name, p).glob("*.parquet"))
-    ]
+    files = [f for p in partitions for f in sorted(warehouse.folder(name, p).glob("*.parquet"))]
     bind_files(connection, table, files)
     statements.append(
         f"copy (from {identifier(name)}) to {literal(folder / 'result.parquet')} "

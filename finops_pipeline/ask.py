@@ -55,7 +55,11 @@ def list_tables(database: Path) -> str:
             "where database_name = 'showback' and not internal) order by table_name",
         )
         counted = [
-            (name, connection.execute(f"select count(*) from {identifier(name)}").fetchall()[0][0], what)
+            (
+                name,
+                connection.execute(f"select count(*) from {identifier(name)}").fetchall()[0][0],
+                what,
+            )
             for name, what in rows
         ]
     return as_table(["table", "rows", "what"], counted)
@@ -86,7 +90,10 @@ def as_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
         return "(no rows)"
     cells = [[_short(_text(v)) for v in row] for row in rows]
     widths = [max(len(n), *(len(r[i]) for r in cells)) for i, n in enumerate(names)]
-    right = [all(isinstance(r[i], (int, Decimal)) or r[i] is None for r in rows) for i in range(len(names))]
+    right = [
+        all(isinstance(r[i], (int, Decimal)) or r[i] is None for r in rows)
+        for i in range(len(names))
+    ]
 
     def line(values: Sequence[str]) -> str:
         parts = [
@@ -100,7 +107,9 @@ def as_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 def _text(value: Any) -> str:
     if isinstance(value, Decimal):
-        return f"{value.normalize():f}" if value == value.to_integral() else f"{value:f}".rstrip("0")
+        return (
+            f"{value.normalize():f}" if value == value.to_integral() else f"{value:f}".rstrip("0")
+        )
     return "" if value is None else str(value)
 
 

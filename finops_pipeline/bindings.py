@@ -26,7 +26,7 @@ class SmallTable:
     rows: tuple[tuple[str | int | None, ...], ...]
 
 
-_WHERE = {name: "VARCHAR" for name in Where.model_fields}
+_WHERE = dict.fromkeys(Where.model_fields, "VARCHAR")
 SMALL_TABLES: dict[str, dict[str, str]] = {
     "owner_key": {"x_Dimension": "VARCHAR", "x_Rank": "INTEGER", "x_TagKey": "VARCHAR"},
     "value_alias": {"x_Dimension": "VARCHAR", "x_From": "VARCHAR", "x_To": "VARCHAR"},
@@ -38,7 +38,12 @@ SMALL_TABLES: dict[str, dict[str, str]] = {
         "x_Environment": "VARCHAR",
         "x_Reason": "VARCHAR",
     },
-    "inference_split": {"x_Rank": "INTEGER", "x_Name": "VARCHAR", **_WHERE, "x_Endpoint": "VARCHAR"},
+    "inference_split": {
+        "x_Rank": "INTEGER",
+        "x_Name": "VARCHAR",
+        **_WHERE,
+        "x_Endpoint": "VARCHAR",
+    },
 }
 
 
@@ -124,5 +129,7 @@ def _like(pattern: str) -> str:
 def _scaled(value: Decimal, factor: int) -> int:
     scaled = value * factor
     if scaled != int(scaled):
-        raise ConfigError(f"[allocation]: {value} has more digits than 1/{factor} can hold; round it")
+        raise ConfigError(
+            f"[allocation]: {value} has more digits than 1/{factor} can hold; round it"
+        )
     return int(scaled)

@@ -64,9 +64,13 @@ def _parser() -> argparse.ArgumentParser:
 
     check = add("check", _check, "Check finops.toml and look whether its inputs are there.")
     add_config(check)
-    check.add_argument("--period", default=None, help="billing period YYYY-MM (default: the open one)")
+    check.add_argument(
+        "--period", default=None, help="billing period YYYY-MM (default: the open one)"
+    )
 
-    sample = add("sample", _sample, "Write the inputs of a made-up company, and the truth about it.")
+    sample = add(
+        "sample", _sample, "Write the inputs of a made-up company, and the truth about it."
+    )
     sample.add_argument("directory", type=Path)
     sample.add_argument("--days", type=int, default=31, help="days of inputs (default 31)")
     sample.add_argument("--scale", type=int, default=1, help="how large the company is (default 1)")
@@ -83,13 +87,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--from", dest="first", metavar="YYYY-MM", help="first billing period")
     run.add_argument("--to", dest="last", metavar="YYYY-MM", help="last billing period")
     run.add_argument("--period", metavar="YYYY-MM", help="one billing period")
-    run.add_argument(
-        "--no-proposals", action="store_true", help="do not write pull requests"
-    )
+    run.add_argument("--no-proposals", action="store_true", help="do not write pull requests")
 
     sql = add("sql", _sql, "Ask showback.duckdb. Without a query, list its tables.")
     add_config(sql)
-    sql.add_argument("query", nargs="?", help="one SQL statement, or - to read it from standard input")
+    sql.add_argument(
+        "query", nargs="?", help="one SQL statement, or - to read it from standard input"
+    )
     sql.add_argument("--csv", action="store_true", help="print CSV instead of a table")
 
     explain = add("explain", _explain, "Take a showback number apart, down to files and rows.")
@@ -152,7 +156,9 @@ def _sample(given: argparse.Namespace) -> int:
         openmetrics=given.openmetrics,
     )
     print(f"wrote {given.directory}; its right answers are in {written.path}")
-    print(f"next: finops run --config {given.directory / DEFAULT_CONFIG} --period {given.start:%Y-%m}")
+    print(
+        f"next: finops run --config {given.directory / DEFAULT_CONFIG} --period {given.start:%Y-%m}"
+    )
     return 0
 
 

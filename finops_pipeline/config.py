@@ -30,24 +30,33 @@ class Section(BaseModel):
 class WarehouseSection(Section):
     """Where tables are kept, and what a run may use of the machine."""
 
-    path: str = Field("warehouse", description="Folder of the Parquet tables, relative to this file.")
-    database: str = Field("showback.duckdb", description="The database analysts open, relative to this file.")
+    path: str = Field(
+        "warehouse", description="Folder of the Parquet tables, relative to this file."
+    )
+    database: str = Field(
+        "showback.duckdb", description="The database analysts open, relative to this file."
+    )
     memory_limit: str = Field("3GB", description="Memory DuckDB may use before it spills to disk.")
     threads: int = Field(2, ge=1, description="Threads DuckDB may use.")
-    keep_days: int = Field(30, ge=0, description="Days an outdated generation of the tables is kept.")
+    keep_days: int = Field(
+        30, ge=0, description="Days an outdated generation of the tables is kept."
+    )
 
 
 class BillingSection(Section):
     """One billing export. A source that speaks FOCUS needs nothing but this block."""
 
     name: Name = Field(description="Name of the source, used in x_Source.")
-    dialect: str = Field(description="SQL file in sql/bill that reads it: `aws_cur` (CUR 2.0) or `focus` (1.0 to 1.2).")
+    dialect: str = Field(
+        description="SQL file in sql/bill that reads it: `aws_cur` (CUR 2.0) or `focus` (1.0 to 1.2)."
+    )
     location: str = Field(
         description="Where its files are: a path relative to this file or `s3://bucket/...`, with `{period}` "
         "for YYYY-MM and `*` for any part of a file name."
     )
     manifest: str | None = Field(
-        None, description="Where the delivery's manifest is, if it has one; a delivery is read when all parts it lists are there."
+        None,
+        description="Where the delivery's manifest is, if it has one; a delivery is read when all parts it lists are there.",
     )
 
 
@@ -59,9 +68,15 @@ class MetricsSection(Section):
         description="`prometheus` asks a server; `openmetrics` and `parquet` read files of samples."
     )
     cluster: str = Field(description="Name of the cluster, used in x_Cluster.")
-    url: str | None = Field(None, description="Address of the Prometheus server (kind `prometheus`).")
-    location: str | None = Field(None, description="Where the files are, with `{date}` for YYYY-MM-DD (the other kinds).")
-    token_env: str | None = Field(None, description="Environment variable that holds a bearer token for the server.")
+    url: str | None = Field(
+        None, description="Address of the Prometheus server (kind `prometheus`)."
+    )
+    location: str | None = Field(
+        None, description="Where the files are, with `{date}` for YYYY-MM-DD (the other kinds)."
+    )
+    token_env: str | None = Field(
+        None, description="Environment variable that holds a bearer token for the server."
+    )
     timeout_seconds: int = Field(60, ge=1, description="Longest wait for one answer of the server.")
 
 
@@ -83,22 +98,36 @@ class GitopsSection(Section):
     path: str = Field(description="Local clone, relative to this file.")
     base_branch: str = Field("main", description="Branch that proposals start from.")
     overlays: list[str] = Field(
-        default=["**"], description="Directories that Argo CD or Flux applies, as glob patterns from the root of the repository."
+        default=["**"],
+        description="Directories that Argo CD or Flux applies, as glob patterns from the root of the repository.",
     )
     helm_values: list[str] = Field(
-        default=[], description="Chart values files, as glob patterns; the chart's workload is read from their well-known keys."
+        default=[],
+        description="Chart values files, as glob patterns; the chart's workload is read from their well-known keys.",
     )
-    cluster: str | None = Field(None, description="Cluster this repository is applied to, if it is one.")
-    showback_path: str = Field("showback", description="Folder of the repository that closed periods are published to.")
-    showback: bool = Field(True, description="Publish closed periods to this repository by pull request.")
+    cluster: str | None = Field(
+        None, description="Cluster this repository is applied to, if it is one."
+    )
+    showback_path: str = Field(
+        "showback", description="Folder of the repository that closed periods are published to."
+    )
+    showback: bool = Field(
+        True, description="Publish closed periods to this repository by pull request."
+    )
 
 
 class OwnerSection(Section):
     """Tag and label keys, in order of trust, for each dimension."""
 
-    feature: list[str] = Field(default=["feature", "app.kubernetes.io/part-of"], description="Keys that name the feature.")
-    tenant: list[str] = Field(default=["tenant", "customer"], description="Keys that name the tenant.")
-    environment: list[str] = Field(default=["environment", "env", "stage"], description="Keys that name the environment.")
+    feature: list[str] = Field(
+        default=["feature", "app.kubernetes.io/part-of"], description="Keys that name the feature."
+    )
+    tenant: list[str] = Field(
+        default=["tenant", "customer"], description="Keys that name the tenant."
+    )
+    environment: list[str] = Field(
+        default=["environment", "env", "stage"], description="Keys that name the environment."
+    )
 
 
 class AliasSection(Section):
@@ -144,53 +173,103 @@ class InferenceSplitSection(Section):
 class AllocationSection(Section):
     """Ratios that are policy, so they are written down. Only their proportion matters."""
 
-    cpu_core_hour: Decimal = Field(Decimal("0.031611"), gt=0, description="Price weight of a CPU core hour (OpenCost's default).")
-    memory_gib_hour: Decimal = Field(Decimal("0.004237"), gt=0, description="Price weight of a GiB hour (OpenCost's default).")
-    gpu_hour: Decimal = Field(Decimal("0.95"), gt=0, description="Price weight of a GPU hour (OpenCost's default).")
-    input_token: Decimal = Field(Decimal("1"), ge=0, description="Work of an input token, where GPU time is not logged.")
-    cached_input_token: Decimal = Field(Decimal("0.1"), ge=0, description="Work of an input token read from a cache.")
-    output_token: Decimal = Field(Decimal("2.5"), ge=0, description="Work of an output token (OpenCost's fallback ratio).")
+    cpu_core_hour: Decimal = Field(
+        Decimal("0.031611"),
+        gt=0,
+        description="Price weight of a CPU core hour (OpenCost's default).",
+    )
+    memory_gib_hour: Decimal = Field(
+        Decimal("0.004237"), gt=0, description="Price weight of a GiB hour (OpenCost's default)."
+    )
+    gpu_hour: Decimal = Field(
+        Decimal("0.95"), gt=0, description="Price weight of a GPU hour (OpenCost's default)."
+    )
+    input_token: Decimal = Field(
+        Decimal(1), ge=0, description="Work of an input token, where GPU time is not logged."
+    )
+    cached_input_token: Decimal = Field(
+        Decimal("0.1"), ge=0, description="Work of an input token read from a cache."
+    )
+    output_token: Decimal = Field(
+        Decimal("2.5"), ge=0, description="Work of an output token (OpenCost's fallback ratio)."
+    )
     endpoint_idle: Literal["line", "callers"] = Field(
-        "line", description="GPU time no call used, where logged: a line of its own, or borne by the callers."
+        "line",
+        description="GPU time no call used, where logged: a line of its own, or borne by the callers.",
     )
 
 
 class ContainerRequestsSection(Section):
     """Parameters of sql/rightsizing/container_requests.sql."""
 
-    cpu_percentile: Decimal = Field(Decimal("0.95"), gt=0, le=1, description="Percentile of the hourly CPU peaks to ask for.")
-    cpu_headroom: Decimal = Field(Decimal("0.15"), ge=0, description="Part added to that CPU percentile.")
-    memory_headroom: Decimal = Field(Decimal("0.20"), ge=0, description="Part added to the largest memory peak.")
+    cpu_percentile: Decimal = Field(
+        Decimal("0.95"), gt=0, le=1, description="Percentile of the hourly CPU peaks to ask for."
+    )
+    cpu_headroom: Decimal = Field(
+        Decimal("0.15"), ge=0, description="Part added to that CPU percentile."
+    )
+    memory_headroom: Decimal = Field(
+        Decimal("0.20"), ge=0, description="Part added to the largest memory peak."
+    )
     minimum_cpu_millicores: int = Field(10, ge=1, description="Never ask for less CPU than this.")
     minimum_memory_mib: int = Field(32, ge=1, description="Never ask for less memory than this.")
-    minimum_hours: int = Field(72, ge=1, description="Hours of measurement below which the answer is none.")
-    minimum_change: Decimal = Field(Decimal("0.10"), ge=0, description="Smaller changes are not worth a pull request.")
+    minimum_hours: int = Field(
+        72, ge=1, description="Hours of measurement below which the answer is none."
+    )
+    minimum_change: Decimal = Field(
+        Decimal("0.10"), ge=0, description="Smaller changes are not worth a pull request."
+    )
     maximum_throttling: Decimal = Field(
-        Decimal("0.05"), ge=0, le=1, description="Throttled part of CPU periods above which CPU is not lowered."
+        Decimal("0.05"),
+        ge=0,
+        le=1,
+        description="Throttled part of CPU periods above which CPU is not lowered.",
     )
 
 
 class IdleResourcesSection(Section):
     """Parameters of sql/rightsizing/idle_resources.sql."""
 
-    gpu_busy: Decimal = Field(Decimal("0.02"), ge=0, le=1, description="GPU busy part at or below which an endpoint counts as idle.")
-    minimum_hours: int = Field(72, ge=1, description="Hours of measurement below which the answer is none.")
-    idle_replicas: int = Field(0, ge=0, description="Replicas proposed for a workload that serves nobody.")
+    gpu_busy: Decimal = Field(
+        Decimal("0.02"),
+        ge=0,
+        le=1,
+        description="GPU busy part at or below which an endpoint counts as idle.",
+    )
+    minimum_hours: int = Field(
+        72, ge=1, description="Hours of measurement below which the answer is none."
+    )
+    idle_replicas: int = Field(
+        0, ge=0, description="Replicas proposed for a workload that serves nobody."
+    )
 
 
 class RightsizingSection(Section):
     """The recommenders."""
 
-    container_requests: ContainerRequestsSection = Field(default=ContainerRequestsSection(), description="Requests against use.")
-    idle_resources: IdleResourcesSection = Field(default=IdleResourcesSection(), description="Workloads that serve nobody.")
+    container_requests: ContainerRequestsSection = Field(
+        default=ContainerRequestsSection(), description="Requests against use."
+    )
+    idle_resources: IdleResourcesSection = Field(
+        default=IdleResourcesSection(), description="Workloads that serve nobody."
+    )
 
 
 class PullRequestsSection(Section):
     """Where proposals go. Nothing leaves the machine until a forge is configured."""
 
-    forge: Literal["folder"] = Field("folder", description="`folder`: patches in a folder, and branches in the local clone.")
-    path: str = Field("proposals", description="Folder the patches and bodies are written to, relative to this file.")
-    max_open: int = Field(10, ge=0, description="Open pull requests at most, per repository; the largest savings first.")
+    forge: Literal["folder"] = Field(
+        "folder", description="`folder`: patches in a folder, and branches in the local clone."
+    )
+    path: str = Field(
+        "proposals",
+        description="Folder the patches and bodies are written to, relative to this file.",
+    )
+    max_open: int = Field(
+        10,
+        ge=0,
+        description="Open pull requests at most, per repository; the largest savings first.",
+    )
 
 
 class S3Section(Section):
@@ -205,7 +284,9 @@ class Config(Section):
     """All of `finops.toml`. `root` is the folder it lies in; paths are relative to it."""
 
     root: Path = Field(default=Path(), exclude=True)
-    first_period: str = Field("2024-01", description="Oldest billing period there is, YYYY-MM.", pattern=r"^\d{4}-\d{2}$")
+    first_period: str = Field(
+        "2024-01", description="Oldest billing period there is, YYYY-MM.", pattern=r"^\d{4}-\d{2}$"
+    )
     warehouse: WarehouseSection = Field(default=WarehouseSection(), description="")
     billing: list[BillingSection] = Field(default=[], description="")
     metrics: list[MetricsSection] = Field(default=[], description="")
@@ -249,7 +330,9 @@ def load(path: Path) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; write one with `finops init {path.parent}`") from error
+        raise ConfigError(
+            f"{path}: {error.strerror}; write one with `finops init {path.parent}`"
+        ) from error
     try:
         data = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
@@ -267,7 +350,9 @@ def parse(data: dict[str, Any], root: Path, where: str = "finops.toml") -> Confi
         first = error.errors()[0]
         loc = [str(p) for p in first["loc"]]
         if first["type"] == "extra_forbidden":
-            raise UnknownName("key", loc[-1], _keys_at(loc[:-1]), f"{where}: [{'.'.join(loc[:-1])}]") from None
+            raise UnknownName(
+                "key", loc[-1], _keys_at(loc[:-1]), f"{where}: [{'.'.join(loc[:-1])}]"
+            ) from None
         raise ConfigError(f"{where}: {'.'.join(loc)}: {first['msg']}") from None
 
 

@@ -196,9 +196,7 @@ def read_usage(warehouse: Warehouse, period: str) -> list[Built]:
             ]
             for what, block in sources:
                 mine, place = f"{block.name}.{what}", str(block.location)
-                _refuse_vanished(
-                    warehouse, "unread_usage", day, mine, block.name, parts, place
-                )
+                _refuse_vanished(warehouse, "unread_usage", day, mine, block.name, parts, place)
             built += warehouse.ingest(USAGE_TABLES, day, parts)
     return built
 
@@ -243,9 +241,7 @@ def _stamps(found: list[tuple[Transport, Item]]) -> list[tuple[str, str]]:
     return [(item.path, item.fingerprint) for _, item in found]
 
 
-def _local(
-    warehouse: Warehouse, found: list[tuple[Transport, Item]]
-) -> list[tuple[str, Path]]:
+def _local(warehouse: Warehouse, found: list[tuple[Transport, Item]]) -> list[tuple[str, Path]]:
     return [(item.path, place.fetch(item, warehouse.landing)) for place, item in found]
 
 
@@ -363,12 +359,8 @@ def submit_proposals(config: Config, periods: list[str]) -> list[Submitted]:
             opened_now,
         )
         submitted += [forge.submit(p) for p in planned.proposals]
-        submitted += [
-            Submitted("waiting", h.repository, h.branch, h.reason) for h in planned.held
-        ]
-        submitted += [
-            Submitted("refused", r.repository, r.id, r.reason) for r in planned.refused
-        ]
+        submitted += [Submitted("waiting", h.repository, h.branch, h.reason) for h in planned.held]
+        submitted += [Submitted("refused", r.repository, r.id, r.reason) for r in planned.refused]
         closed = connection.execute(queries.query("proposals/closed").text).fetchall()
         for block in config.gitops:
             submitted += forge.settle(block.name, planned.branches(block.name))

@@ -63,9 +63,7 @@ def write_database(generation: Path, to: Path) -> None:
         connection.execute("detach published")
 
 
-def _write_table(
-    connection: duckdb.DuckDBPyConnection, table: Table, generation: Path
-) -> None:
+def _write_table(connection: duckdb.DuckDBPyConnection, table: Table, generation: Path) -> None:
     name = f"published.{identifier(table.name)}"
     kind = "table"
     if any((generation / table.name).glob("*/*.parquet")):

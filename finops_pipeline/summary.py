@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 
 from . import queries
 from .ask import as_table, fetch, opened
@@ -27,7 +28,9 @@ def summary(config: Config, period: str) -> str:
             lines = [[str(r[1]), display(_money(r[3]), str(r[2]))] for r in mine[:SHOWN]]
             if len(mine) > SHOWN:
                 lines.append([f"... {len(mine) - SHOWN} more", ""])
-            told.append(_block(f"Spend by {dimension}, {period}", [dimension, "EffectiveCost"], lines))
+            told.append(
+                _block(f"Spend by {dimension}, {period}", [dimension, "EffectiveCost"], lines)
+            )
         told.append(
             _block(
                 "Coverage: how much of the bill has a named owner",
@@ -66,16 +69,22 @@ def summary(config: Config, period: str) -> str:
         )
     told.append(
         "Where to look next\n\n"
-        f"  report          {report_path(config)}\n"
-        f"  SQL             finops sql --config {config.root / 'finops.toml'}\n"
-        f"  any number      finops explain --config {config.root / 'finops.toml'} --feature NAME\n"
-        f"  pull requests   {proposals_folder(config)}\n"
+        f"  report          {_near(report_path(config))}\n"
+        f"  SQL             finops sql --config {_near(config.root / 'finops.toml')}\n"
+        f"  any number      finops explain --config {_near(config.root / 'finops.toml')} --feature NAME\n"
+        f"  pull requests   {_near(proposals_folder(config))}\n"
         + "".join(
-            f"  branches        git -C {config.path(r.path)} branch --list 'finops/*'\n"
+            f"  branches        git -C {_near(config.path(r.path))} branch --list 'finops/*'\n"
             for r in config.gitops
         )
     )
     return "\n\n".join(told).rstrip()
+
+
+def _near(path: Path) -> Path:
+    """A path as one would type it here."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _block(title: str, names: list[str], lines: list[list[str]]) -> str:

@@ -60,7 +60,11 @@ def template() -> str:
         model = section_of(field)
         if model is None:
             if name != "root":
-                lines += [*_comment(field.description or ""), f"# {name} = {_toml(field.default)}", ""]
+                lines += [
+                    *_comment(field.description or ""),
+                    f"# {name} = {_toml(field.default)}",
+                    "",
+                ]
             continue
         lines += _section(name, model, repeated=_is_list(field))
     return "\n".join(lines).rstrip() + "\n"
@@ -136,5 +140,9 @@ def _toml(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_toml(v) for v in value) + "]"
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }" if value else "{}"
+        return (
+            "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
+            if value
+            else "{}"
+        )
     return '"' + str(value or "").replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -325,9 +325,7 @@ class Warehouse:
 
         return self.build(query.name, partition, fingerprint, inputs, make, needed)
 
-    def ingest(
-        self, names: Sequence[str], partition: str, parts: Sequence[Part]
-    ) -> list[Built]:
+    def ingest(self, names: Sequence[str], partition: str, parts: Sequence[Part]) -> list[Built]:
         """Build the partition of several tables from parts, reading only those that changed.
 
         The last table of `names` depends on the others, so that none is published alone.
@@ -497,9 +495,7 @@ class Warehouse:
                 shutil.rmtree(old)
 
 
-def bind_files(
-    connection: duckdb.DuckDBPyConnection, table: Table, files: Sequence[Path]
-) -> None:
+def bind_files(connection: duckdb.DuckDBPyConnection, table: Table, files: Sequence[Path]) -> None:
     """A view over Parquet files by the contract's columns; an empty table when there are none."""
     name = identifier(table.name)
     if files:

@@ -42,7 +42,12 @@ def data_dictionary() -> str:
             rules = [f"`sql/checks/{c.name}.sql`" for c in queries.checks(table.name)]
             if rules:
                 facts.append("Rules: " + ", ".join(rules) + ".")
-            lines += [" ".join(facts), "", "| column | type | null | meaning |", "|---|---|---|---|"]
+            lines += [
+                " ".join(facts),
+                "",
+                "| column | type | null | meaning |",
+                "|---|---|---|---|",
+            ]
             lines += [
                 f"| `{c}` | {t} | {'yes' if c in table.nullable else ''} | {_cell(FIELDS[c].description)} |"
                 for c, t in table.duckdb.items()

@@ -106,7 +106,13 @@ def test_case(path: Path) -> None:
 
         assert sorted(
             (tuple(_typed(row.get(c), types[c]) for c in columns) for row in rows), key=repr
-        ) == sorted((tuple(_typed(v, types[c]) for c, v in zip(columns, row, strict=True)) for row in found), key=repr)
+        ) == sorted(
+            (
+                tuple(_typed(v, types[c]) for c, v in zip(columns, row, strict=True))
+                for row in found
+            ),
+            key=repr,
+        )
 
 
 def _typed(value: Any, kind: str) -> Any:

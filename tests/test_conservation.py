@@ -13,13 +13,18 @@ from finops_pipeline import bindings, config, queries
 from .test_cases import engine, fill
 
 MONEY = st.decimals(
-    min_value=Decimal("-1000000"), max_value=Decimal("1000000"), places=12, allow_nan=False
+    min_value=Decimal(-1000000), max_value=Decimal(1000000), places=12, allow_nan=False
 )
 BIG = st.integers(min_value=0, max_value=10**15)
 WORK = st.integers(min_value=0, max_value=10**12)
 HOURS = st.sampled_from(["2026-10-01 00:00", "2026-10-01 01:00", "2026-10-31 23:00"])
 LABELS = st.sampled_from(
-    ["{}", '{"feature":"chat"}', '{"feature":"search","tenant":"a"}', '{"Feature":"CHAT ","env":"prod"}']
+    [
+        "{}",
+        '{"feature":"chat"}',
+        '{"feature":"search","tenant":"a"}',
+        '{"Feature":"CHAT ","env":"prod"}',
+    ]
 )
 
 CHARGE = st.fixed_dictionaries(
@@ -142,4 +147,6 @@ def test_the_checks_can_fail() -> None:
     connection = engine(given_rows, {})
     for stem in queries.stems("checks"):
         if stem.split("__")[0] in given_rows:
-            assert 1 == len(connection.execute(queries.query(f"checks/{stem}").text).fetchall()), stem
+            assert 1 == len(connection.execute(queries.query(f"checks/{stem}").text).fetchall()), (
+                stem
+            )

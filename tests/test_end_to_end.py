@@ -96,7 +96,14 @@ def test_every_tagged_resource_goes_to_whom_its_tags_name(month: Month) -> None:
 
 def test_every_call_is_counted_once(month: Month) -> None:
     expected = sorted(
-        (c["endpoint"], c["model"], str(c["feature"]), str(c["tenant"]), c["calls"], c["unknown_tokens"])
+        (
+            c["endpoint"],
+            c["model"],
+            str(c["feature"]),
+            str(c["tenant"]),
+            c["calls"],
+            c["unknown_tokens"],
+        )
         for c in month.truth["calls"]
     )
     found = month.ask(
@@ -174,7 +181,10 @@ def test_rightsizing_proposes_what_was_planted_and_leaves_the_rest(month: Month)
     wasteful = truth["over_requested"]["workload"]
     idle = truth["idle_endpoint"]["workload"]
 
-    assert {(wasteful, "resources.requests.cpu"), (wasteful, "resources.requests.memory")} <= proposed
+    assert {
+        (wasteful, "resources.requests.cpu"),
+        (wasteful, "resources.requests.memory"),
+    } <= proposed
     assert (idle, "spec.replicas") in proposed
     for kept in truth["leave_alone"]:
         assert (kept["workload"], kept["field"]) not in proposed
@@ -210,6 +220,14 @@ def test_the_end_of_a_run_says_what_a_person_wants_to_know(month: Month) -> None
         "Proposed savings", "Where to look next", "index.html",
     ):  # fmt: skip
         assert words in month.output
+
+
+def test_the_readme_shows_what_it_prints(month: Month) -> None:
+    """What `make demo` ends with stands in the README, to the letter."""
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    shown = readme.split("<!-- output: make demo -->\n```text\n", 1)[1].split("\n```", 1)[0]
+
+    assert shown == month.output.strip().replace(str(month.folder), "demo")
 
 
 def test_a_second_run_with_nothing_changed_writes_nothing(month: Month) -> None:

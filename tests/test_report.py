@@ -274,7 +274,7 @@ def test_a_browser_lays_it_out(written: Path, tmp_path: Path, scheme: str) -> No
         pytest.skip("chromium is not installed")
     picture = tmp_path / "page.png"
     # S603: the program is Chromium, its arguments are ours.
-    subprocess.run(  # noqa: S603
+    subprocess.run(
         [
             chromium, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
             "--disable-background-networking", "--disable-component-update", "--disable-sync",

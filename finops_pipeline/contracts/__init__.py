@@ -137,7 +137,9 @@ def _schema(table: Table, names: tuple[str, ...]) -> Any:
 def tables_of(stage: str, partition: str, specs: Mapping[str, tuple[str, str, str]]) -> list[Table]:
     """Tables of one stage from `{name: (doc, key, columns)}`, key and columns as words."""
     return [
-        Table(name, stage, " ".join(doc.split()), partition, tuple(key.split()), tuple(cols.split()))
+        Table(
+            name, stage, " ".join(doc.split()), partition, tuple(key.split()), tuple(cols.split())
+        )
         for name, (doc, key, cols) in specs.items()
     ]
 

@@ -66,29 +66,43 @@ ALLOCATION_METHODS = (
 
 FIELDS: dict[str, Field] = {
     # ------------------------------------------------------------------ FOCUS 1.2, costs
-    "BilledCost": Field(MONEY, "What the invoice asks for this charge. Basis of the conservation law."),
-    "EffectiveCost": Field(MONEY, "The charge with prepaid commitments amortised over what they cover."),
+    "BilledCost": Field(
+        MONEY, "What the invoice asks for this charge. Basis of the conservation law."
+    ),
+    "EffectiveCost": Field(
+        MONEY, "The charge with prepaid commitments amortised over what they cover."
+    ),
     "ListCost": Field(MONEY, "Public unit price times quantity."),
-    "ContractedCost": Field(MONEY, "Negotiated unit price times quantity, before commitment discounts."),
+    "ContractedCost": Field(
+        MONEY, "Negotiated unit price times quantity, before commitment discounts."
+    ),
     "ListUnitPrice": Field(MONEY, "Public price of one pricing unit."),
     "ContractedUnitPrice": Field(MONEY, "Negotiated price of one pricing unit."),
-    "BillingCurrency": Field("VARCHAR", "ISO 4217 code of the currency of the invoice; `XXX` where unreadable."),
+    "BillingCurrency": Field(
+        "VARCHAR", "ISO 4217 code of the currency of the invoice; `XXX` where unreadable."
+    ),
     # ------------------------------------------------------------- FOCUS 1.2, accounts, time
     "BillingAccountId": Field("VARCHAR", "The account that is invoiced."),
     "BillingAccountName": Field("VARCHAR", "Display name of the billing account."),
     "SubAccountId": Field("VARCHAR", "The account, subscription or project that used the service."),
     "SubAccountName": Field("VARCHAR", "Display name of the sub account."),
-    "BillingPeriodStart": Field("TIMESTAMP", "First instant of the billing period, UTC, inclusive."),
+    "BillingPeriodStart": Field(
+        "TIMESTAMP", "First instant of the billing period, UTC, inclusive."
+    ),
     "BillingPeriodEnd": Field("TIMESTAMP", "End of the billing period, UTC, exclusive."),
     "ChargePeriodStart": Field("TIMESTAMP", "First instant the charge is for, UTC, inclusive."),
     "ChargePeriodEnd": Field("TIMESTAMP", "End of what the charge is for, UTC, exclusive."),
-    "InvoiceId": Field("VARCHAR", "Invoice that carries the charge; `(open)` until the provider issues one."),
+    "InvoiceId": Field(
+        "VARCHAR", "Invoice that carries the charge; `(open)` until the provider issues one."
+    ),
     "InvoiceIssuerName": Field("VARCHAR", "Who issues the invoice."),
     "ProviderName": Field("VARCHAR", "Who sells the resource or service."),
     "PublisherName": Field("VARCHAR", "Who made the resource or service."),
     # --------------------------------------------------------------- FOCUS 1.2, charges
     "ChargeCategory": Field("VARCHAR", "Nature of the charge.", isin=CHARGE_CATEGORIES),
-    "ChargeClass": Field("VARCHAR", "`Correction` for a change to an already invoiced period, else null."),
+    "ChargeClass": Field(
+        "VARCHAR", "`Correction` for a change to an already invoiced period, else null."
+    ),
     "ChargeDescription": Field("VARCHAR", "The provider's own words for the charge."),
     "ChargeFrequency": Field("VARCHAR", "One-Time, Recurring or Usage-Based."),
     "CommitmentDiscountId": Field("VARCHAR", "Savings plan or reservation the charge belongs to."),
@@ -102,19 +116,36 @@ FIELDS: dict[str, Field] = {
     "RegionId": Field("VARCHAR", "The provider's region id."),
     "RegionName": Field("VARCHAR", "Display name of the region."),
     "AvailabilityZone": Field("VARCHAR", "The provider's zone id."),
-    "ResourceId": Field("VARCHAR", "The provider's id of the resource; for a node, the last part of its provider id."),
+    "ResourceId": Field(
+        "VARCHAR",
+        "The provider's id of the resource; for a node, the last part of its provider id.",
+    ),
     "ResourceName": Field("VARCHAR", "Display name of the resource."),
     "ResourceType": Field("VARCHAR", "Kind of resource."),
-    "ServiceCategory": Field("VARCHAR", "FOCUS's service category, such as Compute or `AI and Machine Learning`."),
+    "ServiceCategory": Field(
+        "VARCHAR", "FOCUS's service category, such as Compute or `AI and Machine Learning`."
+    ),
     "ServiceName": Field("VARCHAR", "The provider's name of the service."),
     "SkuId": Field("VARCHAR", "The provider's SKU."),
     "SkuPriceId": Field("VARCHAR", "The provider's id of the price within the SKU."),
-    "Tags": Field("VARCHAR", "Resource tags as a JSON object, keys and values as the provider delivered them."),
+    "Tags": Field(
+        "VARCHAR", "Resource tags as a JSON object, keys and values as the provider delivered them."
+    ),
     # ----------------------------------------------------------------------- provenance
-    "BillingPeriod": Field("VARCHAR", "Calendar month of the bill, `YYYY-MM`. The partition of bill, allocation and showback."),
-    "x_Source": Field("VARCHAR", "Name of the `[[billing]]`, `[[metrics]]` or `[[inference]]` block the row came by."),
-    "x_SourceFile": Field("VARCHAR", "Path of the delivered file, relative to its source's location."),
-    "x_SourceRow": Field("BIGINT", "Row in that file, from 1: Parquet row, or CSV record after the header.", ge=1),
+    "BillingPeriod": Field(
+        "VARCHAR",
+        "Calendar month of the bill, `YYYY-MM`. The partition of bill, allocation and showback.",
+    ),
+    "x_Source": Field(
+        "VARCHAR",
+        "Name of the `[[billing]]`, `[[metrics]]` or `[[inference]]` block the row came by.",
+    ),
+    "x_SourceFile": Field(
+        "VARCHAR", "Path of the delivered file, relative to its source's location."
+    ),
+    "x_SourceRow": Field(
+        "BIGINT", "Row in that file, from 1: Parquet row, or CSV record after the header.", ge=1
+    ),
     "x_LineItemType": Field("VARCHAR", "The provider's own charge type, before FOCUS."),
     "x_Operation": Field("VARCHAR", "The provider's operation or usage type."),
     "x_TagSetId": Field("BIGINT", "Upper 63 bits of the MD5 of Tags: key of tag_set.", ge=0),
@@ -123,13 +154,24 @@ FIELDS: dict[str, Field] = {
     "x_Rows": Field("BIGINT", "Number of delivered rows.", ge=0),
     "x_Bytes": Field("BIGINT", "Size of the delivered file in bytes.", ge=0),
     # ---------------------------------------------------------------------------- owner
-    "x_Feature": Field("VARCHAR", "Product feature that caused the cost; `(unallocated)` where nobody can say, `(idle)` for capacity nobody used."),
-    "x_Tenant": Field("VARCHAR", "Customer that caused the cost; `(unallocated)` or `(idle)` likewise."),
-    "x_Environment": Field("VARCHAR", "Deployment environment; `(unallocated)` or `(idle)` likewise."),
+    "x_Feature": Field(
+        "VARCHAR",
+        "Product feature that caused the cost; `(unallocated)` where nobody can say, `(idle)` for capacity nobody used.",
+    ),
+    "x_Tenant": Field(
+        "VARCHAR", "Customer that caused the cost; `(unallocated)` or `(idle)` likewise."
+    ),
+    "x_Environment": Field(
+        "VARCHAR", "Deployment environment; `(unallocated)` or `(idle)` likewise."
+    ),
     "x_Model": Field("VARCHAR", "Model that did the work; `(none)` where no model is involved."),
     "x_AllocationMethod": Field("VARCHAR", "How the owner was found.", isin=ALLOCATION_METHODS),
-    "x_Conflict": Field("VARCHAR", "Dimensions whose tags contradict each other, comma separated; null if none."),
-    "x_Normalised": Field("VARCHAR", "Tags after keys and values were normalised, as a JSON object."),
+    "x_Conflict": Field(
+        "VARCHAR", "Dimensions whose tags contradict each other, comma separated; null if none."
+    ),
+    "x_Normalised": Field(
+        "VARCHAR", "Tags after keys and values were normalised, as a JSON object."
+    ),
     # ------------------------------------------------------------------------ kubernetes
     "x_Day": Field("VARCHAR", "UTC day of a usage partition, `YYYY-MM-DD`."),
     "x_HourStart": Field("TIMESTAMP", "Start of the hour of usage, UTC."),
@@ -139,42 +181,92 @@ FIELDS: dict[str, Field] = {
     "x_PodUid": Field("VARCHAR", "Pod UID; names are reused, UIDs are not."),
     "x_Container": Field("VARCHAR", "Container name."),
     "x_Node": Field("VARCHAR", "Node name."),
-    "x_ProviderId": Field("VARCHAR", "spec.providerID of the node, such as `aws:///us-east-1a/i-0abc`."),
+    "x_ProviderId": Field(
+        "VARCHAR", "spec.providerID of the node, such as `aws:///us-east-1a/i-0abc`."
+    ),
     "x_InstanceType": Field("VARCHAR", "The provider's machine type of the node."),
     "x_GpuModel": Field("VARCHAR", "GPU product name, null on a node without GPU."),
-    "x_Workload": Field("VARCHAR", "Name of the top controller of the pod (Deployment, StatefulSet, ...)."),
+    "x_Workload": Field(
+        "VARCHAR", "Name of the top controller of the pod (Deployment, StatefulSet, ...)."
+    ),
     "x_WorkloadKind": Field("VARCHAR", "Kind of that controller; `Pod` for a bare pod."),
-    "x_Labels": Field("VARCHAR", "Labels as a JSON object with sorted keys, names as Prometheus writes them, without `label_`."),
-    "x_Series": Field("VARCHAR", "Canonical name of the measured series; its unit is in docs/data-dictionary.md under metric_hour."),
-    "x_Value": Field("BIGINT", "Value of the series over the hour, an integer in the unit of the series."),
+    "x_Labels": Field(
+        "VARCHAR",
+        "Labels as a JSON object with sorted keys, names as Prometheus writes them, without `label_`.",
+    ),
+    "x_Series": Field(
+        "VARCHAR",
+        "Canonical name of the measured series; its unit is in docs/data-dictionary.md under metric_hour.",
+    ),
+    "x_Value": Field(
+        "BIGINT", "Value of the series over the hour, an integer in the unit of the series."
+    ),
     "x_RunningMs": Field("BIGINT", "Milliseconds the object existed in the hour.", ge=0),
     "x_CpuRequestCoreMs": Field("BIGINT", "Requested CPU, core-milliseconds.", ge=0),
-    "x_CpuUsageCoreMs": Field("BIGINT", "Used CPU, core-milliseconds; null where not measured.", ge=0),
-    "x_CpuAllocatedCoreMs": Field("BIGINT", "Sum over containers of the larger of requested and used CPU, core-milliseconds.", ge=0),
+    "x_CpuUsageCoreMs": Field(
+        "BIGINT", "Used CPU, core-milliseconds; null where not measured.", ge=0
+    ),
+    "x_CpuAllocatedCoreMs": Field(
+        "BIGINT",
+        "Sum over containers of the larger of requested and used CPU, core-milliseconds.",
+        ge=0,
+    ),
     "x_CpuCapacityCoreMs": Field("BIGINT", "CPU capacity of the node, core-milliseconds.", ge=0),
-    "x_CpuPeakMillicores": Field("BIGINT", "Highest 5 minute CPU rate in the hour, millicores; null where not measured.", ge=0),
+    "x_CpuPeakMillicores": Field(
+        "BIGINT",
+        "Highest 5 minute CPU rate in the hour, millicores; null where not measured.",
+        ge=0,
+    ),
     "x_CpuPeriods": Field("BIGINT", "CFS enforcement periods; null where not measured.", ge=0),
-    "x_CpuThrottledPeriods": Field("BIGINT", "CFS periods in which the container was throttled; null where not measured.", ge=0),
+    "x_CpuThrottledPeriods": Field(
+        "BIGINT", "CFS periods in which the container was throttled; null where not measured.", ge=0
+    ),
     "x_MemoryRequestByteSeconds": Field("BIGINT", "Requested memory, byte-seconds.", ge=0),
-    "x_MemoryUsageByteSeconds": Field("BIGINT", "Working set, byte-seconds; null where not measured.", ge=0),
-    "x_MemoryAllocatedByteSeconds": Field("BIGINT", "Sum over containers of the larger of requested and used memory, byte-seconds.", ge=0),
-    "x_MemoryCapacityByteSeconds": Field("BIGINT", "Memory capacity of the node, byte-seconds.", ge=0),
-    "x_MemoryPeakBytes": Field("BIGINT", "Largest working set sample in the hour, bytes; null where not measured.", ge=0),
+    "x_MemoryUsageByteSeconds": Field(
+        "BIGINT", "Working set, byte-seconds; null where not measured.", ge=0
+    ),
+    "x_MemoryAllocatedByteSeconds": Field(
+        "BIGINT",
+        "Sum over containers of the larger of requested and used memory, byte-seconds.",
+        ge=0,
+    ),
+    "x_MemoryCapacityByteSeconds": Field(
+        "BIGINT", "Memory capacity of the node, byte-seconds.", ge=0
+    ),
+    "x_MemoryPeakBytes": Field(
+        "BIGINT", "Largest working set sample in the hour, bytes; null where not measured.", ge=0
+    ),
     "x_GpuRequestMs": Field("BIGINT", "Requested GPUs, GPU-milliseconds.", ge=0),
-    "x_GpuBusyMs": Field("BIGINT", "GPU engine active time, GPU-milliseconds; null where DCGM is absent.", ge=0),
+    "x_GpuBusyMs": Field(
+        "BIGINT", "GPU engine active time, GPU-milliseconds; null where DCGM is absent.", ge=0
+    ),
     "x_GpuCapacityMs": Field("BIGINT", "GPU capacity of the node, GPU-milliseconds.", ge=0),
-    "x_OomKills": Field("BIGINT", "Containers last ended by the kernel's OOM killer in the hour.", ge=0),
+    "x_OomKills": Field(
+        "BIGINT", "Containers last ended by the kernel's OOM killer in the hour.", ge=0
+    ),
     "x_Replicas": Field("BIGINT", "Replicas asked for.", ge=0),
     "x_CpuLimitMillicores": Field("BIGINT", "CPU limit of one container, millicores.", ge=0),
     "x_MemoryLimitBytes": Field("BIGINT", "Memory limit of one container, bytes.", ge=0),
     # ------------------------------------------------------------------------- inference
-    "x_Endpoint": Field("VARCHAR", "What did the work: `namespace/workload` in a cluster, `provider/model` for a bought API; `(none)` where neither."),
-    "x_Provider": Field("VARCHAR", "Who served the model, by OpenTelemetry's gen_ai.provider.name."),
-    "x_CallId": Field("VARCHAR", "Id of the call given by the gateway or tracer; the same id delivered twice is one call."),
+    "x_Endpoint": Field(
+        "VARCHAR",
+        "What did the work: `namespace/workload` in a cluster, `provider/model` for a bought API; `(none)` where neither.",
+    ),
+    "x_Provider": Field(
+        "VARCHAR", "Who served the model, by OpenTelemetry's gen_ai.provider.name."
+    ),
+    "x_CallId": Field(
+        "VARCHAR",
+        "Id of the call given by the gateway or tracer; the same id delivered twice is one call.",
+    ),
     "x_Status": Field("VARCHAR", "`ok` or `error`.", isin=("ok", "error")),
-    "x_Calls": Field("BIGINT", "Inference calls, retries included, duplicate deliveries not.", ge=0),
+    "x_Calls": Field(
+        "BIGINT", "Inference calls, retries included, duplicate deliveries not.", ge=0
+    ),
     "x_FailedCalls": Field("BIGINT", "Calls that ended in an error.", ge=0),
-    "x_UnknownTokenCalls": Field("BIGINT", "Calls whose token counts were not logged (unknown, not zero).", ge=0),
+    "x_UnknownTokenCalls": Field(
+        "BIGINT", "Calls whose token counts were not logged (unknown, not zero).", ge=0
+    ),
     "x_InputTokens": Field("BIGINT", "Input tokens, cached ones included.", ge=0),
     "x_CachedInputTokens": Field("BIGINT", "Input tokens read from a cache.", ge=0),
     "x_OutputTokens": Field("BIGINT", "Output tokens.", ge=0),
@@ -187,20 +279,44 @@ FIELDS: dict[str, Field] = {
     "x_Repository": Field("VARCHAR", "Name of the `[[gitops]]` block."),
     "x_Commit": Field("VARCHAR", "Commit the declaration was read at."),
     "x_Path": Field("VARCHAR", "File in the repository that a change of this value would edit."),
-    "x_Overlay": Field("VARCHAR", "Directory that Argo CD or Flux applies: a Kustomize overlay, a chart, or a folder of YAML."),
-    "x_Field": Field("VARCHAR", "Dotted path of the declared value, such as `resources.requests.cpu`."),
-    "x_Line": Field("BIGINT", "Line of the value in the file, from 1; null where the value is not written.", ge=1),
+    "x_Overlay": Field(
+        "VARCHAR",
+        "Directory that Argo CD or Flux applies: a Kustomize overlay, a chart, or a folder of YAML.",
+    ),
+    "x_Field": Field(
+        "VARCHAR", "Dotted path of the declared value, such as `resources.requests.cpu`."
+    ),
+    "x_Line": Field(
+        "BIGINT",
+        "Line of the value in the file, from 1; null where the value is not written.",
+        ge=1,
+    ),
     "x_Declared": Field("VARCHAR", "The value as written, such as `500m`."),
-    "x_CpuRequestMillicores": Field("BIGINT", "Declared CPU request of one container, millicores.", ge=0),
-    "x_MemoryRequestBytes": Field("BIGINT", "Declared memory request of one container, bytes.", ge=0),
+    "x_CpuRequestMillicores": Field(
+        "BIGINT", "Declared CPU request of one container, millicores.", ge=0
+    ),
+    "x_MemoryRequestBytes": Field(
+        "BIGINT", "Declared memory request of one container, bytes.", ge=0
+    ),
     "x_GpuRequest": Field("BIGINT", "Declared GPUs of one container.", ge=0),
-    "x_Autoscaler": Field("VARCHAR", "`HPA`, `VPA` or `KEDA` where one targets the workload, else null."),
+    "x_Autoscaler": Field(
+        "VARCHAR", "`HPA`, `VPA` or `KEDA` where one targets the workload, else null."
+    ),
     "x_MinReplicas": Field("BIGINT", "Lower bound of the autoscaler.", ge=0),
     "x_MaxReplicas": Field("BIGINT", "Upper bound of the autoscaler.", ge=0),
     # ------------------------------------------------------------------------ allocation
-    "x_PoolId": Field("VARCHAR", "Charges that are split together: MD5 of what they share (day, invoice, service, ...)."),
-    "x_Pool": Field("VARCHAR", "What splits the pool: `node/<cluster>` or `inference/<split name>`."),
-    "x_Weight": Field("DECIMAL(38,0)", "The consumer's part of the pool, an integer; only its proportion matters.", ge=0),
+    "x_PoolId": Field(
+        "VARCHAR",
+        "Charges that are split together: MD5 of what they share (day, invoice, service, ...).",
+    ),
+    "x_Pool": Field(
+        "VARCHAR", "What splits the pool: `node/<cluster>` or `inference/<split name>`."
+    ),
+    "x_Weight": Field(
+        "DECIMAL(38,0)",
+        "The consumer's part of the pool, an integer; only its proportion matters.",
+        ge=0,
+    ),
     "x_WeightUnit": Field("VARCHAR", "What the weight counts before it was costed."),
     # -------------------------------------------------------------------------- findings
     "x_FindingId": Field("VARCHAR", "Stable id: the same problem has the same id in the next run."),
@@ -220,34 +336,66 @@ FIELDS: dict[str, Field] = {
             "label_drift",
         ),
     ),
-    "x_Dimension": Field("VARCHAR", "feature, tenant or environment; `replicas` for drift of replicas."),
+    "x_Dimension": Field(
+        "VARCHAR", "feature, tenant or environment; `replicas` for drift of replicas."
+    ),
     "x_TagKey": Field("VARCHAR", "The tag key as delivered; null where no tag is there."),
     "x_TagValue": Field("VARCHAR", "The tag value as delivered; null where no tag is there."),
-    "x_LikelyValue": Field("VARCHAR", "The value the witnesses support; null where they are absent or disagree."),
-    "x_Witnesses": Field("VARCHAR", "JSON list of {witness, value, where}: who says what, and the row that says it."),
+    "x_LikelyValue": Field(
+        "VARCHAR", "The value the witnesses support; null where they are absent or disagree."
+    ),
+    "x_Witnesses": Field(
+        "VARCHAR", "JSON list of {witness, value, where}: who says what, and the row that says it."
+    ),
     "x_WitnessCount": Field("BIGINT", "Independent witnesses for the likely value.", ge=0),
     "x_ChargeRows": Field("BIGINT", "Charges the finding is about.", ge=0),
-    "x_LargestCharge": Field(MONEY, "EffectiveCost of the single charge at x_SourceFile and x_SourceRow, the largest of the group."),
+    "x_LargestCharge": Field(
+        MONEY,
+        "EffectiveCost of the single charge at x_SourceFile and x_SourceRow, the largest of the group.",
+    ),
     "x_OwnerValue": Field("VARCHAR", "Value of an owner dimension, normalised and after aliases."),
     "x_Spelling": Field("VARCHAR", "The value as its witness writes it, case and blanks kept."),
-    "x_Decides": Field("BOOLEAN", "Whether the row settles the value: tags by trust without contradiction, evidence by nine tenths of its weight."),
-    "x_Witness": Field("VARCHAR", "Who says it: cluster labels, the inference log, Git, the configuration; `use` is the measured use, by calls where there are any, else by labels.", isin=("cluster_label", "inference_log", "git", "configuration", "use")),
-    "x_Where": Field("VARCHAR", "Where the witness says it: workload, endpoint, file of a repository or section of finops.toml."),
+    "x_Decides": Field(
+        "BOOLEAN",
+        "Whether the row settles the value: tags by trust without contradiction, evidence by nine tenths of its weight.",
+    ),
+    "x_Witness": Field(
+        "VARCHAR",
+        "Who says it: cluster labels, the inference log, Git, the configuration; `use` is the measured use, by calls where there are any, else by labels.",
+        isin=("cluster_label", "inference_log", "git", "configuration", "use"),
+    ),
+    "x_Where": Field(
+        "VARCHAR",
+        "Where the witness says it: workload, endpoint, file of a repository or section of finops.toml.",
+    ),
     # ----------------------------------------------------------------------- rightsizing
-    "x_RecommendationId": Field("VARCHAR", "Stable id: the same proposal has the same id in the next run."),
+    "x_RecommendationId": Field(
+        "VARCHAR", "Stable id: the same proposal has the same id in the next run."
+    ),
     "x_Recommender": Field("VARCHAR", "SQL file in sql/rightsizing that gave the answer."),
-    "x_Outcome": Field("VARCHAR", "`propose`, or `none` with the reason.", isin=("propose", "none")),
+    "x_Outcome": Field(
+        "VARCHAR", "`propose`, or `none` with the reason.", isin=("propose", "none")
+    ),
     "x_Current": Field("VARCHAR", "Value as declared in Git."),
     "x_Proposed": Field("VARCHAR", "Value proposed; null when the outcome is none."),
-    "x_MonthlySaving": Field(MONEY, "EffectiveCost a month of 730 hours would fall by, at the unit cost of the period."),
+    "x_MonthlySaving": Field(
+        MONEY, "EffectiveCost a month of 730 hours would fall by, at the unit cost of the period."
+    ),
     "x_Evidence": Field("VARCHAR", "JSON object of the measurements behind the answer."),
     # -------------------------------------------------------------------------- showback
     "x_ChargeDay": Field("DATE", "UTC day the charge is for."),
     "x_UnitCostPerCall": Field(MONEY, "EffectiveCost per call."),
-    "x_UnitCostPerThousandTokens": Field(MONEY, "EffectiveCost per thousand input and output tokens."),
+    "x_UnitCostPerThousandTokens": Field(
+        MONEY, "EffectiveCost per thousand input and output tokens."
+    ),
     "x_Tokens": Field("BIGINT", "Input and output tokens.", ge=0),
     "x_AllocatedCost": Field(MONEY, "EffectiveCost with a named owner in this dimension."),
     "x_IdleCost": Field(MONEY, "EffectiveCost of capacity nobody used."),
-    "x_UnallocatedCost": Field(MONEY, "EffectiveCost nobody can be named for in this dimension, quarantined rows included."),
-    "x_CoveragePermille": Field("BIGINT", "Allocated part of EffectiveCost in thousandths, rounded down; null when the period costs nothing."),
+    "x_UnallocatedCost": Field(
+        MONEY, "EffectiveCost nobody can be named for in this dimension, quarantined rows included."
+    ),
+    "x_CoveragePermille": Field(
+        "BIGINT",
+        "Allocated part of EffectiveCost in thousandths, rounded down; null when the period costs nothing.",
+    ),
 }
