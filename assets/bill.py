@@ -1,4 +1,4 @@
-"""Stage 1. What do the providers ask for? Every export of the period in FOCUS columns, to the cent."""
+"""Stage 1. What do the providers ask for? Every export in FOCUS columns, to the cent."""
 
 from .factory import assets_of
 

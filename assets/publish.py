@@ -32,12 +32,12 @@ def _publishing(
     return publishing
 
 
-def _database(finops: Finops, periods: list[str]) -> dict[str, Any]:
+def _database(finops: Finops, _periods: list[str]) -> dict[str, Any]:
     path = pipeline.publish_database(finops.warehouse)
     return {"path": dg.MetadataValue.path(path), "dagster/uri": str(path)}
 
 
-def _report(finops: Finops, periods: list[str]) -> dict[str, Any]:
+def _report(finops: Finops, _periods: list[str]) -> dict[str, Any]:
     path = pipeline.write_report(finops.warehouse.config)
     return {"path": dg.MetadataValue.path(path), "open": dg.MetadataValue.url(path.as_uri())}
 

@@ -1,4 +1,4 @@
-"""Stage 7. What would make it cheaper without hurting anyone?"""
+"""Stage 7. What would make it cheaper without hurting anyone? Answers with a reason."""
 
 from .factory import assets_of
 

@@ -47,7 +47,7 @@ def ask(database: Path, query: str, *, csv: bool = False) -> str:
 def list_tables(database: Path) -> str:
     """Every table with its row count and what it is."""
     with opened(database) as connection:
-        names, rows = fetch(
+        _, rows = fetch(
             connection,
             "select table_name, coalesce(comment, '') as what from "
             "(select table_name, comment from duckdb_tables() where database_name = 'showback' "

@@ -34,7 +34,7 @@ def explain(database: Path, wanted: Mapping[str, str], *, rows: int = 10) -> str
             if name == "1_showback" and not found:
                 raise ConfigError(
                     f"no showback row matches {dict(wanted)}; see what there is with "
-                    '`finops sql "select distinct x_Feature, x_Tenant, x_Environment from showback"`'
+                    '`finops sql "select distinct x_Feature, x_Tenant from showback"`'
                 )
             more = f"   (first {rows} of {len(found):,})" if len(found) > rows else ""
             told.append(f"{title}{more}\n\n{as_table(columns, found[:rows])}")

@@ -284,7 +284,7 @@ def _declared() -> Step:
     )
 
 
-def read_declared(warehouse: Warehouse, period: str) -> list[Built]:
+def read_declared(warehouse: Warehouse, _period: str) -> list[Built]:
     """Read the GitOps repositories; one whose base branch did not move is not read again."""
     config = warehouse.config
     parts = [

@@ -71,7 +71,8 @@ def summary(config: Config, period: str) -> str:
         "Where to look next\n\n"
         f"  report          {_near(report_path(config))}\n"
         f"  SQL             finops sql --config {_near(config.root / 'finops.toml')}\n"
-        f"  any number      finops explain --config {_near(config.root / 'finops.toml')} --feature NAME\n"
+        f"  any number      finops explain --config {_near(config.root / 'finops.toml')} "
+        "--feature NAME\n"
         f"  pull requests   {_near(proposals_folder(config))}\n"
         + "".join(
             f"  branches        git -C {_near(config.path(r.path))} branch --list 'finops/*'\n"

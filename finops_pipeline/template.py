@@ -70,7 +70,7 @@ def template() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def keys() -> Iterator[tuple[str, str, str]]:
+def described() -> Iterator[tuple[str, str, str]]:
     """Every key as `(section.key, description, default or example)`, in order."""
     for name, field in Config.model_fields.items():
         model = section_of(field)

@@ -36,7 +36,7 @@ from .bindings import Scalar, SmallTable
 from .config import Config
 from .contracts import Table
 from .errors import Busy, CheckFailed, ContractBroken
-from .periods import days_around
+from .periods import days, days_around
 
 STATE = "_state.json"
 
@@ -232,7 +232,8 @@ class Warehouse:
             if source.partition == "BillingPeriod" and table.partition == "BillingPeriod":
                 there = [p for p in there if p == partition]
             elif source.partition == "x_Day" and table.partition == "BillingPeriod":
-                wanted = set(days_around(partition))
+                near = days_around if source.partition_is_delivery else days
+                wanted = set(near(partition))
                 there = [p for p in there if p in wanted]
             elif source.partition == table.partition == "x_Day":
                 there = [p for p in there if p == partition]

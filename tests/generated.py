@@ -70,7 +70,7 @@ def configuration() -> str:
         "",
     ]
     section = None
-    for key, description, shown in template.keys():
+    for key, description, shown in template.described():
         head, _, name = key.rpartition(".")
         if head != section:
             section = head

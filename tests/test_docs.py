@@ -107,7 +107,7 @@ def _subcommands() -> list[str]:
 def test_the_template_is_toml_and_holds_every_key(tmp_path: Path) -> None:
     text = template.template()
     tomllib.loads(text)
-    for key, _, _ in template.keys():
+    for key, _, _ in template.described():
         assert re.search(rf"^# {key.rsplit('.', 1)[-1]} = ", text, re.MULTILINE), key
 
     # Uncommented, every line is still right: the examples are.

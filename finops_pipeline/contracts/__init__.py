@@ -19,6 +19,8 @@ from .fields import FIELDS, MONEY
 STAGES = ("bill", "usage", "declared", "allocation", "findings", "showback", "rightsizing")
 """The road, in order. A stage reads its own tables and those of earlier stages."""
 
+DELIVERED_BY_DAY = frozenset({"inference_usage"})
+
 
 @dataclass(frozen=True)
 class Table:
@@ -35,6 +37,12 @@ class Table:
     partition: str
     key: tuple[str, ...]
     columns: tuple[str, ...]
+
+    @property
+    def partition_is_delivery(self) -> bool:
+        """Whether `x_Day` is the day of the file, whose rows keep their own hour: a call just
+        before or after midnight may lie in its neighbour's partition."""
+        return self.name in DELIVERED_BY_DAY
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -10,6 +10,12 @@ TABLES = tables_of(
     "rightsizing",
     "BillingPeriod",
     {
+        "node_price": (
+            """What nodes really cost: one row per cluster, node and currency, over the hours that
+            were both billed and measured.""",
+            "x_Cluster x_Node BillingCurrency",
+            "BillingPeriod x_Cluster x_Node BillingCurrency EffectiveCost x_CapacityWeight",
+        ),
         "container_requests": (
             """CPU and memory requests against use: one row per declared container and resource,
             `none` with the reason where no change is safe.""",

@@ -130,69 +130,15 @@ environment_named as (
     group by c.x_Namespace, c.x_WorkloadKind, c.x_Workload
 ),
 -- ------------------------------------------------------------------ what its nodes cost
-node_hour as (
-    select
-        ResourceId, x_HourStart,
-        max(x_Cluster) as x_Cluster,
-        max(x_Node) as x_Node,
-        sum(
-            cast(x_CpuCapacityCoreMs as hugeint) * 1024 * $cpu_weight
-            + (cast(x_MemoryCapacityByteSeconds as hugeint) * 1000 // 1048576) * $memory_weight
-            + cast(x_GpuCapacityMs as hugeint) * 1024 * $gpu_weight
-        ) as worth
-    from node_usage
-    where ResourceId is not null
-    group by ResourceId, x_HourStart
-),
-node_line as (
-    select
-        c.ResourceId, c.BillingCurrency,
-        date_trunc('hour', c.ChargePeriodStart) as first_hour,
-        greatest(
-            date_diff('hour', date_trunc('hour', c.ChargePeriodStart), c.ChargePeriodEnd), 1
-        ) as hours,
-        sum(c.EffectiveCost) as EffectiveCost
-    from cost_and_usage as c
-    where c.ResourceId in (select ResourceId from node_hour)
-    group by
-        c.ResourceId, c.BillingCurrency, date_trunc('hour', c.ChargePeriodStart),
-        greatest(
-            date_diff('hour', date_trunc('hour', c.ChargePeriodStart), c.ChargePeriodEnd), 1
-        )
-),
--- A charge for many hours counts for those of them that were measured.
-charged_hour as (
-    select
-        l.ResourceId, l.BillingCurrency, h.x_HourStart, money_units(l.EffectiveCost) as units
-    from node_line as l
-    inner join node_hour as h on h.ResourceId = l.ResourceId and h.x_HourStart = l.first_hour
-    where l.hours = 1
-    union all
-    select
-        l.ResourceId, l.BillingCurrency, h.x_HourStart,
-        money_units(l.EffectiveCost) // l.hours as units
-    from node_line as l
-    inner join node_hour as h
-        on h.ResourceId = l.ResourceId
-        and h.x_HourStart >= l.first_hour
-        and h.x_HourStart < l.first_hour + to_hours(l.hours)
-    where l.hours > 1
-),
-node_cost as (
-    select ResourceId, x_HourStart, BillingCurrency, sum(units) as units
-    from charged_hour
-    group by ResourceId, x_HourStart, BillingCurrency
-),
 -- Units of money (10^-12) for a core, and for a MiB, over 730 hours.
-node_price as (
+node_month as (
     select
-        h.x_Cluster, h.x_Node, c.BillingCurrency,
-        sum(c.units) * 1024 * $cpu_weight * 2628000000 // sum(h.worth) as core_month,
-        sum(c.units) * $memory_weight * 2628000000 // sum(h.worth) as mib_month
-    from node_cost as c
-    inner join node_hour as h on h.ResourceId = c.ResourceId and h.x_HourStart = c.x_HourStart
-    group by h.x_Cluster, h.x_Node, c.BillingCurrency
-    having sum(h.worth) > 0
+        x_Cluster, x_Node, BillingCurrency,
+        money_units(EffectiveCost) * 1024 * $cpu_weight * 2628000000
+        // cast(x_CapacityWeight as hugeint) as core_month,
+        money_units(EffectiveCost) * $memory_weight * 2628000000
+        // cast(x_CapacityWeight as hugeint) as mib_month
+    from node_price
 ),
 container_node as (
     select
@@ -209,7 +155,7 @@ price as (
         sum(n.running_ms * p.core_month) // nullif(sum(n.running_ms), 0) as core_month,
         sum(n.running_ms * p.mib_month) // nullif(sum(n.running_ms), 0) as mib_month
     from container_node as n
-    inner join node_price as p on p.x_Cluster = n.x_Cluster and p.x_Node = n.x_Node
+    inner join node_month as p on p.x_Cluster = n.x_Cluster and p.x_Node = n.x_Node
     group by n.x_Namespace, n.x_WorkloadKind, n.x_Workload, n.x_Container
 ),
 -- ---------------------------------------------------------------------- what to ask for

@@ -76,67 +76,6 @@ environment_named as (
     group by c.x_Namespace, c.x_WorkloadKind, c.x_Workload
 ),
 -- ------------------------------------------------------------------ what its nodes cost
-node_hour as (
-    select
-        ResourceId, x_HourStart,
-        max(x_Cluster) as x_Cluster,
-        max(x_Node) as x_Node,
-        sum(
-            cast(x_CpuCapacityCoreMs as hugeint) * 1024 * $cpu_weight
-            + (cast(x_MemoryCapacityByteSeconds as hugeint) * 1000 // 1048576) * $memory_weight
-            + cast(x_GpuCapacityMs as hugeint) * 1024 * $gpu_weight
-        ) as worth
-    from node_usage
-    where ResourceId is not null
-    group by ResourceId, x_HourStart
-),
-node_line as (
-    select
-        c.ResourceId, c.BillingCurrency,
-        date_trunc('hour', c.ChargePeriodStart) as first_hour,
-        greatest(
-            date_diff('hour', date_trunc('hour', c.ChargePeriodStart), c.ChargePeriodEnd), 1
-        ) as hours,
-        sum(c.EffectiveCost) as EffectiveCost
-    from cost_and_usage as c
-    where c.ResourceId in (select ResourceId from node_hour)
-    group by
-        c.ResourceId, c.BillingCurrency, date_trunc('hour', c.ChargePeriodStart),
-        greatest(
-            date_diff('hour', date_trunc('hour', c.ChargePeriodStart), c.ChargePeriodEnd), 1
-        )
-),
--- A charge for many hours counts for those of them that were measured.
-charged_hour as (
-    select
-        l.ResourceId, l.BillingCurrency, h.x_HourStart, money_units(l.EffectiveCost) as units
-    from node_line as l
-    inner join node_hour as h on h.ResourceId = l.ResourceId and h.x_HourStart = l.first_hour
-    where l.hours = 1
-    union all
-    select
-        l.ResourceId, l.BillingCurrency, h.x_HourStart,
-        money_units(l.EffectiveCost) // l.hours as units
-    from node_line as l
-    inner join node_hour as h
-        on h.ResourceId = l.ResourceId
-        and h.x_HourStart >= l.first_hour
-        and h.x_HourStart < l.first_hour + to_hours(l.hours)
-    where l.hours > 1
-),
-node_cost as (
-    select ResourceId, x_HourStart, BillingCurrency, sum(units) as units
-    from charged_hour
-    group by ResourceId, x_HourStart, BillingCurrency
-),
-node_price as (
-    select
-        h.x_Cluster, h.x_Node, c.BillingCurrency, sum(c.units) as units, sum(h.worth) as worth
-    from node_cost as c
-    inner join node_hour as h on h.ResourceId = c.ResourceId and h.x_HourStart = c.x_HourStart
-    group by h.x_Cluster, h.x_Node, c.BillingCurrency
-    having sum(h.worth) > 0
-),
 pod_node as (
     select
         x_Namespace, x_WorkloadKind, x_Workload, x_Cluster, x_Node,
@@ -153,7 +92,9 @@ price as (
         n.x_Namespace, n.x_WorkloadKind, n.x_Workload,
         case when count(distinct p.BillingCurrency) = 1 then min(p.BillingCurrency) end
             as BillingCurrency,
-        sum(n.worth * p.units // p.worth) as held_units
+        sum(
+            n.worth * money_units(p.EffectiveCost) // cast(p.x_CapacityWeight as hugeint)
+        ) as held_units
     from pod_node as n
     inner join node_price as p on p.x_Cluster = n.x_Cluster and p.x_Node = n.x_Node
     group by n.x_Namespace, n.x_WorkloadKind, n.x_Workload

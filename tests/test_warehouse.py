@@ -1,0 +1,505 @@
+"""Partitions: built in proportion to what changed, audited before anybody sees them."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from finops_pipeline import bill, contracts, pipeline, queries
+from finops_pipeline.contracts.fields import TYPES
+from finops_pipeline.errors import (
+    Busy,
+    CheckFailed,
+    ContractBroken,
+    DeliveryVanished,
+    IncompleteDelivery,
+)
+from finops_pipeline.warehouse import Built, Warehouse
+
+from .small import PERIOD, V1, V2, Small, broken
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Small:
+    made = Small.make(tmp_path)
+    made.deliver(V1)
+    return made
+
+
+def written(built: list[Built]) -> list[str]:
+    return sorted(f"{b.table}/{b.partition}" for b in built if not b.skipped)
+
+
+def deny(what: str) -> Callable[..., Any]:
+    def called(*args: Any, **named: Any) -> Any:
+        raise AssertionError(f"{what} was called")
+
+    return called
+
+
+def rewrite(monkeypatch: pytest.MonkeyPatch, path: str, change: Callable[[str], str]) -> None:
+    """A SQL file as if somebody had edited it."""
+    right = queries.query
+    wrong = dataclasses.replace(right(path), text=change(right(path).text))
+    monkeypatch.setattr(queries, "query", lambda p: wrong if p == path else right(p))
+
+
+# ----------------------------------------------------------------------- nothing, or something
+
+
+def test_a_run_writes_every_table_once(small: Small) -> None:
+    built = small.run()
+    tables = {b.table for b in built}
+
+    assert tables == {n for n, t in contracts.tables().items() if t.partition != "x_Day"}
+    assert small.total() == Decimal("100.00")
+    assert broken(small) == []
+
+
+def test_nothing_changed_writes_nothing(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    small.run()
+    before = small.everything()
+    inodes = [small.generation.stat().st_ino, small.database.stat().st_ino]
+    monkeypatch.setattr(bill, "read_file", deny("reading a file"))
+    monkeypatch.setattr(pipeline.publish.__globals__["duckdb"], "connect", deny("the engine"))
+
+    built = small.run()
+
+    monkeypatch.undo()
+    assert written(built) == []
+    assert inodes == [small.generation.stat().st_ino, small.database.stat().st_ino]
+    assert before == small.everything()
+    assert not (small.config.home / "next").exists()
+
+
+def test_a_restated_file_renews_its_period_and_nothing_else(small: Small) -> None:
+    small.deliver(V1, period="2026-09")
+    small.run("2026-09")
+    small.run()
+    old = small.generation
+    small.deliver(V2)
+
+    built = small.run()
+
+    of_bill = {n for n, t in contracts.tables().items() if t.partition == "BillingPeriod"}
+    assert {b.partition for b in built if not b.skipped} == {PERIOD}
+    assert {"cost_and_usage", "allocated_cost", "showback", "coverage", "finding"} <= {
+        b.table for b in built if not b.skipped
+    }
+    for name in of_bill:
+        place = Path(name, "2026-09")
+        for file in (old / place).iterdir():
+            assert file.stat().st_nlink > 1, file
+            assert file.stat().st_ino == (small.generation / place / file.name).stat().st_ino
+    assert small.total() == Decimal("203.10")
+
+
+def test_of_two_files_only_the_changed_one_is_read(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small.deliver((("05", "search", "10.00"),), "other.csv")
+    small.run()
+    old = {p.name: p.stat().st_ino for p in small.generation.glob("cost_and_usage/*/*.parquet")}
+    read: list[str] = []
+    right = bill.read_file
+
+    def counting(*args: Any) -> Any:
+        read.append(args[3].path)
+        return right(*args)
+
+    monkeypatch.setattr(bill, "read_file", counting)
+    small.deliver((("05", "search", "11.00"),), "other.csv")
+    small.run()
+
+    new = {p.name: p.stat().st_ino for p in small.generation.glob("cost_and_usage/*/*.parquet")}
+    assert read == ["other.csv"]
+    assert [old[n] == new[n] for n in sorted(old) if ".bill-" in n] == [True]
+    assert [old[n] == new[n] for n in sorted(old) if ".other-" in n] == [False]
+    assert small.total() == Decimal("111.00")
+
+
+def calls(path: Path, day: str, tokens: int) -> None:
+    """One inference call, in our own columns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    columns = [
+        c.rstrip("?") for c in contracts.usage.INFERENCE_CALL.split()
+    ]
+    values = {
+        "x_Time": datetime.fromisoformat(f"{day}T10:00:00"),
+        "x_Endpoint": "llm",
+        "x_Provider": "self",
+        "x_Model": "m",
+        "x_Status": "ok",
+        "x_InputTokens": tokens,
+        "x_OutputTokens": 0,
+    }
+    schema = {c: TYPES[contracts.FIELDS[c].type] for c in columns}
+    pl.DataFrame({c: [values.get(c)] for c in columns}, schema=schema).write_parquet(path)
+
+
+def test_a_changed_log_does_not_touch_the_bill(small: Small) -> None:
+    small.configure('[[inference]]\nname = "log"\ndialect = "calls"\nlocation = "log/{date}.parquet"')
+    for day in ("2026-10-01", "2026-10-02"):
+        calls(small.root / f"log/{day}.parquet", day, 10)
+    small.run()
+    calls(small.root / "log/2026-10-02.parquet", "2026-10-02", 20)
+
+    done = written(small.run())
+
+    assert [d for d in done if d.startswith("inference_usage/")] == ["inference_usage/2026-10-02"]
+    assert f"usage_share/{PERIOD}" in done
+    assert not {"cost_and_usage", "tag_set", "tag_owner", "charge_owner"} & {
+        d.split("/")[0] for d in done
+    }
+    assert small.ask("select sum(x_InputTokens) from inference_usage") == [(30,)]
+
+
+def test_a_changed_setting_renews_what_reads_it(small: Small) -> None:
+    small.run()
+    small.configure('[alias.feature]\nsearch = ["chat"]')
+
+    done = {d.split("/")[0] for d in written(small.run())}
+
+    assert {"tag_owner", "charge_owner", "showback"} <= done
+    assert not {"cost_and_usage", "tag_set"} & done
+    assert small.ask("select sum(EffectiveCost) from showback where x_Feature = 'search'") == [
+        (Decimal(75),)
+    ]
+
+
+# -------------------------------------------------------------------------------- generations
+
+
+def test_generations_are_kept_by_age(small: Small) -> None:
+    small.configure("[warehouse]\nkeep_days = 7")
+    names = []
+    for rows in (V1, V2, V1):
+        small.deliver(rows)
+        small.run()
+        names.append(small.generation.name)
+    day = 86400
+    for name, age in zip(names, (20, 10, 3), strict=True):
+        at = time.time() - age * day
+        os.utime(small.config.home / "generations" / name, (at, at))
+
+    small.run()
+
+    # The first was replaced ten days ago, the second three.
+    assert names == ["000001", "000002", "000003"]
+    assert ["000002", "000003"] == sorted(
+        p.name for p in (small.config.home / "generations").iterdir()
+    )
+
+
+def test_the_database_never_asks_a_generation_that_is_gone(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small.configure("[warehouse]\nkeep_days = 0")
+    small.run()
+    small.deliver(V2)
+    answers: list[Any] = []
+    writing = pipeline.publish.__globals__["write_database"]
+
+    def slowly(*args: Any) -> None:
+        answers.append(small.ask("select sum(EffectiveCost) from cost_and_usage")[0][0])
+        writing(*args)
+
+    monkeypatch.setitem(pipeline.publish.__globals__, "write_database", slowly)
+    small.run()
+
+    assert answers == [Decimal("100.00")]
+    assert [small.generation] == list((small.config.home / "generations").iterdir())
+    assert small.total() == Decimal("103.10")
+
+
+def test_a_deleted_database_is_written_again(small: Small) -> None:
+    small.run()
+    before = small.tables()
+    small.database.unlink()
+
+    assert written(small.run()) == []
+    assert before == small.tables()
+
+
+def test_the_database_is_one_any_client_can_open(small: Small) -> None:
+    small.run()
+
+    with small.database.open("rb") as file:
+        file.seek(8)
+        assert file.read(4) == b"DUCK"
+        version = int.from_bytes(file.read(8), "little")
+
+    assert version == 64  # storage version of DuckDB 0.10 to 1.x
+
+
+# ------------------------------------------------------------------------- audit, then publish
+
+
+def test_a_failing_check_leaves_the_old_partition(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small.run()
+    before = small.everything()
+    small.deliver(V2)
+    rewrite(
+        monkeypatch,
+        "allocation/allocated_cost",
+        lambda text: f"select * replace (EffectiveCost + 1 as EffectiveCost) from ({text})",
+    )
+
+    with pytest.raises(CheckFailed) as caught:
+        small.run()
+
+    told = str(caught.value)
+    assert "checks/allocated_cost__conserves_bill found offenders in allocated_cost 2026-10" in told
+    assert f"InvoiceId=I-{PERIOD}" in told
+    assert "The published partition is untouched." in told
+    assert before == small.everything()
+    working = Warehouse(small.config).folder("allocated_cost", PERIOD)
+    assert [p.read_bytes() for p in working.glob("*.parquet")] == [
+        p.read_bytes() for p in (small.generation / f"allocated_cost/{PERIOD}").glob("*.parquet")
+    ]
+
+    monkeypatch.undo()
+    small.run()
+    assert small.total() == Decimal("103.10")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda text: f"from ({text}) union all from ({text})", "rows share the key"),
+        (lambda text: f"select * replace (null as x_Feature) from ({text})", "x_Feature"),
+        (lambda text: f"select * exclude (x_Model) from ({text})", "x_Model"),
+        (
+            lambda text: f"select * replace (cast(EffectiveCost as double) as EffectiveCost) from ({text})",
+            "EffectiveCost",
+        ),
+    ],
+    ids=["a row twice", "a null", "a column gone", "money as double"],
+)
+def test_a_broken_contract_leaves_the_old_partition(
+    small: Small,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[str], str],
+    said: str,
+) -> None:
+    small.run()
+    before = small.everything()
+    small.deliver(V2)
+    rewrite(monkeypatch, "showback/showback", change)
+
+    with pytest.raises(ContractBroken, match=r"(?s)showback breaks its contract.*not published") as caught:
+        small.run()
+
+    assert said in str(caught.value)
+    assert before == small.everything()
+    monkeypatch.undo()
+    small.run()
+    assert small.total() == Decimal("103.10")
+
+
+def test_half_a_renewal_cannot_be_published(small: Small) -> None:
+    small.run()
+    small.deliver(V2)
+    with Warehouse(small.config).writing() as warehouse:
+        pipeline.read_bill(warehouse, PERIOD)
+        with pytest.raises(ContractBroken, match="built from inputs that changed since"):
+            pipeline.publish_database(warehouse)
+
+    assert small.total() == Decimal("100.00")
+    small.run()
+    assert small.total() == Decimal("103.10")
+
+
+def test_a_file_that_changes_under_the_reader_is_not_used(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small.run()
+    small.deliver(V2)
+    right = bill.dialect
+
+    def meddling(name: str) -> Any:
+        small.deliver(V1, BilledCost="1.00")
+        return right(name)
+
+    monkeypatch.setattr(bill, "dialect", meddling)
+    with pytest.raises(IncompleteDelivery, match=r"bill.csv: changed while it was read; run again"):
+        small.run()
+
+    assert small.total() == Decimal("100.00")
+
+
+# ---------------------------------------------------------------------------- one run at a time
+
+
+def test_a_second_run_is_busy(small: Small) -> None:
+    with Warehouse(small.config).writing():
+        with pytest.raises(Busy, match="another run holds .*wait for it to end and run again"):
+            small.run()
+
+    small.run()
+    assert small.total() == Decimal("100.00")
+
+
+# --------------------------------------------------------------------------------- vanished files
+
+
+def test_vanished_files_are_an_accident(small: Small) -> None:
+    small.run()
+    before = small.everything()
+    bill_csv = small.root / "in" / PERIOD / "bill.csv"
+    bill_csv.rename(small.root / "kept.csv")
+
+    with pytest.raises(
+        DeliveryVanished, match=r"acme: the 1 file\(s\) of 2026-10 read before are not at in/"
+    ):
+        small.run()
+
+    assert before == small.everything()
+    (small.root / "kept.csv").rename(bill_csv)
+    small.run()
+    assert small.total() == Decimal("100.00")
+
+
+TWO = """\
+[[billing]]
+name = "acme"
+dialect = "focus"
+location = "in/{period}/us-*.csv"
+
+[[billing]]
+name = "acme-eu"
+dialect = "focus"
+location = "in/{period}/eu-*.csv"
+"""
+
+
+@pytest.mark.parametrize("first", ["us-1.csv", "eu-1.csv"])
+def test_sources_whose_names_start_alike_are_told_apart(tmp_path: Path, first: str) -> None:
+    small = Small.make(tmp_path, TWO)
+    small.deliver(V1, first)
+    small.run()
+
+    small.run()
+    small.deliver(V2, "us-1.csv", InvoiceId="US")
+    small.deliver(V2, "eu-1.csv", InvoiceId="EU")
+    small.run()
+    assert small.total() == Decimal("206.20")
+
+    (small.root / "in" / PERIOD / first).unlink()
+    name = {"us-1.csv": "acme:", "eu-1.csv": "acme-eu:"}[first]
+    with pytest.raises(DeliveryVanished, match=name):
+        small.run()
+    assert small.total() == Decimal("206.20")
+
+
+def test_logs_and_metrics_of_one_name_are_told_apart(small: Small) -> None:
+    small.configure(
+        '[[inference]]\nname = "main"\ndialect = "calls"\nlocation = "log/{date}.parquet"\n'
+        '[[metrics]]\nname = "main"\nkind = "parquet"\ncluster = "c"\n'
+        'location = "metrics/{date}.parquet"'
+    )
+    calls(small.root / "log/2026-10-01.parquet", "2026-10-01", 10)
+    metrics = small.root / "metrics/2026-10-01.parquet"
+    samples(metrics)
+    small.run()
+    metrics.unlink()
+
+    with pytest.raises(DeliveryVanished, match=r"main: the 1 file\(s\) of 2026-10-01 read before"):
+        small.run()
+
+
+def samples(path: Path) -> None:
+    """One sample of a node."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pl.DataFrame(
+        {
+            "metric": ["kube_node_info"],
+            "labels": [[{"key": "node", "value": "n1"}]],
+            "time": [datetime(2026, 10, 1, 10)],
+            "value": [1.0],
+        }
+    ).write_parquet(path)
+
+
+def test_a_block_that_was_removed_is_not_missed(tmp_path: Path) -> None:
+    small = Small.make(tmp_path, TWO)
+    small.deliver(V1, "us-1.csv")
+    small.deliver(V2, "eu-1.csv", InvoiceId="EU")
+    small.run()
+    small.toml.write_text(TWO.split("\n\n")[0])
+
+    small.run()
+
+    assert small.total() == Decimal("100.00")
+
+
+# ------------------------------------------------------------------------------ restated periods
+
+
+def test_trap_11_a_restated_bill_is_that_bill_again(tmp_path: Path) -> None:
+    small = Small.make(tmp_path, manifest=True)
+    small.deliver((("01", "a", "60"), ("02", "b", "20"), ("03", "c", "10"), ("04", "d", "10")), "1.csv")
+    small.list_parts("1.csv")
+    small.run()
+    assert small.total() == Decimal("100.00")
+    v1 = small.generation
+
+    # Three rows are gone and five came; the old file still lies beside the new.
+    new = (("01", "a", "60"), *((f"{d:02d}", "b", "8.62") for d in range(5, 10)))
+    small.deliver(new, "2.csv")
+    small.list_parts("2.csv", "3.csv")
+    with pytest.raises(IncompleteDelivery, match=r"lists 1 of 2 files that are not there: .*3.csv"):
+        small.run()
+    assert small.total() == Decimal("100.00")
+
+    small.list_parts("2.csv")
+    small.run()
+    assert small.total() == Decimal("103.10")
+    assert small.ask("select count(*) from cost_and_usage") == [(6,)]
+    # As of the first delivery it is still 100.00.
+    as_of = small.ask(f"select sum(EffectiveCost) from '{v1}/showback/*/*.parquet'")
+    assert as_of == [(Decimal("100.00"),)]
+
+    published = small.everything()
+    small.list_parts("2.csv")
+    small.run()
+    assert published == small.everything()
+
+
+def test_the_same_restatement_delivered_again_is_byte_identical(small: Small) -> None:
+    small.deliver(V2)
+    small.run()
+    before = small.parquet()
+    small.deliver(V2)
+    os.utime(small.root / "in" / PERIOD / "bill.csv", (1, 1))
+
+    small.run()
+
+    assert before == small.parquet()
+
+
+def test_an_old_delivery_listed_again_is_the_old_bill(tmp_path: Path) -> None:
+    small = Small.make(tmp_path, manifest=True)
+    small.deliver(V1, "1.csv")
+    small.list_parts("1.csv")
+    small.run()
+    first = small.parquet()
+    small.deliver(V2, "2.csv")
+    small.list_parts("2.csv")
+    small.run()
+    small.list_parts("1.csv")
+
+    small.run()
+
+    assert first == small.parquet()
