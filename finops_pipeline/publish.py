@@ -58,8 +58,11 @@ def write_database(generation: Path, to: Path) -> None:
         connection.execute("set TimeZone = 'UTC'")
         # What DuckDB 2 writes by default no 1.x client, command line or browser can read.
         connection.execute(f"attach {literal(to)} as published (storage_version 'v1.0.0')")
+        # One transaction: else every table and comment waits for the disk on its own.
+        connection.execute("begin transaction")
         for table in contracts.tables().values():
             _write_table(connection, table, generation)
+        connection.execute("commit")
         connection.execute("detach published")
 
 
