@@ -90,6 +90,7 @@ def write(root: Path, size: Size) -> None:
 def engine() -> duckdb.DuckDBPyConnection:
     """An engine that makes up data: `roll` is its dice, the same for the same two values."""
     connection = duckdb.connect()
+    connection.execute("set enable_progress_bar = false")
     connection.execute("set memory_limit = '3GB'")
     connection.execute("create macro roll(a, b) as cast(hash(a, b) >> 1 as bigint)")
     return connection
@@ -165,12 +166,22 @@ with drawn as (
         roll(range, 'hour') % {hours} as hour
     from range({first}, {last})
 ),
+tagged as (
+    select
+        *,
+        roll(case when is_node then -r - 1 else r end, 'tags') % {tag_sets} as t
+    from drawn
+),
+-- A few features, tenants and services make most of the charges; teams have their own accounts.
 known as (
     select
         *,
-        roll(case when is_node then -r - 1 else r end, 'tags') % {tag_sets} as t,
+        cast(floor(pow(40, roll(t, 'feature') % 10000 / 10000.0)) as bigint) as f,
+        cast(floor(pow(300, roll(t, 'tenant') % 10000 / 10000.0)) as bigint) as tenant,
+        case when is_node then 0
+            else cast(floor(pow(40, roll(t, 'feature') % 10000 / 10000.0)) as bigint) * 7 % 25
+        end as account,
         (h + {restated}) % 1000000000 as amount,
-        roll(r, 'account') % 25 as account,
         case
             when is_node then 0
             when roll(r, 'service') % 100 < 25 then 0
@@ -183,7 +194,7 @@ known as (
             when h % 1000 < 998 then 'Tax'
             else 'Credit' end as kind,
         timestamp '{start}' + to_hours(hour) as starts_at
-    from drawn
+    from tagged
 )
 select
     md5(n::varchar) as identity_line_item_id,
@@ -245,13 +256,20 @@ select
     0.0::double as reservation_unused_amortized_upfront_fee_for_billing_period,
     case
         when roll(t, 'untagged') % 100 < 15 then map {{}}
-        else map {{
-            'user_feature': ['chat', 'Search', 'summaries', 'translate', 'voice'][1 + t % 5]
-                || '-' || (roll(t, 'feature') % 8),
-            'user_tenant': 'tenant-' || (roll(t, 'tenant') % 300),
+        when roll(t, 'shared') % 100 < 70 then map {{
+            'user_feature': ['chat', 'Search', 'summaries', 'translate', 'voice'][1 + f % 5]
+                || '-' || f,
             'user_environment': ['production', 'prod', 'Staging', 'dev'][1 + t % 4],
-            'user_team': 'team-' || t % 40,
-            'user_cost_center': (1000 + t % 90)::varchar,
+            'user_team': 'team-' || f,
+            'user_cost_center': (1000 + f % 9)::varchar,
+            'user_Name': 'resource-' || t
+        }}
+        else map {{
+            'user_feature': ['chat', 'Search', 'summaries', 'translate', 'voice'][1 + f % 5]
+                || '-' || f,
+            'user_tenant': 'tenant-' || tenant,
+            'user_environment': ['production', 'prod', 'Staging', 'dev'][1 + t % 4],
+            'user_team': 'team-' || f,
             'user_Name': 'resource-' || t
         }}
     end as resource_tags
@@ -367,7 +385,7 @@ known as (
         roll(n, 'call') as h,
         n - {first} as place,
         cast(floor(pow((roll(n, 'endpoint') % 10000) / 10000, 2) * {workloads} / 3) as bigint) * 3 as w,
-        cast(floor(pow((roll(n, 'tenant') % 10000) / 10000, 4) * 300) as bigint) as tenant
+        cast(floor(pow(300, roll(n, 'tenant') % 10000 / 10000.0)) as bigint) as tenant
     from drawn
 )
 select
@@ -376,7 +394,7 @@ select
     case when h % 10 = 0 then 'bedrock/claude-' || h // 10 % 3
         else 'team-' || w % 20 || '/app-' || w end as x_Endpoint,
     case when h % 10 = 0 then 'aws.bedrock' else 'vllm' end as x_Provider,
-    ['chat', 'search', 'summaries', 'translate', 'voice'][1 + w % 5] || '-' || (w + h % 3) % 8
+    ['chat', 'search', 'summaries', 'translate', 'voice'][1 + w % 5] || '-' || (w + (h % 20 = 0)::int) % 8
         as x_Feature,
     'tenant-' || tenant as x_Tenant,
     case when h % 100 < 95 then 'production' else 'staging' end as x_Environment,

@@ -31,7 +31,7 @@ declared as (
         min(x_MinReplicas) as x_MinReplicas,
         min(x_MaxReplicas) as x_MaxReplicas,
         min(x_Repository || ':' || x_Path) as x_Where,
-        min(struct_pack(repository := x_Repository, overlay := x_Overlay)) as place
+        min(struct_pack(repository := x_Repository, folder := x_Overlay)) as place
     from (
         select
             x_Repository, x_Overlay, x_Path, x_Namespace, x_WorkloadKind, x_Workload,
@@ -68,7 +68,7 @@ allowed as (
         group by x_Repository, x_Overlay, x_Namespace, x_WorkloadKind, x_Workload
     ) as f
         on f.x_Repository = d.place.repository
-        and f.x_Overlay = d.place.overlay
+        and f.x_Overlay = d.place.folder
         and f.x_Namespace = d.x_Namespace
         and f.x_WorkloadKind = d.x_WorkloadKind
         and f.x_Workload = d.x_Workload
@@ -115,7 +115,7 @@ drifted as (
         min(r.x_HourStart) as since,
         sum(r.excess) as excess_hours,
         max(r.x_HourStart) as until,
-        max(struct_pack(hour := r.x_HourStart, replicas := r.x_Replicas)).replicas as x_Replicas
+        max(struct_pack(at_hour := r.x_HourStart, replicas := r.x_Replicas)).replicas as x_Replicas
     from running as r
     inner join last_right as l
         on l.x_Cluster = r.x_Cluster
@@ -177,7 +177,7 @@ last_labels as (
     select
         x_Cluster, x_Namespace, x_WorkloadKind, x_Workload,
         max(x_HourStart) as x_HourStart,
-        max(struct_pack(hour := x_HourStart, running := running, labels := x_Labels)).labels
+        max(struct_pack(at_hour := x_HourStart, running := running, labels := x_Labels)).labels
             as x_Labels
     from workload_pod
     group by x_Cluster, x_Namespace, x_WorkloadKind, x_Workload
