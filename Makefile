@@ -25,7 +25,7 @@ $(VENV)/.installed: requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements-dev.lock
-	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --editable .
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: $(VENV)/.installed
@@ -41,7 +41,7 @@ floor: $(VENV)/.installed
 	$(PYTHON) -m venv $(FLOOR)
 	VIRTUAL_ENV=$(FLOOR) $(BIN)/uv pip sync --quiet --require-hashes requirements-dev.lock
 	VIRTUAL_ENV=$(FLOOR) $(BIN)/uv pip install --quiet duckdb==1.5.5
-	VIRTUAL_ENV=$(FLOOR) $(BIN)/uv pip install --quiet --no-deps --editable .
+	VIRTUAL_ENV=$(FLOOR) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	$(FLOOR)/bin/python -m pytest -q tests/test_cases.py tests/test_contracts.py tests/test_docs.py \
 		tests/test_bill.py tests/test_usage.py tests/test_findings.py tests/test_report.py
 

@@ -74,9 +74,14 @@ def _reasons(result: dg.ExecuteInProcessResult) -> Iterator[tuple[str, int]]:
             code = failed.user_failure_data.metadata.get("exit_code")
             told = failed.user_failure_data.description or "no reason given"
             yield told, int(str(code.value)) if code is not None else 1
-        elif isinstance(failed, StepFailureData | JobFailureData) and failed.error is not None:
-            if isinstance(failed, StepFailureData) or failed.first_step_failure_event is None:
-                yield _root(failed.error)
+        elif isinstance(failed, StepFailureData) and failed.error is not None:
+            yield _root(failed.error)
+        elif (
+            isinstance(failed, JobFailureData)
+            and failed.error is not None
+            and failed.first_step_failure_event is None  # else a step has told already
+        ):
+            yield _root(failed.error)
 
 
 def _root(error: SerializableErrorInfo) -> tuple[str, int]:

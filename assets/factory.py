@@ -19,6 +19,9 @@ from finops_pipeline.warehouse import Built, Warehouse
 
 from .resources import Finops, config_path
 
+PAUSE_SECONDS = 30
+"""Wait before a step whose error may pass is tried again."""
+
 
 @functools.cache
 def billing_period() -> dg.MonthlyPartitionsDefinition:
@@ -94,11 +97,12 @@ def _asset(step: Step) -> dg.AssetsDefinition:
 
 
 def stop(error: FinopsError, context: dg.AssetExecutionContext, finops: Finops) -> Exception:
-    """How Dagster shall end a step: only what may pass later is tried again, and the last try
-    ends with the reason and the exit code of the command line.
+    """How Dagster shall end a step: only what may pass later is tried again.
+
+    The last try ends with the reason, and with the exit code of the command line.
     """
     if isinstance(error, Transient) and context.retry_number < finops.retries:
-        return dg.RetryRequested(max_retries=finops.retries, seconds_to_wait=30)
+        return dg.RetryRequested(max_retries=finops.retries, seconds_to_wait=PAUSE_SECONDS)
     return dg.Failure(
         description=str(error),
         metadata={"exit_code": error.exit_code},

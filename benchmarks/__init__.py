@@ -18,5 +18,6 @@ Nothing here is a test: a slow machine is not a fault. On a busy machine compare
 are of the same minute, not seconds.
 
     inputs.py    the month of data           stage.py     one step in this process, timed
-    bounds.py    the bound of one step       __main__.py  the runs and the tables
+    bounds.py    the bound of one step       real.py      a real day of calls, where there is one
+    __main__.py  the runs and the tables
 """

@@ -33,7 +33,9 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=20_000_000, help="inference calls")
     parser.add_argument("--keep", type=Path, help="folder to keep the data in and use it again")
     parser.add_argument(
-        "--plot", action="store_true", help=f"growth at {', '.join(f'{n:,}' for n in GROWTH)} charges"
+        "--plot",
+        action="store_true",
+        help=f"growth at {', '.join(f'{n:,}' for n in GROWTH)} charges",
     )
     given = parser.parse_args()
     size = inputs.Size(given.charges, given.pod_hours, given.calls)
@@ -184,7 +186,7 @@ def growth(folder: Path, largest: inputs.Size) -> dict[str, Any]:
 
 def _draw(found: list[dict[str, Any]], to: Path) -> None:
     """Seconds against charges, with the line that grows as the input does."""
-    import altair
+    import altair as alt
     import polars as pl
 
     first = found[0]
@@ -197,11 +199,11 @@ def _draw(found: list[dict[str, Any]], to: Path) -> None:
         )
     ]
     to.parent.mkdir(exist_ok=True)
-    chart = altair.Chart(pl.DataFrame(rows)).mark_line(point=True)
+    chart = alt.Chart(pl.DataFrame(rows)).mark_line(point=True)
     encoded = chart.encode(
-        x=altair.X("charges:Q", title="million charges"),
-        y=altair.Y("seconds:Q", title="seconds for the whole road"),
-        color=altair.Color("what:N", title=None),
+        x=alt.X("charges:Q", title="million charges"),
+        y=alt.Y("seconds:Q", title="seconds for the whole road"),
+        color=alt.Color("what:N", title=None),
     )
     encoded.properties(width=480, height=280).save(to)
 

@@ -178,14 +178,18 @@ known as (
         *,
         cast(floor(pow(40, roll(t, 'feature') % 10000 / 10000.0)) as bigint) as f,
         cast(floor(pow(300, roll(t, 'tenant') % 10000 / 10000.0)) as bigint) as tenant,
+        -- models are bought through one account
         case when is_node then 0
+            when roll(r, 'service') % 100 = 28 then 3
             else cast(floor(pow(40, roll(t, 'feature') % 10000 / 10000.0)) as bigint) * 7 % 25
         end as account,
         (h + {restated}) % 1000000000 as amount,
         case
             when is_node then 0
             when roll(r, 'service') % 100 < 25 then 0
-            else 1 + roll(r, 'service') % 24
+            when roll(r, 'service') % 100 = 28 then 4
+            else [1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23,
+                24][1 + roll(r, 'service') % 23]
         end as service,
         case when h % 1000 < 925 then 'Usage'
             when h % 1000 < 965 then 'SavingsPlanCoveredUsage'
@@ -225,7 +229,9 @@ select
     case
         when is_node then 'i-' || lpad(to_hex(r), 17, '0')
         when h % 20 <> 0 then 'arn:aws:svc' || service || ':us-east-1:' || (200000000000 + account)
-            || ':resource/' || lpad(to_hex(roll(r, 'id')), 16, '0')
+            -- dozens of models, thousands of anything else
+            || ':resource/' || lpad(to_hex(roll(case when service = 4 then r % 40 else r end, 'id')),
+                16, '0')
     end as line_item_resource_id,
     (1 + h % 1000) / 10 as line_item_usage_amount,
     'USD' as line_item_currency_code,

@@ -13,10 +13,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from finops_pipeline import config as configuration
 from finops_pipeline import pipeline, usage
 from finops_pipeline import warehouse as warehouses
-from finops_pipeline.config import MetricsSection
+from finops_pipeline.config import Config, MetricsSection
 from finops_pipeline.publish import publish
 
 EVERYTHING = "everything"
@@ -27,7 +29,7 @@ def run(path: Path, period: str, wanted: str) -> dict[str, Any]:
     settings = configuration.load(path)
     engines = _count_engines()
 
-    def answer(block: MetricsSection, day: date, to: Path) -> None:
+    def answer(block: MetricsSection, day: date, to: Path) -> None:  # noqa: ARG001 -- its own shape
         to.symlink_to(path.parent.resolve() / "metrics" / f"{day}.parquet")
 
     usage._ask_server = answer  # noqa: SLF001 -- a server at this size is no part of the road
@@ -56,9 +58,9 @@ def _count_engines() -> list[int]:
     count = [0]
     start = warehouses.connect
 
-    def counted(*arguments: Any) -> Any:
+    def counted(config: Config, spill: Path) -> duckdb.DuckDBPyConnection:
         count[0] += 1
-        return start(*arguments)
+        return start(config, spill)
 
     warehouses.connect = counted
     return count

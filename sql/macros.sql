@@ -18,9 +18,16 @@ create or replace macro units_money(units) as
 create or replace macro apportion(amount, weight, total) as
     (amount // total) * weight + ((amount % total) * weight) // total;
 
--- What apportion() cut off, as a non-negative integer to rank by.
-create or replace macro apportion_rest(amount, weight, total) as
-    abs(((amount % total) * weight) % total);
+-- The same in two steps, for pools with millions of consumers: what every unit of weight gets
+-- and what is over, once a pool; then one division a consumer.
+create or replace macro apportion_each(amount, total) as amount // total;
+create or replace macro apportion_over(amount, total) as amount % total;
+create or replace macro apportion_part(each, over_amount, weight, total) as
+    each * weight + (over_amount * weight) // total;
+
+-- What apportion_part() cut off, as a non-negative integer to rank by.
+create or replace macro apportion_rest(part, each, over_amount, weight, total) as
+    abs(over_amount * weight - (part - each * weight) * total);
 
 -- Money per `quantity`, rounded toward zero at 12 decimals; null when there is no quantity.
 create or replace macro money_per(money, quantity) as

@@ -71,7 +71,7 @@ def main(arguments: list[str]) -> None:
     # Loaded once; each run is then a fork that has started no thread of DuckDB's yet.
     import duckdb  # noqa: F401
     import pandera.polars  # noqa: F401
-    import polars  # noqa: F401
+    import polars as pl  # noqa: F401
     import pyarrow.parquet  # noqa: F401
 
     from finops_pipeline import pipeline, publish  # noqa: F401

@@ -28,7 +28,22 @@ name = "acme"
 dialect = "focus"
 location = "in/{period}/*.csv"
 """
-COLUMNS = ["BilledCost", "EffectiveCost", "BillingCurrency", "BillingPeriodStart", "BillingPeriodEnd", "ChargePeriodStart", "ChargePeriodEnd", "ChargeCategory", "ProviderName", "ServiceCategory", "ServiceName", "ResourceId", "InvoiceId", "Tags"]
+COLUMNS = [
+    "BilledCost",
+    "EffectiveCost",
+    "BillingCurrency",
+    "BillingPeriodStart",
+    "BillingPeriodEnd",
+    "ChargePeriodStart",
+    "ChargePeriodEnd",
+    "ChargeCategory",
+    "ProviderName",
+    "ServiceCategory",
+    "ServiceName",
+    "ResourceId",
+    "InvoiceId",
+    "Tags",
+]
 V1 = (("01", "search", "40.00"), ("02", "chat", "35.00"), ("03", "", "25.00"))
 V2 = (("01", "search", "40.00"), ("02", "chat", "36.10"), ("03", "", "20.00"), ("04", "", "7.00"))
 """One bill as first delivered, of 100.00, and as restated, of 103.10: day, feature and cost."""

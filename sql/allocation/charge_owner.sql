@@ -18,6 +18,21 @@ named_resource as (
     union
     select ResourceId from inference_split where ResourceId is not null
 ),
+-- Few owners stand behind many sets of tags: charges are grouped by a number for the owner.
+owner as (
+    select
+        x_Feature, x_Tenant, x_Environment,
+        row_number() over (order by x_Feature, x_Tenant, x_Environment) as owner_no
+    from (select distinct x_Feature, x_Tenant, x_Environment from tag_owner) as named
+),
+tag_set_owner as (
+    select t.x_TagSetId, o.owner_no
+    from tag_owner as t
+    inner join owner as o
+        on o.x_Feature is not distinct from t.x_Feature
+        and o.x_Tenant is not distinct from t.x_Tenant
+        and o.x_Environment is not distinct from t.x_Environment
+),
 day_charge as (
     select
         cast(cost_and_usage.ChargePeriodStart as date) as x_ChargeDay,
@@ -28,20 +43,21 @@ day_charge as (
         cost_and_usage.ServiceCategory,
         cost_and_usage.ServiceName,
         cost_and_usage.ChargeCategory,
-        cost_and_usage.x_TagSetId,
+        tag_set_owner.owner_no,
         node.x_Cluster,
         named_resource.ResourceId,
         count(*) as x_ChargeRows,
         sum(cost_and_usage.BilledCost) as BilledCost,
         sum(cost_and_usage.EffectiveCost) as EffectiveCost
     from cost_and_usage
+    left join tag_set_owner on tag_set_owner.x_TagSetId = cost_and_usage.x_TagSetId
     left join node on node.ResourceId = cost_and_usage.ResourceId
     left join named_resource on named_resource.ResourceId = cost_and_usage.ResourceId
     group by
         cast(cost_and_usage.ChargePeriodStart as date), cost_and_usage.InvoiceId,
         cost_and_usage.BillingCurrency, cost_and_usage.ProviderName, cost_and_usage.SubAccountId,
         cost_and_usage.ServiceCategory, cost_and_usage.ServiceName, cost_and_usage.ChargeCategory,
-        cost_and_usage.x_TagSetId, node.x_Cluster, named_resource.ResourceId
+        tag_set_owner.owner_no, node.x_Cluster, named_resource.ResourceId
 ),
 -- What rules look at, once each: far fewer rows than charges.
 kind as (
@@ -94,18 +110,19 @@ owned as (
             when split.x_Name is not null then 'inference/' || split.x_Name
             when c.x_Cluster is not null then 'node/' || c.x_Cluster
         end as x_Pool,
-        coalesce(t.x_Feature, ruled.x_Feature, '(unallocated)') as x_Feature,
-        coalesce(t.x_Tenant, ruled.x_Tenant, '(unallocated)') as x_Tenant,
-        coalesce(t.x_Environment, ruled.x_Environment, '(unallocated)') as x_Environment,
+        coalesce(owner.x_Feature, ruled.x_Feature, '(unallocated)') as x_Feature,
+        coalesce(owner.x_Tenant, ruled.x_Tenant, '(unallocated)') as x_Tenant,
+        coalesce(owner.x_Environment, ruled.x_Environment, '(unallocated)') as x_Environment,
         case
-            when coalesce(t.x_Feature, t.x_Tenant, t.x_Environment) is not null then 'tag'
+            when coalesce(owner.x_Feature, owner.x_Tenant, owner.x_Environment) is not null
+                then 'tag'
             when coalesce(ruled.x_Feature, ruled.x_Tenant, ruled.x_Environment) is not null
                 then 'rule'
             else 'unallocated'
         end as x_AllocationMethod,
         c.x_ChargeRows, c.BilledCost, c.EffectiveCost
     from day_charge as c
-    left join tag_owner as t on t.x_TagSetId = c.x_TagSetId
+    left join owner on owner.owner_no = c.owner_no
     left join ruled
         on ruled.ProviderName = c.ProviderName
         and ruled.SubAccountId is not distinct from c.SubAccountId
@@ -134,50 +151,29 @@ grouped as (
         x_ChargeDay, InvoiceId, BillingCurrency, ProviderName, SubAccountId, ServiceCategory,
         ServiceName, ChargeCategory, x_Pool, x_Feature, x_Tenant, x_Environment,
         x_AllocationMethod
-),
-pool as (
-    select
-        *,
-        md5(concat_ws(
-            chr(31), x_ChargeDay, InvoiceId, BillingCurrency, ProviderName,
-            coalesce(SubAccountId, ''), ServiceCategory, ServiceName, ChargeCategory,
-            coalesce(x_Pool, '')
-        )) as x_PoolId
-    from (
-        select distinct
-            x_ChargeDay, InvoiceId, BillingCurrency, ProviderName, SubAccountId,
-            ServiceCategory, ServiceName, ChargeCategory, x_Pool
-        from grouped
-    ) as pool_key
 )
 select
     $period as BillingPeriod,
-    pool.x_PoolId,
-    g.x_ChargeDay,
-    g.InvoiceId,
-    g.BillingCurrency,
-    g.ProviderName,
-    g.SubAccountId,
-    g.ServiceCategory,
-    g.ServiceName,
-    g.ChargeCategory,
-    g.x_Pool,
-    g.x_Feature,
-    g.x_Tenant,
-    g.x_Environment,
-    g.x_AllocationMethod,
-    g.x_ChargeRows,
-    cast(g.BilledCost as decimal(38, 12)) as BilledCost,
-    cast(g.EffectiveCost as decimal(38, 12)) as EffectiveCost
-from grouped as g
-inner join pool
-    on pool.x_ChargeDay = g.x_ChargeDay
-    and pool.InvoiceId = g.InvoiceId
-    and pool.BillingCurrency = g.BillingCurrency
-    and pool.ProviderName = g.ProviderName
-    and pool.SubAccountId is not distinct from g.SubAccountId
-    and pool.ServiceCategory = g.ServiceCategory
-    and pool.ServiceName = g.ServiceName
-    and pool.ChargeCategory = g.ChargeCategory
-    and pool.x_Pool is not distinct from g.x_Pool
-order by pool.x_PoolId, g.x_Feature, g.x_Tenant, g.x_Environment, g.x_AllocationMethod
+    md5(concat_ws(
+        chr(31), x_ChargeDay, InvoiceId, BillingCurrency, ProviderName,
+        coalesce(SubAccountId, ''), ServiceCategory, ServiceName, ChargeCategory,
+        coalesce(x_Pool, '')
+    )) as x_PoolId,
+    x_ChargeDay,
+    InvoiceId,
+    BillingCurrency,
+    ProviderName,
+    SubAccountId,
+    ServiceCategory,
+    ServiceName,
+    ChargeCategory,
+    x_Pool,
+    x_Feature,
+    x_Tenant,
+    x_Environment,
+    x_AllocationMethod,
+    x_ChargeRows,
+    cast(BilledCost as decimal(38, 12)) as BilledCost,
+    cast(EffectiveCost as decimal(38, 12)) as EffectiveCost
+from grouped
+order by x_PoolId, x_Feature, x_Tenant, x_Environment, x_AllocationMethod

@@ -17,14 +17,48 @@ owner_label as (
     select Tags as x_Labels, x_Feature, x_Tenant, x_Environment from tag_owner
 ),
 -- ---------------------------------------------------------------- what the callers did
+-- Owners are resolved once per distinct caller, not once per hour; calls then carry a number.
+distinct_caller as (
+    select distinct x_Endpoint, x_Feature, x_Tenant, x_Environment, x_Model
+    from inference_usage
+),
+resolved_caller as (
+    select
+        u.x_Endpoint, u.x_Feature, u.x_Tenant, u.x_Environment, u.x_Model,
+        coalesce(f.x_To, normal_value(u.x_Feature)) as feature,
+        coalesce(t.x_To, normal_value(u.x_Tenant)) as tenant,
+        coalesce(e.x_To, normal_value(u.x_Environment)) as environment
+    from distinct_caller as u
+    left join value_alias as f
+        on f.x_Dimension = 'feature' and f.x_From = normal_value(u.x_Feature)
+    left join value_alias as t
+        on t.x_Dimension = 'tenant' and t.x_From = normal_value(u.x_Tenant)
+    left join value_alias as e
+        on e.x_Dimension = 'environment' and e.x_From = normal_value(u.x_Environment)
+),
+numbered_caller as (
+    select
+        x_Endpoint, x_Feature, x_Tenant, x_Environment, x_Model, feature, tenant, environment,
+        dense_rank() over (
+            order by x_Endpoint, feature, tenant, environment, x_Model
+        ) as caller_no,
+        dense_rank() over (order by x_Endpoint) as endpoint_no
+    from resolved_caller
+),
+known_caller as (
+    select distinct
+        caller_no, endpoint_no, x_Endpoint, feature as x_Feature, tenant as x_Tenant,
+        environment as x_Environment, x_Model
+    from numbered_caller
+),
+endpoint as (
+    select distinct endpoint_no, x_Endpoint from known_caller
+),
 named_call as (
     select
         u.x_HourStart,
-        u.x_Endpoint,
-        coalesce(f.x_To, normal_value(u.x_Feature)) as x_Feature,
-        coalesce(t.x_To, normal_value(u.x_Tenant)) as x_Tenant,
-        coalesce(e.x_To, normal_value(u.x_Environment)) as x_Environment,
-        u.x_Model,
+        n.endpoint_no,
+        n.caller_no,
         sum(u.x_Calls) as calls,
         sum(u.x_UnknownTokenCalls) as unknown_calls,
         sum(u.x_GpuMsCalls) as gpu_calls,
@@ -35,21 +69,18 @@ named_call as (
             + u.x_OutputTokens * $output_token_weight
         ) as token_work
     from inference_usage as u
-    left join value_alias as f
-        on f.x_Dimension = 'feature' and f.x_From = normal_value(u.x_Feature)
-    left join value_alias as t
-        on t.x_Dimension = 'tenant' and t.x_From = normal_value(u.x_Tenant)
-    left join value_alias as e
-        on e.x_Dimension = 'environment' and e.x_From = normal_value(u.x_Environment)
-    group by
-        u.x_HourStart, u.x_Endpoint, coalesce(f.x_To, normal_value(u.x_Feature)),
-        coalesce(t.x_To, normal_value(u.x_Tenant)),
-        coalesce(e.x_To, normal_value(u.x_Environment)), u.x_Model
+    inner join numbered_caller as n
+        on n.x_Endpoint = u.x_Endpoint
+        and n.x_Feature is not distinct from u.x_Feature
+        and n.x_Tenant is not distinct from u.x_Tenant
+        and n.x_Environment is not distinct from u.x_Environment
+        and n.x_Model = u.x_Model
+    group by u.x_HourStart, n.endpoint_no, n.caller_no
 ),
 endpoint_hour as (
     select
         x_HourStart,
-        x_Endpoint,
+        endpoint_no,
         sum(calls) as calls,
         sum(calls) - sum(unknown_calls) as known_calls,
         sum(token_work) as token_work,
@@ -60,13 +91,12 @@ endpoint_hour as (
             else 'calls'
         end as unit
     from named_call
-    group by x_HourStart, x_Endpoint
+    group by x_HourStart, endpoint_no
 ),
 -- A call without token counts is unknown, not zero: it weighs what a known call weighs.
 caller as (
     select
-        c.x_HourStart, c.x_Endpoint, c.x_Feature, c.x_Tenant, c.x_Environment, c.x_Model,
-        e.unit,
+        c.x_HourStart, c.endpoint_no, c.caller_no, e.unit,
         cast(case e.unit
             when 'gpu_ms' then c.gpu_ms
             when 'tokens' then
@@ -75,7 +105,7 @@ caller as (
         end as hugeint) as work
     from named_call as c
     inner join endpoint_hour as e
-        on e.x_HourStart = c.x_HourStart and e.x_Endpoint = c.x_Endpoint
+        on e.x_HourStart = c.x_HourStart and e.endpoint_no = c.endpoint_no
 ),
 -- ------------------------------------------------------------- what pods held of a node
 held as (
@@ -259,9 +289,10 @@ workload_hour as (
 -- ------------------------------------------------------------- from workloads to callers
 caller_total as (
     select
-        x_HourStart, x_Endpoint, min(unit) as unit, sum(work) as work
-    from caller
-    group by x_HourStart, x_Endpoint
+        c.x_HourStart, c.endpoint_no, e.x_Endpoint, min(c.unit) as unit, sum(c.work) as work
+    from caller as c
+    inner join endpoint as e on e.endpoint_no = c.endpoint_no
+    group by c.x_HourStart, c.endpoint_no, e.x_Endpoint
 ),
 endpoint_held as (
     select x_HourStart, x_Namespace, x_Workload, sum(gpu) as gpu
@@ -271,8 +302,7 @@ endpoint_held as (
 served as (
     select
         w.x_PoolId, w.x_HourStart, w.x_Labels, w.weight, w.x_Namespace, w.x_Workload,
-        w.x_Namespace || '/' || w.x_Workload as x_Endpoint,
-        t.unit, t.work,
+        t.endpoint_no, t.x_Endpoint, t.unit, t.work,
         case
             when t.unit = 'gpu_ms' and $endpoint_idle = 'line' then greatest(t.work, e.gpu)
             else t.work
@@ -287,25 +317,61 @@ served as (
         and e.x_Workload = w.x_Workload
     where w.x_Workload is not null and t.work > 0
 ),
-ever_called as (
-    select distinct x_Endpoint from inference_usage
+-- Callers of an endpoint, by their work: hours are added up before anything has a name.
+served_label as (
+    select x_Labels, row_number() over (order by x_Labels) as label_no
+    from (select distinct x_Labels from served) as labels
+),
+served_pool as (
+    select x_PoolId, row_number() over (order by x_PoolId) as pool_no
+    from (select distinct x_PoolId from served) as pools
+),
+served_hour as (
+    select
+        p.pool_no, l.label_no, s.x_HourStart, s.endpoint_no, s.unit, s.weight, s.total_work
+    from served as s
+    inner join served_pool as p on p.x_PoolId = s.x_PoolId
+    inner join served_label as l on l.x_Labels = s.x_Labels
+),
+served_caller as (
+    select
+        s.pool_no, s.label_no, c.caller_no, s.unit,
+        sum(s.weight * c.work // s.total_work) as weight
+    from served_hour as s
+    inner join caller as c
+        on c.x_HourStart = s.x_HourStart and c.endpoint_no = s.endpoint_no
+    group by s.pool_no, s.label_no, c.caller_no, s.unit
+),
+-- Callers of bought APIs and shared endpoints, by the work of the day.
+split_endpoint as (
+    select distinct 'inference/' || s.x_Name as x_Pool, e.endpoint_no
+    from inference_split as s
+    inner join endpoint as e on e.x_Endpoint like s.x_Endpoint escape '\'
+),
+split_caller as (
+    select
+        s.x_Pool, cast(c.x_HourStart as date) as x_ChargeDay, c.caller_no,
+        min(c.unit) as unit, sum(c.work) as work
+    from caller as c
+    inner join split_endpoint as s on s.endpoint_no = c.endpoint_no
+    group by s.x_Pool, cast(c.x_HourStart as date), c.caller_no
 ),
 consumer as (
-    -- Callers of an endpoint, by their work.
     select
-        s.x_PoolId,
-        coalesce(c.x_Feature, o.x_Feature, '(unallocated)') as x_Feature,
-        coalesce(c.x_Tenant, o.x_Tenant, '(unallocated)') as x_Tenant,
-        coalesce(c.x_Environment, o.x_Environment, '(unallocated)') as x_Environment,
-        c.x_Model,
-        s.x_Endpoint,
+        p.x_PoolId,
+        coalesce(k.x_Feature, o.x_Feature, '(unallocated)') as x_Feature,
+        coalesce(k.x_Tenant, o.x_Tenant, '(unallocated)') as x_Tenant,
+        coalesce(k.x_Environment, o.x_Environment, '(unallocated)') as x_Environment,
+        k.x_Model,
+        k.x_Endpoint,
         'inference' as x_AllocationMethod,
         s.unit as x_WeightUnit,
-        s.weight * c.work // s.total_work as weight
-    from served as s
-    inner join caller as c
-        on c.x_HourStart = s.x_HourStart and c.x_Endpoint = s.x_Endpoint
-    left join owner_label as o on o.x_Labels = s.x_Labels
+        s.weight
+    from served_caller as s
+    inner join served_pool as p on p.pool_no = s.pool_no
+    inner join served_label as l on l.label_no = s.label_no
+    inner join known_caller as k on k.caller_no = s.caller_no
+    left join owner_label as o on o.x_Labels = l.x_Labels
     union all
     -- GPU time of an endpoint that no call used.
     select
@@ -344,7 +410,7 @@ consumer as (
         and s.x_Namespace = w.x_Namespace
         and s.x_Workload = w.x_Workload
     left join owner_label as o on o.x_Labels = w.x_Labels
-    left join ever_called as e on e.x_Endpoint = w.x_Namespace || '/' || w.x_Workload
+    left join endpoint as e on e.x_Endpoint = w.x_Namespace || '/' || w.x_Workload
     where w.x_Workload is not null
     union all
     -- Capacity no pod held.
@@ -361,23 +427,20 @@ consumer as (
         'unmeasured' as x_AllocationMethod, 'held' as x_WeightUnit, weight * 1000 as weight
     from unmeasured
     union all
-    -- Charges of bought APIs and shared endpoints, by the work of the day.
     select
         pool.x_PoolId,
-        coalesce(c.x_Feature, '(unallocated)') as x_Feature,
-        coalesce(c.x_Tenant, '(unallocated)') as x_Tenant,
-        coalesce(c.x_Environment, '(unallocated)') as x_Environment,
-        c.x_Model,
-        c.x_Endpoint,
+        coalesce(k.x_Feature, '(unallocated)') as x_Feature,
+        coalesce(k.x_Tenant, '(unallocated)') as x_Tenant,
+        coalesce(k.x_Environment, '(unallocated)') as x_Environment,
+        k.x_Model,
+        k.x_Endpoint,
         'inference' as x_AllocationMethod,
         c.unit as x_WeightUnit,
         c.work as weight
     from pool
-    inner join inference_split as s on pool.x_Pool = 'inference/' || s.x_Name
-    inner join caller as c
-        on c.x_Endpoint like s.x_Endpoint escape '\'
-        and c.x_HourStart >= pool.x_ChargeDay
-        and c.x_HourStart < pool.x_ChargeDay + interval 1 day
+    inner join split_caller as c
+        on c.x_Pool = pool.x_Pool and c.x_ChargeDay = pool.x_ChargeDay
+    inner join known_caller as k on k.caller_no = c.caller_no
 )
 select
     $period as BillingPeriod,
