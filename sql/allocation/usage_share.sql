@@ -373,12 +373,12 @@ consumer as (
     inner join known_caller as k on k.caller_no = s.caller_no
     left join owner_label as o on o.x_Labels = l.x_Labels
     union all
-    -- GPU time of an endpoint that no call used.
+    -- GPU time of an endpoint that no call used: its labels say whose, a shared one is nobody's.
     select
         s.x_PoolId,
-        coalesce(o.x_Feature, '(unallocated)') as x_Feature,
+        coalesce(o.x_Feature, '(idle)') as x_Feature,
         '(idle)' as x_Tenant,
-        coalesce(o.x_Environment, '(unallocated)') as x_Environment,
+        coalesce(o.x_Environment, '(idle)') as x_Environment,
         '(none)' as x_Model,
         s.x_Endpoint,
         'endpoint_idle' as x_AllocationMethod,
@@ -388,15 +388,19 @@ consumer as (
     left join owner_label as o on o.x_Labels = s.x_Labels
     where s.total_work > s.work
     union all
-    -- Pods that served no call in the hour: by their labels.
+    -- Pods that served no call in the hour: by their labels, idle where they serve at times.
     select
         w.x_PoolId,
-        coalesce(o.x_Feature, '(unallocated)') as x_Feature,
+        coalesce(
+            o.x_Feature, case when e.x_Endpoint is null then '(unallocated)' else '(idle)' end
+        ) as x_Feature,
         case
             when e.x_Endpoint is not null then '(idle)'
             else coalesce(o.x_Tenant, '(unallocated)')
         end as x_Tenant,
-        coalesce(o.x_Environment, '(unallocated)') as x_Environment,
+        coalesce(
+            o.x_Environment, case when e.x_Endpoint is null then '(unallocated)' else '(idle)' end
+        ) as x_Environment,
         '(none)' as x_Model,
         w.x_Namespace || '/' || w.x_Workload as x_Endpoint,
         case when e.x_Endpoint is not null then 'endpoint_idle' else 'pod' end
