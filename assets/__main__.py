@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import dagster as dg
 from dagster._core.events import JobFailureData
@@ -74,14 +74,15 @@ def _reasons(result: dg.ExecuteInProcessResult) -> Iterator[tuple[str, int]]:
             code = failed.user_failure_data.metadata.get("exit_code")
             told = failed.user_failure_data.description or "no reason given"
             yield told, int(str(code.value)) if code is not None else 1
-        elif isinstance(failed, StepFailureData) and failed.error is not None:
+        elif _is_first(failed) and failed.error is not None:
             yield _root(failed.error)
-        elif (
-            isinstance(failed, JobFailureData)
-            and failed.error is not None
-            and failed.first_step_failure_event is None  # else a step has told already
-        ):
-            yield _root(failed.error)
+
+
+def _is_first(failed: object) -> TypeGuard[StepFailureData | JobFailureData]:
+    """Whether this is a failure that no step has told already."""
+    if isinstance(failed, JobFailureData):
+        return failed.first_step_failure_event is None
+    return isinstance(failed, StepFailureData)
 
 
 def _root(error: SerializableErrorInfo) -> tuple[str, int]:

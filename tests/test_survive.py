@@ -126,7 +126,7 @@ def test_a_run_killed_again_and_again_ends_as_if_it_never_was(
     empty(small)
     with Killer(small) as killer, Reader(small) as reader:
         start(small, V1)
-        while not killer.run(dice.randint(8, 24)):
+        while not killer.run(dice.randint(14, 36)):
             assert killer.kills < 200
         assert first == small.everything()
         start(small, V2)
