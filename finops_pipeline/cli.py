@@ -210,7 +210,7 @@ def _explain(given: argparse.Namespace) -> int:
         for name in ("period", "day", "feature", "tenant", "environment", "service", "model")
         if getattr(given, name) is not None
     }
-    print(explain(config.database, wanted, rows=given.rows))
+    print(explain(config, wanted, rows=given.rows))
     return 0
 
 

@@ -6,12 +6,14 @@ What belongs here: the order in which the three queries of sql/explain are told.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from . import queries
 from .ask import as_table, fetch, opened
+from .bindings import small_tables
+from .config import Config
 from .errors import ConfigError
+from .warehouse import bind_rows
 
 STEPS = (
     ("1_showback", "What the showback says"),
@@ -20,12 +22,13 @@ STEPS = (
 )
 
 
-def explain(database: Path, wanted: Mapping[str, str], *, rows: int = 10) -> str:
+def explain(config: Config, wanted: Mapping[str, str], *, rows: int = 10) -> str:
     """Text that takes the matching showback rows apart; `ConfigError` when nothing matches."""
     names = ("period", "day", "feature", "tenant", "environment", "service", "model")
     bound: dict[str, Any] = {n: wanted.get(n) for n in names}
     told: list[str] = []
-    with opened(database) as connection:
+    with opened(config.database) as connection:
+        bind_rows(connection, "inference_split", small_tables(config)["inference_split"])
         if bound["period"] is None:
             newest = fetch(connection, "select max(BillingPeriod) from showback")[1]
             bound["period"] = newest[0][0]

@@ -17,7 +17,7 @@ from .contracts import Table
 from .contracts.fields import FIELDS
 from .warehouse import Warehouse, identifier, literal
 
-VIEW_STAGES = ("bill", "usage")
+VIEW_STAGES = ("bill", "usage", "allocation")
 """Stages whose tables are views over Parquet in the database: the large ones."""
 
 

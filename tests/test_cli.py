@@ -331,12 +331,7 @@ def test_explained_parts_sum_to_the_showback_and_end_at_file_and_row(road: Ran) 
     "pool",
     [
         "node/",
-        pytest.param(
-            "inference/",
-            marks=pytest.mark.xfail(
-                reason="sql/explain/3_charges.sql takes all charges of the service for the split's"
-            ),
-        ),
+        "inference/",
     ],
 )
 def test_charges_explained_are_those_of_the_pools(road: Ran, pool: str) -> None:

@@ -304,7 +304,11 @@ FIELDS: dict[str, Field] = {
     ),
     "x_MinReplicas": Field("BIGINT", "Lower bound of the autoscaler.", ge=0),
     "x_MaxReplicas": Field("BIGINT", "Upper bound of the autoscaler.", ge=0),
-    "x_CapacityWeight": Field("DECIMAL(38,0)", "Capacity of a node over its hours, in price weights of CPU, memory and GPU.", ge=0),
+    "x_CapacityWeight": Field(
+        "DECIMAL(38,0)",
+        "Capacity of a node over its hours, in price weights of CPU, memory and GPU.",
+        ge=0,
+    ),
     # ------------------------------------------------------------------------ allocation
     "x_PoolId": Field(
         "VARCHAR",

@@ -1,5 +1,21 @@
--- The charges of those pools as the provider delivered them: file and row.
+-- The charges of those pools as the provider delivered them: file and row. Which pool a charge is
+-- in is decided as in charge_owner: the first `[[inference_split]]` that matches, else its node.
 with
+split as (
+    select
+        c.x_Source, c.x_SourceFile, c.x_SourceRow,
+        arg_min(s.x_Name, s.x_Rank) as x_Name
+    from cost_and_usage as c
+    inner join inference_split as s
+        on (s.ProviderName is null or s.ProviderName = c.ProviderName)
+        and (s.SubAccountId is null or s.SubAccountId = c.SubAccountId)
+        and (s.ServiceName is null or s.ServiceName = c.ServiceName)
+        and (s.ServiceCategory is null or s.ServiceCategory = c.ServiceCategory)
+        and (s.ChargeCategory is null or s.ChargeCategory = c.ChargeCategory)
+        and (s.ResourceId is null or s.ResourceId = c.ResourceId)
+    where c.BillingPeriod = $period
+    group by c.x_Source, c.x_SourceFile, c.x_SourceRow
+),
 wanted as (
     select distinct
         a.x_ChargeDay, a.InvoiceId, a.BillingCurrency, a.ProviderName, a.SubAccountId,
@@ -29,6 +45,10 @@ select distinct
 from cost_and_usage as c
 left join tag_owner as t on t.x_TagSetId = c.x_TagSetId and t.BillingPeriod = c.BillingPeriod
 left join node on node.ResourceId = c.ResourceId
+left join split
+    on split.x_Source = c.x_Source
+    and split.x_SourceFile = c.x_SourceFile
+    and split.x_SourceRow = c.x_SourceRow
 inner join wanted as w
     on w.x_ChargeDay = cast(c.ChargePeriodStart as date)
     and w.InvoiceId = c.InvoiceId
@@ -38,13 +58,14 @@ inner join wanted as w
     and w.ServiceCategory = c.ServiceCategory
     and w.ServiceName = c.ServiceName
     and w.ChargeCategory = c.ChargeCategory
+    and w.x_Pool is not distinct from case
+        when split.x_Name is not null then 'inference/' || split.x_Name
+        when node.x_Cluster is not null then 'node/' || node.x_Cluster
+    end
     and (
-        w.x_Pool = 'node/' || node.x_Cluster
-        or w.x_Pool like 'inference/%'
+        w.x_Pool is not null
         or (
-            w.x_Pool is null
-            and node.x_Cluster is null
-            and (t.x_Feature is null or t.x_Feature = w.x_Feature)
+            (t.x_Feature is null or t.x_Feature = w.x_Feature)
             and (t.x_Tenant is null or t.x_Tenant = w.x_Tenant)
             and (t.x_Environment is null or t.x_Environment = w.x_Environment)
         )
