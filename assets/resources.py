@@ -29,7 +29,10 @@ class Finops(dg.ConfigurableResource[Any]):
     _warehouse: Warehouse = PrivateAttr()
 
     @contextlib.contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Self]:
+    def yield_for_execution(
+        self,
+        context: dg.InitResourceContext,  # noqa: ARG002  # Dagster calls it by this name.
+    ) -> Iterator[Self]:
         """Lock the warehouse for the run."""
         with Warehouse(load(config_path())).writing() as warehouse:
             self._warehouse = warehouse

@@ -109,17 +109,15 @@ def read_bill(warehouse: Warehouse, period: str) -> list[Built]:
         transport = open_transport(block.location, config)
         delivery = bill.delivery(block, config, period, transport)
         dialect = queries.query(f"bill/{block.dialect}")
-        for item in delivery.files:
-            parts.append(
-                Part(
-                    name=part_name(block.name, item.path),
-                    fingerprint=digest(block.name, item.path, item.fingerprint, dialect.digest),
-                    tables=BILL_TABLES,
-                    read=functools.partial(
-                        _read_bill_file, warehouse, transport, block, period, item
-                    ),
-                )
+        parts += [
+            Part(
+                name=part_name(block.name, item.path),
+                fingerprint=digest(block.name, item.path, item.fingerprint, dialect.digest),
+                tables=BILL_TABLES,
+                read=functools.partial(_read_bill_file, warehouse, transport, block, period, item),
             )
+            for item in delivery.files
+        ]
         _refuse_vanished(
             warehouse, "delivery", period, f"{block.name}.", block.name, parts, block.location
         )

@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -490,7 +491,7 @@ class Warehouse:
         """Remove generations that were replaced more than `keep_days` ago."""
         oldest = time.time() - self.config.warehouse.keep_days * 86400
         generations = sorted((self.home / "generations").iterdir())
-        for old, newer in zip(generations, generations[1:], strict=False):
+        for old, newer in itertools.pairwise(generations):
             # A generation was replaced when its successor came.
             if newer.stat().st_mtime < oldest:
                 shutil.rmtree(old)

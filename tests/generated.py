@@ -49,7 +49,8 @@ def data_dictionary() -> str:
                 "|---|---|---|---|",
             ]
             lines += [
-                f"| `{c}` | {t} | {'yes' if c in table.nullable else ''} | {_cell(FIELDS[c].description)} |"
+                f"| `{c}` | {t} | {'yes' if c in table.nullable else ''} "
+                f"| {_cell(FIELDS[c].description)} |"
                 for c, t in table.duckdb.items()
             ]
             lines.append("")

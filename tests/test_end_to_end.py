@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -45,12 +44,12 @@ def run(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Month]:
+def month(tmp_path_factory: pytest.TempPathFactory) -> Month:
     folder = tmp_path_factory.mktemp("acme")
     sample.write(folder)
     done = run(folder)
     assert 0 == done.returncode, done.stderr
-    yield Month(folder, done.stdout)
+    return Month(folder, done.stdout)
 
 
 def test_every_invoice_is_exact(month: Month) -> None:
@@ -159,15 +158,16 @@ def test_findings_name_money_likely_value_and_witnesses(month: Month) -> None:
         if fault["kind"] in ("shared_as_one", "replica_drift", "label_drift"):
             continue
         ((cost, likely, witnesses, file, row),) = month.ask(
-            "select EffectiveCost, x_LikelyValue, x_Witnesses, x_SourceFile, x_SourceRow from finding "
-            f"where x_FindingKind = '{fault['kind']}' and x_Dimension = '{fault['dimension']}' "
-            f"and {WHERE} = '{fault['resource']}'"
+            "select EffectiveCost, x_LikelyValue, x_Witnesses, x_SourceFile, x_SourceRow "
+            f"from finding where x_FindingKind = '{fault['kind']}' "
+            f"and x_Dimension = '{fault['dimension']}' and {WHERE} = '{fault['resource']}'"
         )
         assert Decimal(fault["EffectiveCost"]) == cost, fault
         if fault["likely"] is not None:
             assert likely == fault["likely"], fault
             assert json.loads(witnesses), fault
-        assert file and row > 0
+        assert file
+        assert row > 0
 
 
 def test_rightsizing_proposes_what_was_planted_and_leaves_the_rest(month: Month) -> None:
@@ -175,7 +175,8 @@ def test_rightsizing_proposes_what_was_planted_and_leaves_the_rest(month: Month)
     proposed = {
         (f"{namespace}/{workload}", field)
         for namespace, workload, field in month.ask(
-            "select x_Namespace, x_Workload, x_Field from recommendation where x_Outcome = 'propose'"
+            "select x_Namespace, x_Workload, x_Field from recommendation "
+            "where x_Outcome = 'propose'"
         )
     }
     wasteful = truth["over_requested"]["workload"]
@@ -211,7 +212,8 @@ def test_each_proposal_is_a_branch_that_changes_only_its_lines(month: Month) -> 
             if path.startswith("showback/"):
                 assert "0" == removed
             else:
-                assert int(removed) <= 2 and int(added) <= 8, line
+                assert int(removed) <= 2, line
+                assert int(added) <= 8, line
 
 
 def test_the_end_of_a_run_says_what_a_person_wants_to_know(month: Month) -> None:

@@ -40,8 +40,10 @@ class Table:
 
     @property
     def partition_is_delivery(self) -> bool:
-        """Whether `x_Day` is the day of the file, whose rows keep their own hour: a call just
-        before or after midnight may lie in its neighbour's partition."""
+        """Whether `x_Day` is the day of the file, whose rows keep their own hour.
+
+        A call just before or after midnight may then lie in its neighbour's partition.
+        """
         return self.name in DELIVERED_BY_DAY
 
     @property
