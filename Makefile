@@ -64,9 +64,9 @@ bench: $(VENV)/.installed
 
 lock:
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
-		--custom-compile-command "make lock" --upgrade pyproject.toml -o requirements.lock
+		--custom-compile-command "make lock" --all-extras --upgrade pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
-		--custom-compile-command "make lock" --upgrade pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+		--custom-compile-command "make lock" --all-extras --upgrade pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 
 clean:
 	rm -rf $(DEMO) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

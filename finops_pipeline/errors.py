@@ -3,7 +3,8 @@
     FinopsError                  each says where it is and what to do next
     ├── Permanent                trying again cannot help: somebody must change something
     │   ├── ConfigError          finops.toml, or a name given on the command line
-    │   │   └── UnknownName      a key, table or name nobody declared; names the nearest
+    │   │   ├── UnknownName      a key, table or name nobody declared; names the nearest
+    │   │   └── MissingExtra     a heavy part that is not installed
     │   ├── SourceError          an input is there but cannot be used
     │   │   ├── UnreadableFile   truncated, not the format it claims, a column gone or changed
     │   │   ├── DeliveryVanished files that were there are not any more
@@ -56,6 +57,16 @@ class UnknownName(ConfigError):
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"
         super().__init__(f"{where + ': ' if where else ''}no {kind} is called {name!r}; {hint}")
+
+
+class MissingExtra(ConfigError):
+    """A heavy part of the product is not installed."""
+
+    def __init__(self, extra: str, what: str) -> None:
+        super().__init__(
+            f"{what} needs the extra {extra!r}; install it with "
+            f"`pip install 'finops-pipeline[{extra}]'`"
+        )
 
 
 class SourceError(Permanent):

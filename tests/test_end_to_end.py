@@ -15,6 +15,8 @@ import pytest
 from finops_pipeline import sample
 from finops_pipeline.ask import opened
 
+from .test_docs import worked_queries
+
 PERIOD = "2026-10"
 # How truth.json names what a finding is about: a line without a resource by its service.
 WHERE = "coalesce(ResourceId, x_Namespace || '/' || x_Workload, '(' || ServiceName || ' Usage)')"
@@ -254,3 +256,11 @@ def test_the_database_opens_in_storage_version_1(month: Month) -> None:
     ).fetchall()
     assert "amortised" in described
     connection.close()
+
+
+def test_the_worked_queries_answer_over_the_sample(month: Month) -> None:
+    """A newcomer who pastes docs/queries.md into a client gets rows, from nearly all of them."""
+    answered = [bool(month.ask(sql)) for _, sql in worked_queries()]
+
+    assert 12 == len(answered)
+    assert sum(answered) >= 11

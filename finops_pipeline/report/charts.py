@@ -13,6 +13,8 @@ from decimal import Decimal
 from html import escape
 from typing import Any
 
+from ..errors import MissingExtra
+
 # Pixels: across the page, and beside another chart or on a phone.
 WIDE = (1040, 280)
 HALF = (480, 240)
@@ -35,8 +37,11 @@ def daily(
     of the stack up; amounts below zero stack downwards. `labels[i][d]` is shown when pointing at
     the bar of series i on day d. The amounts reach Vega as text: no money becomes a float here.
     """
-    import altair as alt
-    import vl_convert
+    try:
+        import altair as alt
+        import vl_convert
+    except ModuleNotFoundError as error:
+        raise MissingExtra("report", "the report page") from error
 
     values = [
         {"day": day + 1, "series": i, "cost": str(amount), "at": f"{i}:{day}"}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import S3Section
-from ..errors import ConfigError, DeliveryVanished, Refused, Unavailable
+from ..errors import ConfigError, DeliveryVanished, MissingExtra, Refused, Unavailable
 from . import Item, split_pattern
 
 CHUNK = 1 << 20
@@ -30,7 +30,10 @@ class S3:
     @cached_property
     def client(self) -> Any:
         """One client for all calls; an unanswered call is tried four times by boto3."""
-        import boto3
+        try:
+            import boto3
+        except ModuleNotFoundError as error:
+            raise MissingExtra("s3", "an s3:// location") from error
         from botocore.config import Config as ClientConfig
         from botocore.exceptions import BotoCoreError
 
