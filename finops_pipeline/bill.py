@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -51,6 +52,8 @@ from .transports import Item, Transport
 
 KINDS = {"number": "DECIMAL(38,12)", "time": "TIMESTAMP", "text": "VARCHAR", "tags": "VARCHAR"}
 COPY = "(format parquet, compression zstd)"
+KNOWN_TAG_SETS = 500_000
+"""Tag sets kept from file to file, some 200 MB; above that, they are forgotten and read anew."""
 IN_ORDER = "order by x_SourceRow"
 
 
@@ -247,8 +250,9 @@ def read_file(
     They are `cost_and_usage`, `quarantine`, `delivered_tag_set` and `delivery`.
 
     Rows keep the order of the file, and the bytes do not depend on the number of threads.
-    `connection` has the macros; nothing is left in it. Raises `UnreadableFile` for a file that
-    is truncated, not of its format, or misses a column.
+    `connection` has the macros; what is left in it are the tag sets it has read, for the next
+    file. Raises `UnreadableFile` for a file that is truncated, not of its format, or misses a
+    column.
     """
     out.mkdir(parents=True, exist_ok=True)
     spoken = dialect(block.dialect)
@@ -490,8 +494,10 @@ def _number_tag_sets(
 ) -> bool:
     """Number the distinct sets of tags and write each canonically, once.
 
-    Millions of rows carry few of them. The numbers are type `raw_tags`, the texts `tag_list`, in
-    that order. Returns whether some cannot be read; those have a reason in the list.
+    Millions of rows carry few of them, and the files of a delivery mostly the same ones: what was
+    read of them stays in the engine for the next file of the run. The numbers are type `raw_tags`,
+    the texts `tag_list`, in that order. Returns whether some cannot be read; those have a reason
+    in the list.
     """
     key = "entry.key"
     for delivered, meant in reversed(spoken.prefixes):
@@ -505,21 +511,38 @@ def _number_tag_sets(
         "create or replace temp type raw_tags as enum "
         "(select x_RawTags from raw_tag_set order by x_RawTags)"
     )
-    cursor.execute(f"create or replace temp table tag_list as {TAG_LIST.format(key=key)}")
+    known = _name(f"tag_set_{hashlib.sha256(key.encode()).hexdigest()[:16]}")
+    cursor.execute(
+        f"create table if not exists {known} "
+        "(x_RawTags varchar, Tags varchar, x_TagSetId bigint, x_Reason varchar)"
+    )
+    if cursor.execute(f"select count(*) from {known}").fetchall()[0][0] > KNOWN_TAG_SETS:
+        cursor.execute(f"delete from {known}")
+    cursor.execute(
+        "create or replace temp table new_tag_set as select x_RawTags from raw_tag_set "
+        f"anti join {known} on {known}.x_RawTags = raw_tag_set.x_RawTags"
+    )
+    cursor.execute(f"insert into {known} {TAG_SET_TEXT.format(key=key)}")
+    cursor.execute(
+        "create or replace temp table tag_list as select list(Tags order by x_RawTags) as Tags, "
+        "list(x_TagSetId order by x_RawTags) as x_TagSetId, "
+        "list(x_Reason order by x_RawTags) as x_Reason "
+        f"from {known} semi join raw_tag_set on raw_tag_set.x_RawTags = {known}.x_RawTags"
+    )
     found = cursor.execute(
         "select len(list_filter(x_Reason, lambda r: r is not null)) from tag_list"
     ).fetchall()
     return bool(found[0][0])
 
 
-# One row: the tag sets of the file as lists, in the order of type raw_tags.
-TAG_LIST = """
+# The tag sets that no file before had: as written, canonically, and why not.
+TAG_SET_TEXT = """
 with judged as (
     select
         x_RawTags,
         case when json_valid(x_RawTags) then json_type(x_RawTags) = 'OBJECT' else false end
             as is_object
-    from raw_tag_set
+    from new_tag_set
 ),
 tag as (
     select x_RawTags, {key} as tag_key, entry.value ->> '$' as tag_value
@@ -550,11 +573,7 @@ identified as (
     from judged
     left join written on written.x_RawTags = judged.x_RawTags
 )
-select
-    list(Tags order by x_RawTags) as Tags,
-    list(x_TagSetId order by x_RawTags) as x_TagSetId,
-    list(x_Reason order by x_RawTags) as x_Reason
-from identified
+select x_RawTags, Tags, x_TagSetId, x_Reason from identified
 """
 
 
