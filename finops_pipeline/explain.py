@@ -1,6 +1,6 @@
 """From a showback number back to method, weights, charges, file and row: `finops explain`.
 
-What belongs here: the order in which the three queries of sql/explain are told.
+What belongs here: the order in which the queries of sql/explain are told.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ STEPS = (
     ("1_showback", "What the showback says"),
     ("2_pools", "The pools it is part of, and by which weight"),
     ("3_charges", "The charges of those pools, as delivered"),
+    ("4_rules", "The rules that match, for what tags left open"),
 )
 
 
@@ -28,7 +29,8 @@ def explain(config: Config, wanted: Mapping[str, str], *, rows: int = 10) -> str
     bound: dict[str, Any] = {n: wanted.get(n) for n in names}
     told: list[str] = []
     with opened(config.database) as connection:
-        bind_rows(connection, "inference_split", small_tables(config)["inference_split"])
+        for name in ("inference_split", "owner_rule"):
+            bind_rows(connection, name, small_tables(config)[name])
         if bound["period"] is None:
             newest = fetch(connection, "select max(BillingPeriod) from showback")[1]
             bound["period"] = newest[0][0]
@@ -39,6 +41,8 @@ def explain(config: Config, wanted: Mapping[str, str], *, rows: int = 10) -> str
                     f"no showback row matches {dict(wanted)}; see what there is with "
                     '`finops sql "select distinct x_Feature, x_Tenant from showback"`'
                 )
+            if name == "4_rules" and not found:
+                continue
             more = f"   (first {rows} of {len(found):,})" if len(found) > rows else ""
             told.append(f"{title}{more}\n\n{as_table(columns, found[:rows])}")
     return "\n\n".join(told)

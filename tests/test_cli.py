@@ -352,6 +352,13 @@ def test_charges_explained_are_those_of_the_pools(road: Ran, pool: str) -> None:
     assert sum(Decimal(c["EffectiveCost"]) for c in charges) == sum(whole.values())
 
 
+def test_a_rule_is_explained_with_its_reason(road: Ran) -> None:
+    text = explained(road, "--feature", "platform")
+    rules = table(text, "The rules that match")
+
+    assert "Sales tax follows the invoice, not a resource." in {r["why"] for r in rules}
+
+
 def test_nothing_to_explain_says_where_to_look(road: Ran) -> None:
     done = finops("explain", "--config", road.root / "finops.toml", "--feature", "nobody")
 
