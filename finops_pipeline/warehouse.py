@@ -26,7 +26,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -536,11 +535,6 @@ def copy(
         f"copy (\n{select}\n) to {literal(to)} (format parquet, compression zstd)",
         dict(parameters or {}),
     )
-
-
-def money(state: State, column: str) -> Decimal | None:
-    """Summed money of a partition."""
-    return Decimal(state.sums[column]) if column in state.sums else None
 
 
 def _hard_link_tree(source: Path, target: Path) -> None:

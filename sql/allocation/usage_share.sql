@@ -8,7 +8,7 @@
 -- weighted tokens. Node-hours the cluster did not measure stay `unmeasured`.
 -- Inference pools: by the same work, over the day.
 --
--- Weights are integers in 10^-12 of the currency of the node-hour, so that no order of threads
+-- Weights are integers in 10^-15 of the currency of the node-hour, so that no order of threads
 -- can change a sum. Nothing is rounded to money here: allocated_cost does that once per pool.
 --
 -- One row per pool and consumer.
