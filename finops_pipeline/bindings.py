@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from .config import DIMENSIONS, Config, Where
 from .errors import ConfigError
 
-Scalar = str | int | Decimal
+Scalar = str | int | Decimal | date
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,8 @@ def parameters(config: Config) -> dict[str, Scalar]:
         "cached_token_weight": _scaled(ratios.cached_input_token, 1000),
         "output_token_weight": _scaled(ratios.output_token, 1000),
         "endpoint_idle": ratios.endpoint_idle,
+        "unused_commitment": ratios.unused_commitment,
+        "rows_per_part": config.warehouse.rows_per_part,
     }
     return found
 

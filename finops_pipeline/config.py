@@ -12,12 +12,22 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from .errors import ConfigError, UnknownName
 
 Dimension = Literal["feature", "tenant", "environment"]
 DIMENSIONS: tuple[Dimension, ...] = ("feature", "tenant", "environment")
+SHOWN_BY = (*DIMENSIONS, "model", "provider", "category", "service", "invoice", "method", "day")
+"""What a showback can be shown by, as sql/history/showback.sql calls it."""
+
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
 
@@ -37,9 +47,28 @@ class WarehouseSection(Section):
         "showback.duckdb", description="The database analysts open, relative to this file."
     )
     memory_limit: str = Field("3GB", description="Memory DuckDB may use before it spills to disk.")
-    threads: int = Field(2, ge=1, description="Threads DuckDB may use.")
+    threads: int = Field(
+        2,
+        ge=2,
+        description="Threads DuckDB may use; two at least, for alone it cuts files elsewhere than two or more do.",
+    )
+    rows_per_part: int = Field(
+        500_000,
+        ge=1,
+        description="Rows of usage in one part of a month. A change of a day costs its part; smaller parts, smaller changes.",
+    )
     keep_days: int = Field(
-        30, ge=0, description="Days an outdated generation of the tables is kept."
+        30, ge=0, description="Days every outdated generation of the tables is kept."
+    )
+    keep_daily_days: int = Field(
+        90, ge=0, description="Days the last generation of each day is kept after that."
+    )
+    keep_months: int = Field(
+        120, ge=0, description="Months the last generation of each month is kept."
+    )
+    keep_closed: bool = Field(
+        True,
+        description="Keep every published state of a closed billing period, however old.",
     )
 
 
@@ -48,15 +77,35 @@ class BillingSection(Section):
 
     name: Name = Field(description="Name of the source, used in x_Source.")
     dialect: str = Field(
-        description="SQL file in sql/bill that reads it: `aws_cur` (CUR 2.0) or `focus` (1.0 to 1.2)."
+        description="SQL file in sql/bill that reads it: `aws_cur` (CUR 2.0 and legacy CUR), `azure` (cost details), `gcp` (standard and detailed usage cost export) or `focus` (1.0 to 1.4)."
     )
     location: str = Field(
-        description="Where its files are: a path relative to this file or `s3://bucket/...`, with `{period}` "
-        "for YYYY-MM and `*` for any part of a file name."
+        description="Where its files are: a path relative to this file or `s3://bucket/...`, `az://container/...`, `gs://bucket/...`, "
+        "`bigquery://project/dataset/table/{period}`, with `{period}` for YYYY-MM, or `{yyyymm}` for YYYYMM, and `*` for any part of a file name. "
+        "Files of the dialect `gcp` that hold several invoice months need neither: each month reads its own rows."
     )
     manifest: str | None = Field(
         None,
         description="Where the delivery's manifest is, if it has one; a delivery is read when all parts it lists are there.",
+    )
+    costs: Literal["both", "actual", "amortized"] = Field(
+        "both",
+        description="Which costs this export holds, where one bill comes as two exports, as Azure's does: "
+        "`actual` gives BilledCost, `amortized` EffectiveCost.",
+    )
+    pair: str = Field(
+        "",
+        description="Name of the block with the other costs of the same bill, where `costs` is not `both`.",
+    )
+    invoices: str | None = Field(
+        None,
+        description="Where the provider's own invoices are, if you have them: CSV with the columns `invoice`, `currency`, "
+        "`amount` and perhaps `reason`, which names a difference you know of. With `{period}`, like `location`.",
+    )
+    closes_after_days: int = Field(
+        10,
+        ge=0,
+        description="Days after its month at which a bill counts as closed, once all its charges have an invoice or none has.",
     )
 
 
@@ -150,6 +199,9 @@ class Where(Section):
     ServiceCategory: str | None = Field(None, description="Service category, exactly.")
     ChargeCategory: str | None = Field(None, description="Charge category, exactly.")
     ResourceId: str | None = Field(None, description="Resource, exactly.")
+    CommitmentDiscountStatus: Literal["Used", "Unused"] | None = Field(
+        None, description="Part of a savings plan or reservation that was used, or was not."
+    )
 
 
 class RuleSection(Section):
@@ -196,6 +248,12 @@ class AllocationSection(Section):
     endpoint_idle: Literal["line", "callers"] = Field(
         "line",
         description="GPU time no call used, where logged: a line of its own, or borne by the callers.",
+    )
+    unused_commitment: Literal["buyer", "users", "everyone"] = Field(
+        "buyer",
+        description="Who bears what nobody used of a savings plan or reservation: `buyer` leaves it to its tags and rules, "
+        "and a rule with `CommitmentDiscountStatus = 'Unused'` can name a team; `users` splits it among those who used the "
+        "same commitment, `everyone` among all with charges of that provider, that day, by EffectiveCost.",
     )
 
 
@@ -272,12 +330,101 @@ class PullRequestsSection(Section):
     )
 
 
+class CurrencySection(Section):
+    """How one currency becomes another, for those who ask. Nothing is converted by default."""
+
+    rates: str | None = Field(
+        None,
+        description="CSV file of dated rates, relative to this file: `date`, `from`, `to` and `rate`, what one unit of "
+        "`from` is in `to`.",
+    )
+    report: str | None = Field(
+        None,
+        description="Currency that `finops showback --currency` converts to; a bill keeps its rates to it when it is closed.",
+        pattern="^[A-Z]{3}$",
+    )
+    rate_days: int = Field(31, ge=0, description="Days a rate holds when no newer one is given.")
+
+
+class ReportSection(Section):
+    """How figures are looked at. What is stored is UTC."""
+
+    time_zone: str = Field(
+        "UTC",
+        description="Zone whose days `finops showback --by day` shows, such as `Europe/Berlin`.",
+    )
+
+
 class S3Section(Section):
     """How to reach S3 and what speaks its protocol. Credentials come from where boto3 finds them."""
 
     region: str | None = Field(None, description="Region; else boto3's own default.")
     profile: str | None = Field(None, description="Profile of the AWS configuration files.")
     endpoint_url: str | None = Field(None, description="Another server of the same protocol.")
+    role_arn: str | None = Field(None, description="Role to assume, in the account of the bucket.")
+    external_id: str | None = Field(
+        None, description="External id that the role's trust policy asks for."
+    )
+    requester_pays: bool = Field(
+        False, description="Accept that reading is charged to us, where the bucket asks for it."
+    )
+    sse_customer_key_env: str | None = Field(
+        None,
+        description="Environment variable with the base64 of the 256-bit key the objects are encrypted with (SSE-C). "
+        "SSE-S3 and SSE-KMS need none: S3 decrypts for who may read.",
+    )
+
+
+class AzureSection(Section):
+    """How to reach Azure Blob Storage. A key comes from an environment variable, never from here."""
+
+    account: str | None = Field(None, description="Storage account that holds the containers.")
+    endpoint_url: str | None = Field(
+        None,
+        description="Another server of the same protocol, or another cloud; else `https://<account>.blob.core.windows.net`.",
+    )
+    auth: Literal["default", "key", "sas", "anonymous"] = Field(
+        "default",
+        description="`default` asks azure-identity (managed identity, workload identity, environment, `az login`); "
+        "`key` and `sas` read the variable in `secret_env`; `anonymous` reads public containers.",
+    )
+    secret_env: str = Field(
+        "AZURE_STORAGE_SECRET",
+        description="Environment variable with the account key or the SAS token.",
+    )
+
+
+class GcsSection(Section):
+    """How to reach Google Cloud Storage. Credentials come from where Google's own client finds them."""
+
+    billing_project: str | None = Field(
+        None, description="Project that pays for reading, where the bucket asks for it."
+    )
+    anonymous: bool = Field(False, description="Use no credentials: for public buckets.")
+    endpoint_url: str | None = Field(
+        None,
+        description="Another server of the same protocol; one with `http://` needs no credentials.",
+    )
+
+
+class BigquerySection(Section):
+    """How to reach BigQuery, and what reading may cost. Credentials come from where Google's own client finds them."""
+
+    billing_project: str | None = Field(
+        None, description="Project that is charged for reading; else the one of the table."
+    )
+    max_bytes_billed: int = Field(
+        20_000_000_000,
+        ge=0,
+        description="Bytes that one query or read may be charged for. The price is asked for first; above this, nothing is read.",
+    )
+    endpoint_url: str | None = Field(
+        None,
+        description="Another server of the same protocol; one with `http://` needs no credentials.",
+    )
+    storage_endpoint: str | None = Field(
+        None, description="`host:port` of that server's Storage Read API."
+    )
 
 
 class Config(Section):
@@ -299,7 +446,12 @@ class Config(Section):
     allocation: AllocationSection = Field(default=AllocationSection(), description="")
     rightsizing: RightsizingSection = Field(default=RightsizingSection(), description="")
     pull_requests: PullRequestsSection = Field(default=PullRequestsSection(), description="")
+    report: ReportSection = Field(default=ReportSection(), description="")
+    currency: CurrencySection = Field(default=CurrencySection(), description="")
     s3: S3Section = Field(default=S3Section(), description="")
+    gcs: GcsSection = Field(default=GcsSection(), description="")
+    bigquery: BigquerySection = Field(default=BigquerySection(), description="")
+    azure: AzureSection = Field(default=AzureSection(), description="")
 
     @field_validator("billing", "metrics", "inference", "gitops", "inference_split")
     @classmethod
@@ -309,6 +461,26 @@ class Config(Section):
         if twice:
             raise ValueError(f"two blocks are called {twice[0]!r}; give each its own name")
         return blocks
+
+    @model_validator(mode="after")
+    def _pairs_match(self) -> Config:
+        blocks = {b.name: b for b in self.billing}
+        for block in self.billing:
+            if (block.costs == "both") == bool(block.pair):
+                raise ValueError(
+                    f"[[billing]] {block.name}: `costs` of one kind and `pair` go together"
+                )
+            if not block.pair:
+                continue
+            other = blocks.get(block.pair)
+            if other is None:
+                raise UnknownName("block", block.pair, blocks, f"[[billing]] {block.name}: pair")
+            if other.pair != block.name or other.costs == block.costs:
+                raise ValueError(
+                    f"[[billing]] {block.name} and {other.name}: each names the other as its "
+                    "`pair`, one with costs = 'actual', one with costs = 'amortized'"
+                )
+        return self
 
     def path(self, relative: str) -> Path:
         """A path of the configuration, made absolute."""

@@ -27,6 +27,7 @@ def explain(config: Config, wanted: Mapping[str, str], *, rows: int = 10) -> str
     """Text that takes the matching showback rows apart; `ConfigError` when nothing matches."""
     names = ("period", "day", "feature", "tenant", "environment", "service", "model")
     bound: dict[str, Any] = {n: wanted.get(n) for n in names}
+    bound["unused_commitment"] = config.allocation.unused_commitment
     told: list[str] = []
     with opened(config.database) as connection:
         for name in ("inference_split", "owner_rule"):
@@ -35,7 +36,9 @@ def explain(config: Config, wanted: Mapping[str, str], *, rows: int = 10) -> str
             newest = fetch(connection, "select max(BillingPeriod) from showback")[1]
             bound["period"] = newest[0][0]
         for name, title in STEPS:
-            columns, found = fetch(connection, queries.query(f"explain/{name}").text, bound)
+            query = queries.query(f"explain/{name}")
+            asked = {k: v for k, v in bound.items() if k in query.parameters}
+            columns, found = fetch(connection, query.text, asked)
             if name == "1_showback" and not found:
                 raise ConfigError(
                     f"no showback row matches {dict(wanted)}; see what there is with "

@@ -15,7 +15,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import bill, contracts, manifests, proposals, queries, usage
+from . import bill, contracts, manifests, proposals, queries, statement, usage
 from .ask import opened
 from .bindings import recommender_parameters
 from .config import BillingSection, Config, GitopsSection, InferenceSection, MetricsSection
@@ -23,6 +23,7 @@ from .contracts import STAGES
 from .errors import ConfigError, DeliveryVanished
 from .forges import Submitted
 from .forges import forge as open_forge
+from .landed import Landed, forget
 from .periods import day_before, days, open_period
 from .publish import publish
 from .transports import Item, Transport, open_transport
@@ -50,7 +51,7 @@ class Step:
 
 def steps() -> list[Step]:
     """All steps, each after what it reads."""
-    found = [_bill(), _metrics_and_logs(), _declared()]
+    found = [_bill(), _metrics_and_logs(), _declared(), _invoices()]
     filled = {t for s in found for t in s.tables}
     for stage in STAGES:
         waiting = [
@@ -60,13 +61,19 @@ def steps() -> list[Step]:
         ]
         while waiting:
             names = {q.name for q in waiting}
-            ready = [q for q in waiting if not q.reads & (names - {q.name})]
+            ready = [q for q in waiting if not _reads(q) & (names - {q.name})]
             if not ready:
                 raise AssertionError(f"sql/{stage}: {sorted(names)} read each other in a circle")
             for query in ready:
                 found.append(_sql(stage, query))
                 waiting.remove(query)
     return sorted(found, key=lambda s: STAGES.index(s.stage))
+
+
+def _reads(query: queries.Query) -> frozenset[str]:
+    """Tables a query is built from; one kept by day asks `day_range` what its parts are."""
+    kept = {"day_range"} if contracts.table(query.name).by_day else set()
+    return frozenset(r for r in query.reads | kept if r in contracts.tables())
 
 
 def _sql(stage: str, query: queries.Query) -> Step:
@@ -82,7 +89,7 @@ def _sql(stage: str, query: queries.Query) -> Step:
             warehouse.build_query(query.path, day, extra) for day in days(period) if day in there
         ]
 
-    reads = frozenset(r for r in query.reads if r in contracts.tables())
+    reads = _reads(query)
     return Step(query.name, stage, (query.name,), reads, query.doc, run)
 
 
@@ -102,26 +109,46 @@ def _bill() -> Step:
 
 
 def read_bill(warehouse: Warehouse, period: str) -> list[Built]:
-    """Read what was delivered for a period; files that did not change are not read again."""
+    """Read what was delivered for a period; files with the bytes of before are not read again."""
     config = warehouse.config
+    landed = Landed(warehouse.landing / "bill", period)
     parts: list[Part] = []
     for block in config.billing:
-        transport = open_transport(block.location, config)
+        transport = landed.open(open_transport(block.location, config))
         delivery = bill.delivery(block, config, period, transport)
+        manifest = delivery.manifest.path if delivery.manifest is not None else None
         dialect = queries.query(f"bill/{block.dialect}")
         parts += [
             Part(
                 name=part_name(block.name, item.path),
-                fingerprint=digest(block.name, item.path, item.fingerprint, dialect.digest),
+                fingerprint=digest(
+                    block.name,
+                    item.path,
+                    transport.digest(item),
+                    manifest,
+                    dialect.digest,
+                    block.costs,
+                ),
                 tables=BILL_TABLES,
-                read=functools.partial(_read_bill_file, warehouse, transport, block, period, item),
+                read=functools.partial(
+                    _read_bill_file,
+                    warehouse,
+                    transport,
+                    block,
+                    period,
+                    item,
+                    delivery.rows.get(item.path),
+                    manifest,
+                ),
             )
             for item in delivery.files
         ]
         _refuse_vanished(
             warehouse, "delivery", period, f"{block.name}.", block.name, parts, block.location
         )
-    return warehouse.ingest(BILL_TABLES, period, parts)
+    built = warehouse.ingest(BILL_TABLES, period, parts)
+    landed.keep()
+    return built
 
 
 def part_name(source: str, path: str) -> str:
@@ -159,11 +186,14 @@ def _read_bill_file(
     block: BillingSection,
     period: str,
     item: Item,
+    rows: int | None,
+    manifest: str | None,
     into: Path,
 ) -> None:
     local = transport.fetch(item, warehouse.landing)
+    sha256 = transport.digest(item)
     with warehouse.engine() as connection:
-        bill.read_file(connection, block, period, item, local, into)
+        bill.read_file(connection, block, period, item, local, into, rows, sha256, manifest)
 
 
 # ----------------------------------------------------------------------------------- usage
@@ -196,6 +226,7 @@ def read_usage(warehouse: Warehouse, period: str) -> list[Built]:
                 mine, place = f"{block.name}.{what}", str(block.location)
                 _refuse_vanished(warehouse, "unread_usage", day, mine, block.name, parts, place)
             built += warehouse.ingest(USAGE_TABLES, day, parts)
+    forget(warehouse.landing)
     return built
 
 
@@ -303,6 +334,47 @@ def _read_repository(config: Config, block: GitopsSection, into: Path) -> None:
     declared.fields.write_parquet(into / "declared_field.parquet", compression="zstd")
 
 
+# -------------------------------------------------------------------------------- invoices
+
+
+def _invoices() -> Step:
+    return Step(
+        "invoice_summary",
+        "showback",
+        ("invoice_summary",),
+        frozenset(),
+        "What the providers' own invoices ask for, from the files that `invoices` names.",
+        read_invoices,
+    )
+
+
+def read_invoices(warehouse: Warehouse, period: str) -> list[Built]:
+    """Read the invoices of a period; a file with the bytes of before is not read again."""
+    landed = Landed(warehouse.landing / "bill", f"{period}.invoices")
+    parts: list[Part] = []
+    for block in warehouse.config.billing:
+        if block.invoices is None:
+            continue
+        if "{period}" not in block.invoices:
+            raise ConfigError(
+                f"[[billing]] {block.name}: {block.invoices!r} must hold {{period}}, so that "
+                "each month's bill is held against its own invoices"
+            )
+        transport = landed.open(open_transport(block.invoices, warehouse.config))
+        parts += [
+            Part(
+                name=part_name(block.name, item.path),
+                fingerprint=digest(block.name, item.path, transport.digest(item)),
+                tables=("invoice_summary",),
+                read=functools.partial(statement.read_invoices, transport, block, period, item),
+            )
+            for item in transport.list(block.invoices.replace("{period}", period))
+        ]
+    built = warehouse.ingest(("invoice_summary",), period, parts)
+    landed.keep()
+    return built
+
+
 # -------------------------------------------------------------------------------- publishing
 
 
@@ -381,7 +453,7 @@ def survey(config: Config, period: str) -> list[tuple[str, bool]]:
     told: list[tuple[str, bool]] = []
     for block in config.billing:
         found = open_transport(block.location, config).list(
-            block.location.replace("{period}", period)
+            block.location.replace("{period}", period).replace("{yyyymm}", period.replace("-", ""))
         )
         told.append((f"[[billing]] {block.name}: {len(found)} file(s) of {period}", bool(found)))
         bill.dialect(block.dialect)

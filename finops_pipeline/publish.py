@@ -12,13 +12,21 @@ from pathlib import Path
 
 import duckdb
 
-from . import contracts
+from . import contracts, history
 from .contracts import Table
 from .contracts.fields import FIELDS
 from .warehouse import Warehouse, identifier, literal
 
-VIEW_STAGES = ("bill", "usage", "allocation")
-"""Stages whose tables are views over Parquet in the database: the large ones."""
+KEPT_STAGES = ("declared", "showback", "rightsizing")
+KEPT_TABLES = ("finding",)
+
+
+def is_kept(table: Table) -> bool:
+    """Whether the database holds the rows of a table: what people read, and no large step to it.
+
+    The others are views over Parquet.
+    """
+    return table.stage in KEPT_STAGES or table.name in KEPT_TABLES
 
 
 def publish(warehouse: Warehouse) -> Path:
@@ -27,10 +35,11 @@ def publish(warehouse: Warehouse) -> Path:
     Returns the path of the database. The database is written beside its place and renamed, so
     that readers keep the file they opened.
     """
+    history.stamp(warehouse)
     generation = warehouse.publish()
     database = _renew(warehouse, generation)
     # Last, because until now the database asked the generation before this one.
-    warehouse.collect()
+    history.collect(warehouse)
     return database
 
 
@@ -62,6 +71,7 @@ def write_database(generation: Path, to: Path) -> None:
         connection.execute("begin transaction")
         for table in contracts.tables().values():
             _write_table(connection, table, generation)
+        history.write_states(connection, generation)
         connection.execute("commit")
         connection.execute("detach published")
 
@@ -73,7 +83,7 @@ def _write_table(connection: duckdb.DuckDBPyConnection, table: Table, generation
         columns = ", ".join(identifier(c) for c in table.names)
         files = literal(generation / table.name / "*" / "*.parquet")
         select = f"select {columns} from read_parquet({files}, hive_partitioning = false)"
-        kind = "view" if table.stage in VIEW_STAGES else "table"
+        kind = "table" if is_kept(table) else "view"
         connection.execute(f"create {kind} {name} as {select}")
     else:
         columns = ", ".join(f"{identifier(c)} {t}" for c, t in table.duckdb.items())

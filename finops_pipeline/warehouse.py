@@ -19,13 +19,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import itertools
 import json
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from .errors import Busy, CheckFailed, ContractBroken
 from .periods import days, days_around
 
 STATE = "_state.json"
+STAMP = "_generation.json"
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,16 @@ class State:
     sums: dict[str, str]
     checks: tuple[str, ...] = ()
     note: dict[str, Any] = field(default_factory=dict)
+    content: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of each file, where the table was made by a query; empty where it was read in."""
+
+    @property
+    def identity(self) -> str:
+        """What a table made from this one depends on: its bytes, or else what it was read from.
+
+        A partition that was made again with the same bytes leaves what is after it as it is.
+        """
+        return digest(self.content) if self.content else self.fingerprint
 
     def write(self, folder: Path) -> None:
         """Save beside the data, keys sorted."""
@@ -79,6 +90,25 @@ class Part:
     fingerprint: str
     tables: tuple[str, ...]
     read: Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class DayRange:
+    """A row of `day_range`: the days of one part of a month, `until` excluded."""
+
+    start: date
+    until: date
+
+    @property
+    def file(self) -> str:
+        """Name of the part's Parquet file in every table that is kept by day."""
+        return f"{self.start}.parquet"
+
+    def holds(self, day: str, around: int = 0) -> bool:
+        """Whether a day (YYYY-MM-DD) is of this part, or at most `around` days from it."""
+        on = date.fromisoformat(day)
+        near = timedelta(days=around)
+        return (on - near < self.until) and (on + near >= self.start)
 
 
 @dataclass(frozen=True)
@@ -221,8 +251,10 @@ class Warehouse:
         found = (self.next / table).glob(f"*/{STATE}")
         return sorted(p.parent.name for p in found)
 
-    def inputs(self, table: Table, partition: str, reads: Iterable[str]) -> dict[str, list[str]]:
-        """Which partitions of each input a partition of `table` is built from."""
+    def inputs(
+        self, table: Table, partition: str, reads: Iterable[str], part: DayRange | None = None
+    ) -> dict[str, list[str]]:
+        """Which partitions of each input a partition of `table`, or a part of it, is built from."""
         needed: dict[str, list[str]] = {}
         for name in sorted(reads):
             if name in self._tables:
@@ -232,9 +264,11 @@ class Warehouse:
             if source.partition == "BillingPeriod" and table.partition == "BillingPeriod":
                 there = [p for p in there if p == partition]
             elif source.partition == "x_Day" and table.partition == "BillingPeriod":
-                near = days_around if source.partition_is_delivery else days
-                wanted = set(near(partition))
+                around = int(source.partition_is_delivery)
+                wanted = set(days_around(partition) if around else days(partition))
                 there = [p for p in there if p in wanted]
+                if part is not None:
+                    there = [p for p in there if part.holds(p, around)]
             elif source.partition == table.partition == "x_Day":
                 there = [p for p in there if p == partition]
             needed[name] = there
@@ -245,16 +279,17 @@ class Warehouse:
         connection: duckdb.DuckDBPyConnection,
         inputs: Mapping[str, Sequence[str]],
         reads: Iterable[str],
-        root: Path | None = None,
+        part: DayRange | None = None,
     ) -> None:
-        """Give a connection the tables a query reads: views over Parquet, and small tables."""
+        """Give a connection the tables a query reads: views over Parquet, and small tables.
+
+        With `part`, tables that are kept by day are bound to that part alone.
+        """
         for name, partitions in inputs.items():
-            files = [
-                f
-                for p in partitions
-                for f in sorted(((root or self.next) / name / (p or "all")).glob("*.parquet"))
-            ]
-            bind_files(connection, contracts.table(name), files)
+            table = contracts.table(name)
+            wanted = part.file if part is not None and table.by_day else "*.parquet"
+            files = [f for p in partitions for f in sorted(self.folder(name, p).glob(wanted))]
+            bind_files(connection, table, files)
         for name in reads:
             if name in self._tables:
                 bind_rows(connection, name, self._tables[name])
@@ -269,12 +304,14 @@ class Warehouse:
         inputs: Mapping[str, str],
         make: Callable[[Path], dict[str, Any] | None],
         audit_inputs: Mapping[str, Sequence[str]] | None = None,
+        derived: bool = False,
     ) -> Built:
         """Write, audit, then put in place one partition.
 
         `make` writes Parquet files into the folder it is given and may return a note. When
         `fingerprint` is that of the partition already there, nothing is done. When the
-        contract or a rule fails, the old partition stays as it was.
+        contract or a rule fails, the old partition stays as it was. `derived` tables are known
+        by their bytes, so that what is after them is built again only if they did change.
         """
         started = time.monotonic()
         table = contracts.table(name)
@@ -289,7 +326,8 @@ class Warehouse:
         draft.mkdir(parents=True)
         note = make(draft) or {}
         rows, sums, passed = self._audit(table, partition, draft, audit_inputs or {})
-        state = State(fingerprint, dict(inputs), rows, sums, passed, note)
+        content = {f.name: _sha256(f) for f in sorted(draft.glob("*.parquet"))} if derived else {}
+        state = State(fingerprint, dict(inputs), rows, sums, passed, note, content)
         state.write(draft)
         place.parent.mkdir(parents=True, exist_ok=True)
         old = place.with_name(place.name + ".old")
@@ -307,24 +345,78 @@ class Warehouse:
         table = contracts.table(query.name)
         needed = self.inputs(table, partition, query.reads)
         given: dict[str, Scalar] = {**self._parameters, **(extra or {}), "period": partition}
-        bound = {k: v for k, v in given.items() if k in query.parameters}
         small = {n: self._tables[n] for n in sorted(query.reads) if n in self._tables}
-        inputs = {
-            f"{n}/{p}": state.fingerprint
-            for n, partitions in needed.items()
-            for p in partitions
-            if (state := self.state(n, p)) is not None
-        }
-        fingerprint = digest(
-            query.digest, sorted((k, str(v)) for k, v in bound.items()), list(inputs.items()), small
-        )
+        inputs = self._identities(needed)
 
-        def make(draft: Path) -> None:
+        def fingerprint(of: Mapping[str, str], bound: Mapping[str, Scalar]) -> str:
+            scalars = sorted((k, str(v)) for k, v in bound.items())
+            return digest(query.digest, scalars, list(of.items()), small)
+
+        def ask(to: Path, part: DayRange | None = None) -> None:
+            """The query's rows as a Parquet file; of one part, where it asks for its days."""
+            bound = _bound(query, given, part)
             with self.engine() as connection:
-                self.bind(connection, needed, query.reads)
-                copy(connection, query.text, draft / "part.parquet", bound)
+                reads = needed
+                if part is not None:
+                    reads = self.inputs(table, partition, query.reads, part)
+                self.bind(connection, reads, query.reads, part)
+                copy(connection, query.text, to, bound, table.names[0])
 
-        return self.build(query.name, partition, fingerprint, inputs, make, needed)
+        def whole(draft: Path) -> None:
+            ask(draft / "part.parquet")
+
+        def cut(draft: Path) -> None:
+            month = self.work / "month.parquet"
+            ask(month)
+            with self.engine() as connection:
+                _cut(connection, table, month, self.day_ranges(partition), draft)
+            month.unlink()
+
+        def each_part(draft: Path) -> dict[str, Any]:
+            marks = {}
+            known = self.state(query.name, partition)
+            before = known.note.get("parts", {}) if known is not None else {}
+            for part in self.day_ranges(partition):
+                of = self._identities(self.inputs(table, partition, query.reads, part), part)
+                mark = marks[part.file] = fingerprint(of, _bound(query, given, part))
+                there = self.folder(query.name, partition) / part.file
+                if before.get(part.file) == mark and there.exists():
+                    os.link(there, draft / part.file)
+                else:
+                    ask(draft / part.file, part)
+            return {"parts": marks}
+
+        make: Callable[[Path], dict[str, Any] | None] = whole
+        if table.by_day:
+            inputs |= self._identities({"day_range": [partition]})
+            make = each_part if "from_day" in query.parameters else cut
+        mark = fingerprint(inputs, _bound(query, given))
+        return self.build(query.name, partition, mark, inputs, make, needed, derived=True)
+
+    def day_ranges(self, period: str) -> list[DayRange]:
+        """The parts of a month, in order: the rows of `day_range`."""
+        with self.engine() as connection:
+            self.bind(connection, {"day_range": [period]}, ())
+            found = connection.execute(
+                "select x_FromDay, x_UntilDay from day_range order by x_FromDay"
+            ).fetchall()
+        return [DayRange(*row) for row in found]
+
+    def _identities(
+        self, needed: Mapping[str, Sequence[str]], part: DayRange | None = None
+    ) -> dict[str, str]:
+        """`table/partition` -> what a query over it depends on; of one part, where kept so."""
+        found = {}
+        for name, partitions in needed.items():
+            for p in partitions:
+                state = self.state(name, p)
+                if state is None:
+                    continue
+                only = part is not None and contracts.table(name).by_day
+                found[f"{name}/{p}"] = (
+                    state.content.get(part.file, "") if part and only else state.identity
+                )
+        return found
 
     def ingest(self, names: Sequence[str], partition: str, parts: Sequence[Part]) -> list[Built]:
         """Build the partition of several tables from parts, reading only those that changed.
@@ -450,7 +542,7 @@ class Warehouse:
             for name, fingerprint in state.inputs.items():
                 table, part = name.split("/", 1)
                 now = self.state(table, part)
-                if now is None or now.fingerprint != fingerprint:
+                if now is None or now.identity != fingerprint:
                     found.append(f"{folder.parent.parent.name}/{folder.parent.name}")
                     break
         return found
@@ -486,15 +578,6 @@ class Warehouse:
         os.replace(link, self.home / "current")
         return generation
 
-    def collect(self) -> None:
-        """Remove generations that were replaced more than `keep_days` ago."""
-        oldest = time.time() - self.config.warehouse.keep_days * 86400
-        generations = sorted((self.home / "generations").iterdir())
-        for old, newer in itertools.pairwise(generations):
-            # A generation was replaced when its successor came.
-            if newer.stat().st_mtime < oldest:
-                shutil.rmtree(old)
-
 
 def bind_files(connection: duckdb.DuckDBPyConnection, table: Table, files: Sequence[Path]) -> None:
     """A view over Parquet files by the contract's columns; an empty table when there are none."""
@@ -529,12 +612,57 @@ def copy(
     select: str,
     to: Path,
     parameters: Mapping[str, Scalar] | None = None,
+    column: str | None = None,
 ) -> None:
-    """Stream a SELECT into a Parquet file."""
+    """Stream a SELECT into a Parquet file.
+
+    With `column`, the name of one of its columns, every column may be null in the file. DuckDB 2.0
+    would else say that one may not where its statistics show so, which it has of an input of one
+    file and not of the same rows in two: the bytes would tell how the input was cut. A row of nulls
+    that never comes, for a reason it cannot know before, leaves it without.
+    """
+    if column is not None:
+        select = (
+            f"from (\n{select}\n) as made "
+            f"union all by name select null as {identifier(column)} where random() < -1"
+        )
     connection.execute(
         f"copy (\n{select}\n) to {literal(to)} (format parquet, compression zstd)",
         dict(parameters or {}),
     )
+
+
+def _bound(
+    query: queries.Query, given: Mapping[str, Scalar], part: DayRange | None = None
+) -> dict[str, Scalar]:
+    """The parameters a query names, from those that there are."""
+    days = {} if part is None else {"from_day": part.start, "until_day": part.until}
+    return {k: v for k, v in {**given, **days}.items() if k in query.parameters}
+
+
+def _cut(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    whole: Path,
+    ranges: Sequence[DayRange],
+    into: Path,
+) -> None:
+    """A month's rows, in order of days, as one file for each of its parts."""
+    bind_files(connection, table, [whole])
+    for part in ranges:
+        copy(
+            connection,
+            f"from {identifier(table.name)} where x_ChargeDay >= $from_day "
+            "and x_ChargeDay < $until_day",
+            into / part.file,
+            {"from_day": part.start, "until_day": part.until},
+            table.names[0],
+        )
+
+
+def _sha256(file: Path) -> str:
+    with open(file, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _hard_link_tree(source: Path, target: Path) -> None:
@@ -545,8 +673,11 @@ def _hard_link_tree(source: Path, target: Path) -> None:
             os.link(Path(folder) / name, here / name)
 
 
-def _states(generation: Path) -> dict[str, str]:
-    return {
+def _states(generation: Path) -> dict[str, Any]:
+    """What a generation is: its partitions, and where the bills of its stamp stand."""
+    stamp = generation / STAMP
+    states = {STAMP: json.loads(stamp.read_text())["states"] if stamp.exists() else None}
+    return states | {
         str(p.parent.relative_to(generation)): json.loads(p.read_text())["fingerprint"]
         for p in generation.glob(f"*/*/{STATE}")
     }

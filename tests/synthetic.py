@@ -19,6 +19,7 @@ import polars as pl
 
 from finops_pipeline.contracts import FIELDS, MONEY, table, tables
 from finops_pipeline.contracts.fields import TYPES
+from finops_pipeline.history import PERIOD_STATE
 
 UNALLOCATED = ("(unallocated)",) * 3
 IDLE = ("(idle)",) * 3
@@ -32,6 +33,8 @@ def empty(path: Path) -> duckdb.DuckDBPyConnection:
             f'"{c}" {t}{"" if c in spec.nullable else " not null"}' for c, t in spec.duckdb.items()
         )
         con.execute(f'create table "{name}" ({columns})')
+    states = ", ".join(f'"{c}" {t}' for c, (t, _) in PERIOD_STATE.items())
+    con.execute(f"create table period_state ({states})")
     return con
 
 
@@ -210,6 +213,13 @@ def _month(con: duckdb.DuckDBPyConnection, month: str, days: int, evil: str) -> 
         "x_Tenant": "(unallocated)", "x_Environment": "(unallocated)",
         "x_AllocationMethod": "quarantined", "BilledCost": "12.34", "EffectiveCost": "12.34",
     }])  # fmt: skip
+    put(con, "commitment", [
+        {"BillingPeriod": month, "ProviderName": "AWS", "CommitmentDiscountId": f"plan-{n}",
+         "CommitmentDiscountType": "Savings Plan", "BillingCurrency": "USD", "BilledCost": 720,
+         "EffectiveCost": 720, "x_UsedCost": 720 - 90 * n, "x_UnusedCost": 90 * n,
+         "x_UtilisationPermille": 1000 - 125 * n}
+        for n in range(3)
+    ])  # fmt: skip
     gpu = [(start + timedelta(n), "Compute", "GPU hours", "tag",
             (features[n % 3], "contoso", "production"), "(none)", Decimal("88.88"))
            for n in range(days)]  # fmt: skip

@@ -1,12 +1,16 @@
 """Two-row tables in, two-row tables out: sums one can do in one's head.
 
 A case is a YAML file under `cases/<stage>/`: `given` rows (columns left out take the defaults
-below), the `run` of SQL files in order, `config` as in finops.toml, and the rows to `expect`,
-of which only the columns written are compared.
+below), the `run` of SQL files or of whole stages in order, `config` as in finops.toml, and the
+rows to `expect`, of which only the columns written are compared. What a provider would
+`deliver`, for a `period`, in a `dialect` and perhaps with one of two `costs`, are rows of text
+columns.
 """
 
 from __future__ import annotations
 
+import csv
+import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,7 +19,8 @@ import duckdb
 import pytest
 import yaml
 
-from finops_pipeline import bindings, config, contracts, queries
+from finops_pipeline import bill, bindings, config, contracts, pipeline, queries
+from finops_pipeline.transports import Item
 from finops_pipeline.warehouse import bind_rows, identifier
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*/*.yaml"))
@@ -46,6 +51,7 @@ DEFAULTS: dict[str, Any] = {
     "x_SourceRow": 1,
     "x_RunningMs": 3600000,
 }
+TABLES = frozenset(contracts.tables())
 BY_TYPE = {"VARCHAR": "", "BIGINT": 0, "DECIMAL(38,12)": "0", "DECIMAL(38,0)": "0"}
 
 
@@ -72,22 +78,58 @@ def engine(given: dict[str, list[dict[str, Any]]], settings: dict[str, Any]) -> 
     return connection
 
 
+def stage_queries(stage: str) -> list[str]:
+    """The SQL files of a stage, each after what it reads."""
+    return [f"{stage}/{s.name}" for s in pipeline.steps() if s.stage == stage and s.name in TABLES]
+
+
 def fill(connection: Any, path: str, parameters: dict[str, Any]) -> None:
-    """Run one SQL file and put its rows into the table it fills."""
+    """Run one SQL file and put its rows into the table it fills.
+
+    One that asks for days is run for each part of the month, as `day_range` has them.
+    """
     query = queries.query(path)
-    bound = {k: v for k, v in parameters.items() if k in query.parameters}
-    missing = query.parameters - set(bound)
-    assert not missing, f"{path} wants {missing}"
-    connection.execute(f"insert into {identifier(query.name)} by name {query.text}", bound)
+    parts: list[tuple[Any, Any]] = []
+    if "from_day" in query.parameters:
+        parts = connection.execute("select x_FromDay, x_UntilDay from day_range").fetchall()
+    for from_day, until_day in parts or [("0001-01-01", "9999-12-31")]:
+        given = {**parameters, "from_day": from_day, "until_day": until_day}
+        bound = {k: v for k, v in given.items() if k in query.parameters}
+        missing = query.parameters - set(bound)
+        assert not missing, f"{path} wants {missing}"
+        connection.execute(f"insert into {identifier(query.name)} by name {query.text}", bound)
+
+
+def deliver(connection: Any, folder: Path, number: int, file: dict[str, Any]) -> None:
+    """Write rows as a CSV file of a dialect, lists as JSON, and read it as a bill is read."""
+    local = folder / f"{number}.csv"
+    with local.open("w", newline="") as csv_file:
+        names = list(dict.fromkeys(name for row in file["rows"] for name in row))
+        writer = csv.DictWriter(csv_file, names)
+        writer.writeheader()
+        for row in file["rows"]:
+            lists = {n: json.dumps(v) for n, v in row.items() if isinstance(v, list)}
+            writer.writerow({**row, **lists})
+    block = config.BillingSection(
+        name="test", dialect=file["dialect"], location="*.csv", costs=file.get("costs", "both")
+    )
+    item = Item(local.name, local.stat().st_size, "f", local.name)
+    bill.read_file(connection, block, file["period"], item, local, folder / str(number))
+    for name in ("cost_and_usage", "quarantine", "delivery"):
+        read = f"read_parquet('{folder / str(number) / name}.parquet', hive_partitioning = false)"
+        connection.execute(f"insert into {name} by name from {read}")
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda p: f"{p.parent.name}/{p.stem}")
-def test_case(path: Path) -> None:
+def test_case(path: Path, tmp_path: Path) -> None:
     case = yaml.safe_load(path.read_text(encoding="utf-8"))
     settings = case.get("config", {})
     parsed = config.parse(settings, Path())
-    connection = engine(case["given"], settings)
-    for step in case["run"]:
+    connection = engine(case.get("given", {}), settings)
+    for number, file in enumerate(case.get("deliver", [])):
+        deliver(connection, tmp_path, number, file)
+    steps = [q for s in case.get("run", []) for q in (stage_queries(s) if "/" not in s else [s])]
+    for step in steps:
         parameters = {
             "period": "2026-10",
             **bindings.parameters(parsed),

@@ -13,7 +13,7 @@ from finops_pipeline import bindings, config, queries
 from finops_pipeline.contracts import table
 from finops_pipeline.warehouse import bind_files, copy
 
-from .test_cases import BY_TYPE, DEFAULTS, engine
+from .test_cases import BY_TYPE, DEFAULTS, engine, stage_queries
 
 HOURS = [f"2026-10-{day:02} {hour:02}:00" for day in (1, 2, 31) for hour in (0, 1, 23)]
 TAGS = ["{}", '{"feature":"chat"}', '{"Feature":"Chat","feature":"x"}', '{"tenant":"a"}']
@@ -21,15 +21,14 @@ LABELS = ["{}", '{"feature":"chat"}', '{"feature":"search","tenant":"a"}']
 SETTINGS: dict[str, Any] = {
     "inference_split": [{"name": "api", "where": {"ServiceName": "LLM"}, "endpoint": "vendor/*"}],
     "rule": [{"where": {"ChargeCategory": "Tax"}, "feature": "platform"}],
+    "allocation": {"unused_commitment": "users"},
 }
 ROAD = [
-    "allocation/tag_owner",
-    "allocation/charge_owner",
-    "allocation/usage_share",
-    "allocation/allocated_cost",
+    *stage_queries("allocation"),
     "showback/showback",
     "showback/coverage",
     "showback/unit_cost",
+    "showback/commitment",
 ]
 
 
@@ -53,6 +52,8 @@ def company(dice: random.Random) -> dict[str, list[dict[str, Any]]]:
                 "ChargePeriodStart": dice.choice(HOURS),
                 "ChargePeriodEnd": dice.choice(["2026-10-01 01:00", "2026-11-01 00:00"]),
                 "x_TagSetId": dice.randint(1, 4),
+                "CommitmentDiscountId": dice.choice(["plan", "reservation"]),
+                "CommitmentDiscountStatus": dice.choice([None, "Used", "Unused"]),
                 "x_SourceRow": n,
             }
             for n in range(1, 4001)
@@ -113,6 +114,7 @@ def build(
     connection = engine({}, SETTINGS)
     connection.execute(f"set threads = {threads}")
     parameters = {**bindings.parameters(config.parse(SETTINGS, Path())), "period": "2026-10"}
+    parameters |= {"from_day": "0001-01-01", "until_day": "9999-12-31"}
     for name, given in rows.items():
         connection.execute(f"drop table {name}")
         bind_files(connection, table(name), deliver(name, given, parts, into / name))

@@ -21,6 +21,10 @@ STAGES = ("bill", "usage", "declared", "allocation", "findings", "showback", "ri
 
 DELIVERED_BY_DAY = frozenset({"inference_usage"})
 
+BY_DAY = frozenset(
+    {"charge_owner", "usage_share", "commitment_share", "allocated_cost", "showback"}
+)
+
 
 @dataclass(frozen=True)
 class Table:
@@ -45,6 +49,14 @@ class Table:
         A call just before or after midnight may then lie in its neighbour's partition.
         """
         return self.name in DELIVERED_BY_DAY
+
+    @property
+    def by_day(self) -> bool:
+        """Whether a month of it is kept in parts of whole days, by `x_ChargeDay`.
+
+        The parts are those of `day_range`; one is made anew when what it reads has changed.
+        """
+        return self.name in BY_DAY
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -11,18 +11,56 @@ TABLES = tables_of(
             "x_TagSetId",
             "BillingPeriod x_TagSetId Tags x_Feature? x_Tenant? x_Environment? x_Conflict? x_Normalised",
         ),
+        "node_id": (
+            """One row per node on the bill that a cluster knows.""",
+            "ResourceId",
+            "BillingPeriod ResourceId x_Cluster",
+        ),
+        "served_endpoint": (
+            """One row per endpoint that was called in the month.""",
+            "x_Endpoint",
+            "BillingPeriod x_Endpoint",
+        ),
+        "charge_kind": (
+            """The bill summed up: one row per invoice, account, service and category.""",
+            """InvoiceId BillingCurrency ProviderName SubAccountId ServiceCategory ServiceName
+            ChargeCategory""",
+            """BillingPeriod InvoiceId BillingCurrency ProviderName SubAccountId? ServiceCategory
+            ServiceName ChargeCategory x_ChargeRows BilledCost EffectiveCost""",
+        ),
+        "node_charge": (
+            """What nodes cost: one row per node, hour and kind of charge, or per longer charge.""",
+            """x_ChargeDay InvoiceId BillingCurrency ProviderName SubAccountId ServiceCategory
+            ServiceName ChargeCategory ResourceId CommitmentDiscountId x_HourStart x_ChargeEnd""",
+            """BillingPeriod x_ChargeDay InvoiceId BillingCurrency ProviderName SubAccountId?
+            ServiceCategory ServiceName ChargeCategory ResourceId x_Cluster
+            CommitmentDiscountId? x_HourStart
+            x_ChargeEnd? x_ChargeUnits""",
+        ),
+        "day_range": (
+            """The parts a month is worked on in, of whole days: one row per part.""",
+            "x_FromDay",
+            "BillingPeriod x_FromDay x_UntilDay",
+        ),
         "charge_owner": (
             """The bill grouped: one row per day, invoice, service and owner, or per day, invoice,
             service and pool where the owner is found by measured use.""",
             "x_PoolId x_Feature x_Tenant x_Environment x_AllocationMethod",
             """BillingPeriod x_PoolId x_ChargeDay InvoiceId BillingCurrency ProviderName SubAccountId?
-            ServiceCategory ServiceName ChargeCategory x_Pool? x_Feature x_Tenant x_Environment
-            x_AllocationMethod x_ChargeRows BilledCost EffectiveCost""",
+            ServiceCategory ServiceName ChargeCategory x_Pool? CommitmentDiscountId? x_Feature
+            x_Tenant x_Environment x_AllocationMethod x_ChargeRows BilledCost EffectiveCost""",
         ),
         "usage_share": (
             """One row per pool and consumer: the integer weight the pool is split by.""",
             "x_PoolId x_Feature x_Tenant x_Environment x_Model x_Endpoint x_AllocationMethod",
             """BillingPeriod x_PoolId x_Feature x_Tenant x_Environment x_Model x_Endpoint
+            x_AllocationMethod x_WeightUnit x_Weight""",
+        ),
+        "commitment_share": (
+            """What nobody used of a commitment, where `unused_commitment` splits it: one row per
+            pool and owner, with the integer weight it is split by.""",
+            "x_PoolId x_Feature x_Tenant x_Environment",
+            """BillingPeriod x_PoolId x_ChargeDay x_Feature x_Tenant x_Environment x_Model x_Endpoint
             x_AllocationMethod x_WeightUnit x_Weight""",
         ),
         "allocated_cost": (

@@ -11,14 +11,22 @@ TABLES = tables_of(
             "x_Source x_SourceFile x_SourceRow",
             """BillingPeriod
             BilledCost EffectiveCost ListCost? ContractedCost? ListUnitPrice? ContractedUnitPrice?
-            BillingCurrency BillingAccountId? BillingAccountName? SubAccountId? SubAccountName?
+            BillingCurrency PricingCurrency? PricingCurrencyEffectiveCost?
+            PricingCurrencyListUnitPrice? PricingCurrencyContractedUnitPrice?
+            BillingAccountId? BillingAccountName? BillingAccountType?
+            SubAccountId? SubAccountName? SubAccountType?
             BillingPeriodStart BillingPeriodEnd ChargePeriodStart ChargePeriodEnd
             InvoiceId InvoiceIssuerName? ProviderName PublisherName?
             ChargeCategory ChargeClass? ChargeDescription? ChargeFrequency?
-            CommitmentDiscountId? CommitmentDiscountType? CommitmentDiscountStatus?
+            CommitmentDiscountId? CommitmentDiscountName? CommitmentDiscountCategory?
+            CommitmentDiscountType? CommitmentDiscountStatus?
+            CommitmentDiscountQuantity? CommitmentDiscountUnit?
+            CapacityReservationId? CapacityReservationStatus?
             ConsumedQuantity? ConsumedUnit? PricingCategory? PricingQuantity? PricingUnit?
             RegionId? RegionName? AvailabilityZone? ResourceId? ResourceName? ResourceType?
-            ServiceCategory ServiceName SkuId? SkuPriceId?
+            ServiceCategory ServiceSubcategory? ServiceName
+            SkuId? SkuPriceId? SkuMeter? SkuPriceDetails?
+            AllocatedMethodId? AllocatedMethodDetails? AllocatedResourceId? AllocatedResourceName?
             Tags x_TagSetId x_LineItemType? x_Operation? x_Source x_SourceFile x_SourceRow""",
         ),
         "quarantine": (
@@ -40,10 +48,12 @@ TABLES = tables_of(
             "BillingPeriod x_TagSetId Tags",
         ),
         "delivery": (
-            """One row per file the period was read from, with the rows it held and the money its own
-            cost column sums to, taken by a query that shares nothing with the dialect.""",
+            """One row per file the period was read from: its content, the manifest that lists it, the
+            rows it held and the money its own cost column sums to, taken by a query that shares
+            nothing with the dialect.""",
             "x_Source x_SourceFile",
-            "BillingPeriod x_Source x_SourceFile x_Bytes x_Rows BilledCost? EffectiveCost?",
+            """BillingPeriod x_Source x_SourceFile x_Bytes x_Sha256 x_Manifest? x_Rows BilledCost?
+            EffectiveCost?""",
         ),
     },
 )

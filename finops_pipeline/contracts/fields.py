@@ -60,6 +60,7 @@ ALLOCATION_METHODS = (
     "endpoint_idle",
     "idle",
     "unmeasured",
+    "commitment",
     "unallocated",
     "quarantined",
 )
@@ -78,14 +79,20 @@ FIELDS: dict[str, Field] = {
     ),
     "ListUnitPrice": Field(MONEY, "Public price of one pricing unit."),
     "ContractedUnitPrice": Field(MONEY, "Negotiated price of one pricing unit."),
+    "PricingCurrency": Field("VARCHAR", "Currency the price list is in, by its ISO 4217 code."),
+    "PricingCurrencyEffectiveCost": Field(MONEY, "EffectiveCost in PricingCurrency."),
+    "PricingCurrencyListUnitPrice": Field(MONEY, "ListUnitPrice in PricingCurrency."),
+    "PricingCurrencyContractedUnitPrice": Field(MONEY, "ContractedUnitPrice in PricingCurrency."),
     "BillingCurrency": Field(
         "VARCHAR", "ISO 4217 code of the currency of the invoice; `XXX` where unreadable."
     ),
     # ------------------------------------------------------------- FOCUS 1.2, accounts, time
     "BillingAccountId": Field("VARCHAR", "The account that is invoiced."),
     "BillingAccountName": Field("VARCHAR", "Display name of the billing account."),
+    "BillingAccountType": Field("VARCHAR", "The provider's name for that kind of account."),
     "SubAccountId": Field("VARCHAR", "The account, subscription or project that used the service."),
     "SubAccountName": Field("VARCHAR", "Display name of the sub account."),
+    "SubAccountType": Field("VARCHAR", "The provider's name for that kind of sub account."),
     "BillingPeriodStart": Field(
         "TIMESTAMP", "First instant of the billing period, UTC, inclusive."
     ),
@@ -106,8 +113,18 @@ FIELDS: dict[str, Field] = {
     "ChargeDescription": Field("VARCHAR", "The provider's own words for the charge."),
     "ChargeFrequency": Field("VARCHAR", "One-Time, Recurring or Usage-Based."),
     "CommitmentDiscountId": Field("VARCHAR", "Savings plan or reservation the charge belongs to."),
+    "CommitmentDiscountName": Field("VARCHAR", "Display name of the commitment."),
+    "CommitmentDiscountCategory": Field(
+        "VARCHAR", "Whether the commitment is to an amount of money, `Spend`, or of use, `Usage`."
+    ),
     "CommitmentDiscountType": Field("VARCHAR", "The provider's name for that kind of commitment."),
     "CommitmentDiscountStatus": Field("VARCHAR", "Used or Unused part of the commitment."),
+    "CommitmentDiscountQuantity": Field(
+        MONEY, "Amount of the commitment bought, used or unused, in CommitmentDiscountUnit."
+    ),
+    "CommitmentDiscountUnit": Field("VARCHAR", "Unit of CommitmentDiscountQuantity."),
+    "CapacityReservationId": Field("VARCHAR", "Capacity reservation the charge belongs to."),
+    "CapacityReservationStatus": Field("VARCHAR", "Used or Unused part of reserved capacity."),
     "ConsumedQuantity": Field(MONEY, "Measured consumption, in ConsumedUnit."),
     "ConsumedUnit": Field("VARCHAR", "Unit of ConsumedQuantity."),
     "PricingCategory": Field("VARCHAR", "Standard, Dynamic (spot), Committed or Other."),
@@ -125,9 +142,25 @@ FIELDS: dict[str, Field] = {
     "ServiceCategory": Field(
         "VARCHAR", "FOCUS's service category, such as Compute or `AI and Machine Learning`."
     ),
+    "ServiceSubcategory": Field(
+        "VARCHAR", "FOCUS's finer service category, such as `Virtual Machines` of Compute."
+    ),
     "ServiceName": Field("VARCHAR", "The provider's name of the service."),
     "SkuId": Field("VARCHAR", "The provider's SKU."),
     "SkuPriceId": Field("VARCHAR", "The provider's id of the price within the SKU."),
+    "SkuMeter": Field("VARCHAR", "What the SKU counts."),
+    "SkuPriceDetails": Field(
+        "VARCHAR", "What the price depends on, such as core count, as a JSON object."
+    ),
+    # FOCUS 1.3, what a provider split itself; AllocatedTags are added to Tags.
+    "AllocatedMethodId": Field(
+        "VARCHAR", "How the provider split the charge this is a part of; null where it did not."
+    ),
+    "AllocatedMethodDetails": Field(
+        "VARCHAR", "By what it was split and how much this part is of it, as a JSON object."
+    ),
+    "AllocatedResourceId": Field("VARCHAR", "What the provider gave this part of a charge to."),
+    "AllocatedResourceName": Field("VARCHAR", "Display name of AllocatedResourceId."),
     "Tags": Field(
         "VARCHAR", "Resource tags as a JSON object, keys and values as the provider delivered them."
     ),
@@ -153,6 +186,11 @@ FIELDS: dict[str, Field] = {
     "x_RawRow": Field("VARCHAR", "The row as delivered, at most 4096 characters."),
     "x_Rows": Field("BIGINT", "Number of delivered rows.", ge=0),
     "x_Bytes": Field("BIGINT", "Size of the delivered file in bytes.", ge=0),
+    "x_Sha256": Field("VARCHAR", "SHA-256 of the delivered bytes, as 64 hexadecimal digits."),
+    "x_Manifest": Field(
+        "VARCHAR",
+        "Path of the manifest that lists the file, relative to the fixed part of `manifest`; null where the source has none.",
+    ),
     # ---------------------------------------------------------------------------- owner
     "x_Feature": Field(
         "VARCHAR",
@@ -315,8 +353,17 @@ FIELDS: dict[str, Field] = {
         "Charges that are split together: MD5 of what they share (day, invoice, service, ...).",
     ),
     "x_Pool": Field(
-        "VARCHAR", "What splits the pool: `node/<cluster>` or `inference/<split name>`."
+        "VARCHAR",
+        "What splits the pool: `node/<cluster>`, `inference/<split name>`, or `commitment/<policy>` for what nobody used of one; `/month` follows where that is for longer than a day.",
     ),
+    "x_ChargeEnd": Field(
+        "TIMESTAMP", "End of a charge for longer than the hour it begins in; null for the others."
+    ),
+    "x_ChargeUnits": Field(
+        "DECIMAL(38,0)", "Size of the charge in 10^-12 of its currency, at least 1.", ge=1
+    ),
+    "x_FromDay": Field("DATE", "First UTC day of the part."),
+    "x_UntilDay": Field("DATE", "First UTC day after the part."),
     "x_Weight": Field(
         "DECIMAL(38,0)",
         "The consumer's part of the pool, an integer; only its proportion matters.",
@@ -339,6 +386,7 @@ FIELDS: dict[str, Field] = {
             "witness_disagrees",
             "replica_drift",
             "label_drift",
+            "closed_period_changed",
         ),
     ),
     "x_Dimension": Field(
@@ -363,6 +411,11 @@ FIELDS: dict[str, Field] = {
     "x_Decides": Field(
         "BOOLEAN",
         "Whether the row settles the value: tags by trust without contradiction, evidence by nine tenths of its weight.",
+    ),
+    "x_Rank": Field(
+        "BIGINT",
+        "Place of the value among those its witness names for the resource, the heaviest is 1.",
+        ge=1,
     ),
     "x_Witness": Field(
         "VARCHAR",
@@ -389,6 +442,34 @@ FIELDS: dict[str, Field] = {
     "x_Evidence": Field("VARCHAR", "JSON object of the measurements behind the answer."),
     # -------------------------------------------------------------------------- showback
     "x_ChargeDay": Field("DATE", "UTC day the charge is for."),
+    "x_QuarantinedRows": Field("BIGINT", "Delivered rows that could not be read.", ge=0),
+    "x_TagChecksum": Field(
+        "DECIMAL(38,0)",
+        "Sum of x_TagSetId over the charges: it moves when tags were changed and money was not.",
+        ge=0,
+    ),
+    "x_BilledSummary": Field(
+        MONEY, "What the provider's own invoice asks for; null where none is given."
+    ),
+    "x_MinorUnit": Field(
+        MONEY, "Smallest amount the currency is paid in (ISO 4217), such as 0.01."
+    ),
+    "x_BilledIngested": Field(MONEY, "BilledCost of the rows that were read."),
+    "x_BilledQuarantined": Field(MONEY, "BilledCost of the rows that could not be read."),
+    "x_EffectiveQuarantined": Field(MONEY, "EffectiveCost of the rows that could not be read."),
+    "x_BilledAllocated": Field(
+        MONEY, "BilledCost with a named owner in feature, tenant or environment."
+    ),
+    "x_BilledIdle": Field(MONEY, "BilledCost of capacity nobody used."),
+    "x_BilledUnallocated": Field(MONEY, "BilledCost nobody can be named for in any dimension."),
+    "x_SummaryDifference": Field(
+        MONEY,
+        "Read plus quarantined, less the provider's own invoice; null where none is given.",
+    ),
+    "x_DeliveryDifference": Field(
+        MONEY, "What the files' own cost column sums to, less what was read and quarantined."
+    ),
+    "x_AllocationDifference": Field(MONEY, "Read plus quarantined, less all that was shown back."),
     "x_UnitCostPerCall": Field(MONEY, "EffectiveCost per call."),
     "x_UnitCostPerThousandTokens": Field(
         MONEY, "EffectiveCost per thousand input and output tokens."
@@ -398,6 +479,12 @@ FIELDS: dict[str, Field] = {
     "x_IdleCost": Field(MONEY, "EffectiveCost of capacity nobody used."),
     "x_UnallocatedCost": Field(
         MONEY, "EffectiveCost nobody can be named for in this dimension, quarantined rows included."
+    ),
+    "x_UsedCost": Field(MONEY, "EffectiveCost of what was used of the commitment."),
+    "x_UnusedCost": Field(MONEY, "EffectiveCost of what nobody used of the commitment."),
+    "x_UtilisationPermille": Field(
+        "BIGINT",
+        "Used part of used and unused EffectiveCost in thousandths, rounded down; null where both are nothing.",
     ),
     "x_CoveragePermille": Field(
         "BIGINT",

@@ -13,12 +13,12 @@ TABLES = tables_of(
     {
         "resource_cost": (
             """The bill by resource, read once for all findings: one row per provider, account,
-            service, category of charge, resource, set of tags and currency, with its
-            largest charge.""",
-            """ProviderName SubAccountId ServiceCategory ServiceName ChargeCategory ResourceId
-            x_TagSetId BillingCurrency""",
+            service, category of charge, part of a commitment, resource, set of tags and currency,
+            with its largest charge.""",
+            """ProviderName SubAccountId ServiceCategory ServiceName ChargeCategory
+            CommitmentDiscountStatus ResourceId x_TagSetId BillingCurrency""",
             """BillingPeriod ProviderName SubAccountId? ServiceCategory ServiceName
-            ChargeCategory ResourceId? ResourceName? x_TagSetId x_Pool? BillingCurrency
+            ChargeCategory CommitmentDiscountStatus? ResourceId? ResourceName? x_TagSetId x_Pool? BillingCurrency
             EffectiveCost x_ChargeRows x_LargestCharge x_SourceFile x_SourceRow""",
         ),
         "owner_tag": (
@@ -38,7 +38,7 @@ TABLES = tables_of(
             and currency of the weight.""",
             "ResourceId x_Dimension x_Witness x_OwnerValue BillingCurrency",
             """BillingPeriod ResourceId x_Dimension x_Witness x_OwnerValue BillingCurrency?
-            x_Weight x_Decides x_Where""",
+            x_Weight x_Decides x_Rank x_Where""",
         ),
         "account_value": (
             """What the tagged resources of an account agree on: one row per account and

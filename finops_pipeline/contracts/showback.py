@@ -29,5 +29,34 @@ TABLES = tables_of(
             """BillingPeriod BillingCurrency x_Dimension EffectiveCost x_AllocatedCost x_IdleCost
             x_UnallocatedCost x_CoveragePermille?""",
         ),
+        "commitment": (
+            """How well each savings plan and reservation was used: one row per commitment and
+            currency.""",
+            "ProviderName CommitmentDiscountId BillingCurrency",
+            """BillingPeriod ProviderName CommitmentDiscountId CommitmentDiscountName?
+            CommitmentDiscountType? BillingCurrency BilledCost EffectiveCost x_UsedCost x_UnusedCost
+            x_UtilisationPermille?""",
+        ),
+        "invoice_summary": (
+            """What the providers' own invoices ask for: one row per source, invoice and currency,
+            from the files that `invoices` names.""",
+            "x_Source InvoiceId BillingCurrency",
+            """BillingPeriod x_Source InvoiceId BillingCurrency x_BilledSummary x_MinorUnit x_Reason?
+            x_SourceFile x_SourceRow""",
+        ),
+        "invoice": (
+            """What was read of each invoice: one row per source, invoice and currency.""",
+            "x_Source InvoiceId BillingCurrency",
+            """BillingPeriod x_Source InvoiceId BillingCurrency x_ChargeRows BilledCost EffectiveCost
+            x_QuarantinedRows x_BilledQuarantined x_EffectiveQuarantined x_TagChecksum""",
+        ),
+        "reconciliation": (
+            """The reconciliation statement: one row per invoice and currency, from what the provider
+            asks for to what was shown back, with every difference zero or named.""",
+            "x_Source InvoiceId BillingCurrency",
+            """BillingPeriod x_Source InvoiceId BillingCurrency x_BilledSummary? x_BilledIngested
+            x_BilledQuarantined x_BilledAllocated x_BilledIdle x_BilledUnallocated
+            x_SummaryDifference? x_DeliveryDifference x_AllocationDifference x_Reason?""",
+        ),
     },
 )

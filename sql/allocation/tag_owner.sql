@@ -14,12 +14,20 @@ labelled as (
         x_Labels as Tags
     from (select distinct x_Labels from pod_usage) as label_set
 ),
+entry as materialized (
+    select x_TagSetId, pair.key as x_TagKey, normal_value(pair.value) as tag_value
+    from (select x_TagSetId, unnest(map_entries(json_map(Tags))) as pair from labelled) as pairs
+),
+-- Distinct keys are few: the text work on them is done once for each.
+key_name as (
+    select x_TagKey, normal_key(x_TagKey) as tag_key
+    from (select distinct x_TagKey from entry) as spelt
+),
 tag as (
-    select
-        x_TagSetId,
-        normal_key(entry.key) as tag_key,
-        normal_value(entry.value) as tag_value
-    from (select x_TagSetId, unnest(map_entries(json_map(Tags))) as entry from labelled) as entries
+    select e.x_TagSetId, k.tag_key, e.tag_value
+    from entry as e
+    inner join key_name as k on k.x_TagKey = e.x_TagKey
+    where e.tag_value is not null
 ),
 owner_tag as (
     select
@@ -32,7 +40,6 @@ owner_tag as (
     left join value_alias
         on value_alias.x_Dimension = owner_key.x_Dimension
         and value_alias.x_From = tag.tag_value
-    where tag.tag_value is not null
 ),
 most_trusted as (
     select x_TagSetId, x_Dimension, min(x_Rank) as x_Rank
@@ -44,7 +51,7 @@ named as (
         owner_tag.x_TagSetId,
         owner_tag.x_Dimension,
         min(owner_tag.owner) as owner,
-        count(distinct owner_tag.owner) as owners
+        min(owner_tag.owner) = max(owner_tag.owner) as is_one
     from owner_tag
     inner join most_trusted
         on most_trusted.x_TagSetId = owner_tag.x_TagSetId
@@ -55,21 +62,20 @@ named as (
 owner as (
     select
         x_TagSetId,
-        max(owner) filter (where x_Dimension = 'feature' and owners = 1) as x_Feature,
-        max(owner) filter (where x_Dimension = 'tenant' and owners = 1) as x_Tenant,
-        max(owner) filter (where x_Dimension = 'environment' and owners = 1) as x_Environment,
-        string_agg(x_Dimension, ',' order by x_Dimension) filter (where owners > 1) as x_Conflict
+        max(owner) filter (where x_Dimension = 'feature' and is_one) as x_Feature,
+        max(owner) filter (where x_Dimension = 'tenant' and is_one) as x_Tenant,
+        max(owner) filter (where x_Dimension = 'environment' and is_one) as x_Environment,
+        string_agg(x_Dimension, ',' order by x_Dimension) filter (where not is_one) as x_Conflict
     from named
     group by x_TagSetId
 ),
 normalised as (
     select
         x_TagSetId,
-        '{' || string_agg(
-            to_json(tag_key) || ':' || to_json(tag_value), ',' order by tag_key, tag_value
+        '{' || array_to_string(
+            list_sort(list(to_json(tag_key) || ':' || to_json(tag_value))), ','
         ) || '}' as x_Normalised
     from tag
-    where tag_value is not null
     group by x_TagSetId
 )
 select

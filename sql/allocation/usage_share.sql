@@ -10,135 +10,175 @@
 --
 -- Weights are integers in 10^-15 of the currency of the node-hour, so that no order of threads
 -- can change a sum. Nothing is rounded to money here: allocated_cost does that once per pool.
+-- Asked for the days from $from_day until $until_day; no row depends on how a month is cut.
 --
 -- One row per pool and consumer.
 with
-owner_label as (
-    select Tags as x_Labels, x_Feature, x_Tenant, x_Environment from tag_owner
+-- What is grouped a million times over is numbered first: pools, nodes, workloads, callers.
+pool as (
+    select
+        x_PoolId, x_ChargeDay, InvoiceId, BillingCurrency, ProviderName, SubAccountId,
+        ServiceCategory, ServiceName, ChargeCategory, x_Pool, CommitmentDiscountId,
+        row_number() over (order by x_PoolId) as pool_no
+    from (
+        select distinct
+            x_PoolId, x_ChargeDay, InvoiceId, BillingCurrency, ProviderName, SubAccountId,
+            ServiceCategory, ServiceName, ChargeCategory, x_Pool, CommitmentDiscountId
+        from charge_owner
+        where x_Pool is not null
+            and x_ChargeDay >= cast($from_day as date)
+            and x_ChargeDay < cast($until_day as date)
+    ) as pooled
 ),
 -- ---------------------------------------------------------------- what the callers did
--- Owners are resolved once per distinct caller, not once per hour; calls then carry a number.
-distinct_caller as (
-    select distinct x_Endpoint, x_Feature, x_Tenant, x_Environment, x_Model
-    from inference_usage
-),
-resolved_caller as (
+-- Owners are resolved once per distinct caller, not once per hour. Which number it has does not
+-- matter; that it has one does.
+logged_caller as materialized (
     select
-        u.x_Endpoint, u.x_Feature, u.x_Tenant, u.x_Environment, u.x_Model,
-        coalesce(f.x_To, normal_value(u.x_Feature)) as feature,
-        coalesce(t.x_To, normal_value(u.x_Tenant)) as tenant,
-        coalesce(e.x_To, normal_value(u.x_Environment)) as environment
-    from distinct_caller as u
-    left join value_alias as f
-        on f.x_Dimension = 'feature' and f.x_From = normal_value(u.x_Feature)
-    left join value_alias as t
-        on t.x_Dimension = 'tenant' and t.x_From = normal_value(u.x_Tenant)
-    left join value_alias as e
-        on e.x_Dimension = 'environment' and e.x_From = normal_value(u.x_Environment)
+        x_Endpoint, x_Feature, x_Tenant, x_Environment, x_Model,
+        row_number() over () as caller_no
+    from (
+        select distinct x_Endpoint, x_Feature, x_Tenant, x_Environment, x_Model
+        from inference_usage
+        where x_HourStart >= cast($from_day as date) and x_HourStart < cast($until_day as date)
+    ) as distinct_caller
 ),
-numbered_caller as (
+endpoint_hour as (
     select
-        x_Endpoint, x_Feature, x_Tenant, x_Environment, x_Model, feature, tenant, environment,
-        dense_rank() over (
-            order by x_Endpoint, feature, tenant, environment, x_Model
-        ) as caller_no,
-        dense_rank() over (order by x_Endpoint) as endpoint_no
-    from resolved_caller
-),
-known_caller as (
-    select distinct
-        caller_no, endpoint_no, x_Endpoint, feature as x_Feature, tenant as x_Tenant,
-        environment as x_Environment, x_Model
-    from numbered_caller
-),
-endpoint as (
-    select distinct endpoint_no, x_Endpoint from known_caller
-),
-named_call as (
-    select
-        u.x_HourStart,
-        n.endpoint_no,
-        n.caller_no,
-        sum(u.x_Calls) as calls,
-        sum(u.x_UnknownTokenCalls) as unknown_calls,
-        sum(u.x_GpuMsCalls) as gpu_calls,
-        sum(u.x_GpuMs) as gpu_ms,
+        x_HourStart,
+        x_Endpoint,
+        sum(x_Calls) as calls,
+        sum(x_UnknownTokenCalls) as unknown_calls,
+        sum(x_GpuMsCalls) as gpu_calls,
+        sum(x_GpuMs) as gpu_ms,
         sum(
-            (u.x_InputTokens - u.x_CachedInputTokens) * $input_token_weight
-            + u.x_CachedInputTokens * $cached_token_weight
-            + u.x_OutputTokens * $output_token_weight
+            (x_InputTokens - x_CachedInputTokens) * $input_token_weight
+            + x_CachedInputTokens * $cached_token_weight
+            + x_OutputTokens * $output_token_weight
         ) as token_work
+    from inference_usage
+    where x_HourStart >= cast($from_day as date) and x_HourStart < cast($until_day as date)
+    group by x_HourStart, x_Endpoint
+),
+measure as (
+    select
+        x_HourStart, x_Endpoint, calls, unknown_calls, gpu_ms, token_work,
+        token_work // greatest(calls - unknown_calls, 1) as known_call_work,
+        case
+            when gpu_calls = calls and gpu_ms > 0 then 'gpu_ms'
+            when token_work > 0 then 'tokens'
+            else 'calls'
+        end as unit
+    from endpoint_hour
+),
+-- A call without token counts is unknown, not zero: it weighs what a known call weighs.
+called_hour as materialized (
+    select
+        row_number() over () as hour_no, x_HourStart, x_Endpoint, unit, known_call_work,
+        case unit
+            when 'gpu_ms' then gpu_ms
+            when 'tokens' then token_work + unknown_calls * known_call_work
+            else calls
+        end as work
+    from measure
+),
+caller as (
+    select
+        n.caller_no, h.hour_no, h.unit,
+        case h.unit
+            when 'gpu_ms' then u.x_GpuMs
+            when 'tokens' then
+                (u.x_InputTokens - u.x_CachedInputTokens) * $input_token_weight
+                + u.x_CachedInputTokens * $cached_token_weight
+                + u.x_OutputTokens * $output_token_weight
+                + u.x_UnknownTokenCalls * h.known_call_work
+            else u.x_Calls
+        end as work
     from inference_usage as u
-    inner join numbered_caller as n
+    inner join logged_caller as n
         on n.x_Endpoint = u.x_Endpoint
         and n.x_Feature is not distinct from u.x_Feature
         and n.x_Tenant is not distinct from u.x_Tenant
         and n.x_Environment is not distinct from u.x_Environment
         and n.x_Model = u.x_Model
-    group by u.x_HourStart, n.endpoint_no, n.caller_no
-),
-endpoint_hour as (
-    select
-        x_HourStart,
-        endpoint_no,
-        sum(calls) as calls,
-        sum(calls) - sum(unknown_calls) as known_calls,
-        sum(token_work) as token_work,
-        sum(gpu_ms) as gpu_ms,
-        case
-            when sum(gpu_calls) = sum(calls) and sum(gpu_ms) > 0 then 'gpu_ms'
-            when sum(token_work) > 0 then 'tokens'
-            else 'calls'
-        end as unit
-    from named_call
-    group by x_HourStart, endpoint_no
-),
--- A call without token counts is unknown, not zero: it weighs what a known call weighs.
-caller as (
-    select
-        c.x_HourStart, c.endpoint_no, c.caller_no, e.unit,
-        cast(case e.unit
-            when 'gpu_ms' then c.gpu_ms
-            when 'tokens' then
-                c.token_work + c.unknown_calls * (e.token_work // greatest(e.known_calls, 1))
-            else c.calls
-        end as hugeint) as work
-    from named_call as c
-    inner join endpoint_hour as e
-        on e.x_HourStart = c.x_HourStart and e.endpoint_no = c.endpoint_no
+    inner join called_hour as h
+        on h.x_HourStart = u.x_HourStart and h.x_Endpoint = u.x_Endpoint
+    where u.x_HourStart >= cast($from_day as date) and u.x_HourStart < cast($until_day as date)
 ),
 -- ------------------------------------------------------------- what pods held of a node
-held as (
+pod as (
     select
-        x_Cluster, x_HourStart, x_Node, x_Namespace, x_WorkloadKind, x_Workload, x_Labels,
-        sum(x_CpuAllocatedCoreMs) as cpu,
-        sum(x_MemoryAllocatedByteSeconds) * 1000 // 1048576 as memory,
-        sum(x_GpuRequestMs) as gpu
+        x_Cluster, x_Node, x_HourStart, x_Namespace, x_WorkloadKind, x_Workload, x_Labels,
+        x_CpuAllocatedCoreMs, x_MemoryAllocatedByteSeconds, x_GpuRequestMs
     from pod_usage
     where x_Node is not null
-    group by
-        x_Cluster, x_HourStart, x_Node, x_Namespace, x_WorkloadKind, x_Workload, x_Labels
+        and x_HourStart >= cast($from_day as date)
+        and x_HourStart < cast($until_day as date)
+),
+node as (
+    select
+        x_Cluster, x_Node, x_HourStart, ResourceId, x_CpuCapacityCoreMs,
+        x_MemoryCapacityByteSeconds, x_GpuCapacityMs,
+        row_number() over (order by x_Cluster, x_Node, x_HourStart) as node_no
+    from node_usage
+    where ResourceId is not null
+        and x_HourStart >= cast($from_day as date)
+        and x_HourStart < cast($until_day as date)
+),
+labelled_workload as (
+    select
+        x_Namespace, x_WorkloadKind, x_Workload, x_Labels,
+        x_Namespace || '/' || x_Workload as x_Endpoint,
+        row_number() over (
+            order by x_Namespace, x_WorkloadKind, x_Workload, x_Labels
+        ) as workload_no
+    from (
+        select distinct x_Namespace, x_WorkloadKind, x_Workload, x_Labels from pod
+    ) as pod_workload
+),
+workload as (
+    select
+        w.workload_no, w.x_Namespace, w.x_WorkloadKind, w.x_Workload, w.x_Labels, w.x_Endpoint,
+        s.x_Endpoint is not null as serves,
+        o.x_Feature as feature,
+        o.x_Tenant as tenant,
+        o.x_Environment as environment,
+        dense_rank() over (order by o.x_Feature, o.x_Tenant, o.x_Environment) as label_no
+    from labelled_workload as w
+    left join served_endpoint as s on s.x_Endpoint = w.x_Endpoint
+    left join tag_owner as o on o.Tags = w.x_Labels
+),
+label as (
+    select distinct label_no, feature, tenant, environment from workload
+),
+-- Memory in MiB-ms.
+held as (
+    select
+        n.node_no, w.workload_no,
+        sum(p.x_CpuAllocatedCoreMs) as cpu,
+        quotient(sum(p.x_MemoryAllocatedByteSeconds) * 1000, 1048576) as memory,
+        sum(p.x_GpuRequestMs) as gpu
+    from pod as p
+    inner join node as n
+        on n.x_Cluster = p.x_Cluster and n.x_HourStart = p.x_HourStart and n.x_Node = p.x_Node
+    inner join workload as w
+        on w.x_Namespace = p.x_Namespace
+        and w.x_WorkloadKind = p.x_WorkloadKind
+        and w.x_Workload = p.x_Workload
+        and w.x_Labels = p.x_Labels
+    group by n.node_no, w.workload_no
 ),
 held_total as (
-    select
-        x_Cluster, x_HourStart, x_Node,
-        sum(cpu) as cpu, sum(memory) as memory, sum(gpu) as gpu
+    select node_no, sum(cpu) as cpu, sum(memory) as memory, sum(gpu) as gpu
     from held
-    group by x_Cluster, x_HourStart, x_Node
+    group by node_no
 ),
--- Part of the node-hour that each resource stands for, in 10^-12 of it. Memory in MiB-ms.
 node_hour as (
     select
-        n.x_Cluster, n.x_HourStart, n.x_Node, n.ResourceId,
+        n.node_no, n.ResourceId, n.x_HourStart,
         cast(n.x_CpuCapacityCoreMs as hugeint) as cpu,
         cast(n.x_MemoryCapacityByteSeconds as hugeint) * 1000 // 1048576 as memory,
         cast(n.x_GpuCapacityMs as hugeint) as gpu,
-        greatest(n.x_CpuCapacityCoreMs, coalesce(h.cpu, 0)) as cpu_total,
-        greatest(
-            cast(n.x_MemoryCapacityByteSeconds as hugeint) * 1000 // 1048576,
-            coalesce(h.memory, 0)
-        ) as memory_total,
-        greatest(n.x_GpuCapacityMs, coalesce(h.gpu, 0)) as gpu_total,
         coalesce(h.cpu, 0) as cpu_held,
         coalesce(h.memory, 0) as memory_held,
         coalesce(h.gpu, 0) as gpu_held,
@@ -146,15 +186,16 @@ node_hour as (
         (cast(n.x_MemoryCapacityByteSeconds as hugeint) * 1000 // 1048576)
         * $memory_weight as memory_worth,
         cast(n.x_GpuCapacityMs as hugeint) * 1024 * $gpu_weight as gpu_worth
-    from node_usage as n
-    left join held_total as h
-        on h.x_Cluster = n.x_Cluster and h.x_HourStart = n.x_HourStart and h.x_Node = n.x_Node
-    where n.ResourceId is not null
+    from node as n
+    left join held_total as h on h.node_no = n.node_no
 ),
+-- Part of the node-hour that each resource stands for, in 10^-12 of it.
 node_part as (
     select
-        x_Cluster, x_HourStart, x_Node, ResourceId,
-        cpu_total, memory_total, gpu_total,
+        node_no, ResourceId, x_HourStart,
+        greatest(cpu, cpu_held, 1) as cpu_total,
+        greatest(memory, memory_held, 1) as memory_total,
+        greatest(gpu, gpu_held, 1) as gpu_total,
         greatest(cpu - cpu_held, 0) as cpu_idle,
         greatest(memory - memory_held, 0) as memory_idle,
         greatest(gpu - gpu_held, 0) as gpu_idle,
@@ -164,302 +205,271 @@ node_part as (
     from node_hour
     where cpu_worth + memory_worth + gpu_worth > 0
 ),
+-- What no pod held is of workload 0.
 part as (
     select
-        n.ResourceId, n.x_HourStart, h.x_Namespace, h.x_WorkloadKind, h.x_Workload, h.x_Labels,
-        n.cpu_part * h.cpu // greatest(n.cpu_total, 1)
-        + n.memory_part * h.memory // greatest(n.memory_total, 1)
-        + n.gpu_part * h.gpu // greatest(n.gpu_total, 1) as part
+        n.node_no, h.workload_no,
+        quotient(n.cpu_part * h.cpu, n.cpu_total)
+        + quotient(n.memory_part * h.memory, n.memory_total)
+        + quotient(n.gpu_part * h.gpu, n.gpu_total) as part
     from held as h
-    inner join node_part as n
-        on n.x_Cluster = h.x_Cluster and n.x_HourStart = h.x_HourStart and n.x_Node = h.x_Node
+    inner join node_part as n on n.node_no = h.node_no
     union all
     select
-        ResourceId, x_HourStart, null as x_Namespace, null as x_WorkloadKind,
-        null as x_Workload, null as x_Labels,
-        cpu_part * cpu_idle // greatest(cpu_total, 1)
-        + memory_part * memory_idle // greatest(memory_total, 1)
-        + gpu_part * gpu_idle // greatest(gpu_total, 1) as part
+        node_no, 0 as workload_no,
+        quotient(cpu_part * cpu_idle, cpu_total)
+        + quotient(memory_part * memory_idle, memory_total)
+        + quotient(gpu_part * gpu_idle, gpu_total) as part
     from node_part
 ),
 -- ------------------------------------------------------------------ what a node costs
-node_id as (
-    select ResourceId, min(x_Cluster) as x_Cluster
-    from node_usage
-    where ResourceId is not null
-    group by ResourceId
-),
-pool as (
-    select distinct
-        x_PoolId, x_ChargeDay, InvoiceId, BillingCurrency, ProviderName, SubAccountId,
-        ServiceCategory, ServiceName, ChargeCategory, x_Pool
-    from charge_owner
-    where x_Pool is not null
-),
-node_line as (
+pool_charge as (
     select
-        cast(c.ChargePeriodStart as date) as x_ChargeDay,
-        c.InvoiceId, c.BillingCurrency, c.ProviderName, c.SubAccountId, c.ServiceCategory,
-        c.ServiceName, c.ChargeCategory, c.ResourceId, node_id.x_Cluster,
-        date_trunc('hour', c.ChargePeriodStart) as x_HourStart,
-        c.ChargePeriodEnd > date_trunc('hour', c.ChargePeriodStart) + interval 1 hour as is_long,
-        case
-            when c.ChargePeriodEnd
-                > date_trunc('hour', c.ChargePeriodStart) + interval 1 hour
-                then c.ChargePeriodEnd
-        end as long_end,
-        sum(c.EffectiveCost) as EffectiveCost,
-        sum(c.BilledCost) as BilledCost
-    from cost_and_usage as c
-    inner join node_id on node_id.ResourceId = c.ResourceId
-    group by
-        cast(c.ChargePeriodStart as date), c.InvoiceId, c.BillingCurrency, c.ProviderName,
-        c.SubAccountId, c.ServiceCategory, c.ServiceName, c.ChargeCategory, c.ResourceId,
-        node_id.x_Cluster, date_trunc('hour', c.ChargePeriodStart),
-        c.ChargePeriodEnd > date_trunc('hour', c.ChargePeriodStart) + interval 1 hour,
-        case
-            when c.ChargePeriodEnd
-                > date_trunc('hour', c.ChargePeriodStart) + interval 1 hour
-                then c.ChargePeriodEnd
-        end
-),
--- Only proportions matter, so a credit weighs by its size, and a free hour weighs something.
-node_charge as (
-    select
-        pool.x_PoolId, n.ResourceId, n.x_HourStart, n.is_long, n.long_end,
-        greatest(
-            case
-                when n.EffectiveCost <> 0 then abs(money_units(n.EffectiveCost))
-                else abs(money_units(n.BilledCost))
-            end,
-            1
-        ) as units
-    from node_line as n
+        pool.pool_no, c.ResourceId, c.x_HourStart, c.x_ChargeEnd,
+        cast(c.x_ChargeUnits as hugeint) as units
+    from node_charge as c
     inner join pool
-        on pool.x_ChargeDay = n.x_ChargeDay
-        and pool.InvoiceId = n.InvoiceId
-        and pool.BillingCurrency = n.BillingCurrency
-        and pool.ProviderName = n.ProviderName
-        and pool.SubAccountId is not distinct from n.SubAccountId
-        and pool.ServiceCategory = n.ServiceCategory
-        and pool.ServiceName = n.ServiceName
-        and pool.ChargeCategory = n.ChargeCategory
-        and pool.x_Pool = 'node/' || n.x_Cluster
+        on pool.x_ChargeDay = c.x_ChargeDay
+        and pool.InvoiceId = c.InvoiceId
+        and pool.BillingCurrency = c.BillingCurrency
+        and pool.ProviderName = c.ProviderName
+        and pool.SubAccountId is not distinct from c.SubAccountId
+        and pool.ServiceCategory = c.ServiceCategory
+        and pool.ServiceName = c.ServiceName
+        and pool.ChargeCategory = c.ChargeCategory
+        and pool.x_Pool = 'node/' || c.x_Cluster
+        and pool.CommitmentDiscountId is not distinct from c.CommitmentDiscountId
+    where c.x_ChargeDay >= cast($from_day as date) and c.x_ChargeDay < cast($until_day as date)
 ),
 -- A charge for longer than an hour stands in every measured hour it covers.
 long_hour as (
     select
-        c.x_PoolId, c.ResourceId, n.x_HourStart, c.units,
+        c.pool_no, n.ResourceId, n.x_HourStart, c.units,
         count(*) over (
-            partition by c.x_PoolId, c.ResourceId, c.x_HourStart, c.long_end
+            partition by c.pool_no, c.ResourceId, c.x_HourStart, c.x_ChargeEnd
         ) as hours
-    from node_charge as c
+    from pool_charge as c
     inner join node_part as n
         on n.ResourceId = c.ResourceId
         and n.x_HourStart >= c.x_HourStart
-        and n.x_HourStart < c.long_end
-    where c.is_long
+        and n.x_HourStart < c.x_ChargeEnd
+    where c.x_ChargeEnd is not null
 ),
 hour_charge as (
-    select x_PoolId, ResourceId, x_HourStart, units from node_charge where not is_long
+    select pool_no, ResourceId, x_HourStart, units from pool_charge where x_ChargeEnd is null
     union all
-    select x_PoolId, ResourceId, x_HourStart, units // hours as units from long_hour
-),
-measured as (
-    select distinct ResourceId, x_HourStart from node_part
+    select pool_no, ResourceId, x_HourStart, units // hours as units from long_hour
 ),
 unmeasured as (
-    select c.x_PoolId, sum(c.units) as weight
+    select c.pool_no, sum(c.units) * 1000 as weight
     from hour_charge as c
-    anti join measured
-        on measured.ResourceId = c.ResourceId and measured.x_HourStart = c.x_HourStart
-    group by c.x_PoolId
+    anti join node_part as n
+        on n.ResourceId = c.ResourceId and n.x_HourStart = c.x_HourStart
+    group by c.pool_no
+),
+node_weight as (
+    select c.pool_no, n.x_HourStart, n.node_no, c.units
+    from hour_charge as c
+    inner join node_part as n
+        on n.ResourceId = c.ResourceId and n.x_HourStart = c.x_HourStart
 ),
 workload_hour as (
     select
-        c.x_PoolId, c.x_HourStart, p.x_Namespace, p.x_WorkloadKind, p.x_Workload, p.x_Labels,
-        sum(c.units * p.part // 1000000000) as weight
-    from hour_charge as c
-    inner join part as p
-        on p.ResourceId = c.ResourceId and p.x_HourStart = c.x_HourStart
-    where p.part > 0
-    group by
-        c.x_PoolId, c.x_HourStart, p.x_Namespace, p.x_WorkloadKind, p.x_Workload, p.x_Labels
+        c.pool_no, c.x_HourStart, p.workload_no,
+        sum(quotient(c.units * p.part, 1000000000)) as weight
+    from node_weight as c
+    inner join part as p on p.node_no = c.node_no
+    group by c.pool_no, c.x_HourStart, p.workload_no
+    having max(p.part) > 0
 ),
 -- ------------------------------------------------------------- from workloads to callers
-caller_total as (
-    select
-        c.x_HourStart, c.endpoint_no, e.x_Endpoint, min(c.unit) as unit, sum(c.work) as work
-    from caller as c
-    inner join endpoint as e on e.endpoint_no = c.endpoint_no
-    group by c.x_HourStart, c.endpoint_no, e.x_Endpoint
-),
 endpoint_held as (
-    select x_HourStart, x_Namespace, x_Workload, sum(gpu) as gpu
-    from held
-    group by x_HourStart, x_Namespace, x_Workload
+    select n.x_HourStart, w.x_Endpoint, sum(h.gpu) as gpu
+    from held as h
+    inner join node as n on n.node_no = h.node_no
+    inner join workload as w on w.workload_no = h.workload_no
+    where w.serves
+    group by n.x_HourStart, w.x_Endpoint
+),
+serving_hour as (
+    select
+        c.hour_no, c.x_HourStart, c.x_Endpoint, c.unit, c.work,
+        case
+            when c.unit = 'gpu_ms' and $endpoint_idle = 'line' then greatest(c.work, e.gpu)
+            else c.work
+        end as total_work
+    from called_hour as c
+    inner join endpoint_held as e
+        on e.x_HourStart = c.x_HourStart and e.x_Endpoint = c.x_Endpoint
+    where c.work > 0
+),
+workload_serving as (
+    select w.workload_no, w.label_no, s.hour_no, s.x_HourStart, s.unit, s.work, s.total_work
+    from workload as w
+    inner join serving_hour as s on s.x_Endpoint = w.x_Endpoint
 ),
 served as (
     select
-        w.x_PoolId, w.x_HourStart, w.x_Labels, w.weight, w.x_Namespace, w.x_Workload,
-        t.endpoint_no, t.x_Endpoint, t.unit, t.work,
-        case
-            when t.unit = 'gpu_ms' and $endpoint_idle = 'line' then greatest(t.work, e.gpu)
-            else t.work
-        end as total_work
-    from workload_hour as w
-    inner join caller_total as t
-        on t.x_HourStart = w.x_HourStart
-        and t.x_Endpoint = w.x_Namespace || '/' || w.x_Workload
-    inner join endpoint_held as e
-        on e.x_HourStart = w.x_HourStart
-        and e.x_Namespace = w.x_Namespace
-        and e.x_Workload = w.x_Workload
-    where w.x_Workload is not null and t.work > 0
+        h.pool_no, h.workload_no, h.weight, s.label_no, s.hour_no, s.unit, s.work, s.total_work
+    from workload_hour as h
+    inner join workload_serving as s
+        on s.workload_no = h.workload_no and s.x_HourStart = h.x_HourStart
 ),
--- Callers of an endpoint, by their work: hours are added up before anything has a name.
-served_label as (
-    select x_Labels, row_number() over (order by x_Labels) as label_no
-    from (select distinct x_Labels from served) as labels
-),
-served_pool as (
-    select x_PoolId, row_number() over (order by x_PoolId) as pool_no
-    from (select distinct x_PoolId from served) as pools
+-- Pool and labels together are one number, so that a caller is grouped by two.
+served_share as (
+    select
+        pool_no, label_no, row_number() over (order by pool_no, label_no) as share_no
+    from (select distinct pool_no, label_no from served) as shares
 ),
 served_hour as (
     select
-        p.pool_no, l.label_no, s.x_HourStart, s.endpoint_no, s.unit, s.weight, s.total_work
+        n.share_no, s.hour_no, s.weight, s.total_work
     from served as s
-    inner join served_pool as p on p.x_PoolId = s.x_PoolId
-    inner join served_label as l on l.x_Labels = s.x_Labels
+    inner join served_share as n on n.pool_no = s.pool_no and n.label_no = s.label_no
 ),
 served_caller as (
     select
-        s.pool_no, s.label_no, c.caller_no, s.unit,
-        sum(s.weight * c.work // s.total_work) as weight
+        s.share_no, c.caller_no, min(c.unit) as unit,
+        sum(quotient(s.weight * c.work, s.total_work)) as weight
     from served_hour as s
-    inner join caller as c
-        on c.x_HourStart = s.x_HourStart and c.endpoint_no = s.endpoint_no
-    group by s.pool_no, s.label_no, c.caller_no, s.unit
+    inner join caller as c on c.hour_no = s.hour_no
+    group by s.share_no, c.caller_no
 ),
 -- Callers of bought APIs and shared endpoints, by the work of the day.
-split_endpoint as (
-    select distinct 'inference/' || s.x_Name as x_Pool, e.endpoint_no
+split_hour as (
+    select distinct
+        'inference/' || s.x_Name as x_Pool, cast(h.x_HourStart as date) as x_ChargeDay, h.hour_no
     from inference_split as s
-    inner join endpoint as e on e.x_Endpoint like s.x_Endpoint escape '\'
+    inner join called_hour as h on h.x_Endpoint like s.x_Endpoint escape '\'
 ),
 split_caller as (
-    select
-        s.x_Pool, cast(c.x_HourStart as date) as x_ChargeDay, c.caller_no,
-        min(c.unit) as unit, sum(c.work) as work
+    select s.x_Pool, s.x_ChargeDay, c.caller_no, min(c.unit) as unit, sum(c.work) as weight
     from caller as c
-    inner join split_endpoint as s on s.endpoint_no = c.endpoint_no
-    group by s.x_Pool, cast(c.x_HourStart as date), c.caller_no
+    inner join split_hour as s on s.hour_no = c.hour_no
+    group by s.x_Pool, s.x_ChargeDay, c.caller_no
 ),
+-- ---------------------------------------------------------------------- who they all are
+-- A consumer is a caller, a caller where labels say what it left out, or a workload's method.
 consumer as (
     select
-        p.x_PoolId,
-        coalesce(k.x_Feature, o.x_Feature, '(unallocated)') as x_Feature,
-        coalesce(k.x_Tenant, o.x_Tenant, '(unallocated)') as x_Tenant,
-        coalesce(k.x_Environment, o.x_Environment, '(unallocated)') as x_Environment,
-        k.x_Model,
-        k.x_Endpoint,
-        'inference' as x_AllocationMethod,
-        s.unit as x_WeightUnit,
-        s.weight
+        n.pool_no, 'inference' as x_AllocationMethod, s.caller_no, n.label_no,
+        0 as workload_no, s.unit, s.weight
     from served_caller as s
-    inner join served_pool as p on p.pool_no = s.pool_no
-    inner join served_label as l on l.label_no = s.label_no
-    inner join known_caller as k on k.caller_no = s.caller_no
-    left join owner_label as o on o.x_Labels = l.x_Labels
-    union all
-    -- GPU time of an endpoint that no call used: its labels say whose, a shared one is nobody's.
-    select
-        s.x_PoolId,
-        coalesce(o.x_Feature, '(idle)') as x_Feature,
-        '(idle)' as x_Tenant,
-        coalesce(o.x_Environment, '(idle)') as x_Environment,
-        '(none)' as x_Model,
-        s.x_Endpoint,
-        'endpoint_idle' as x_AllocationMethod,
-        s.unit as x_WeightUnit,
-        s.weight * (s.total_work - s.work) // s.total_work as weight
-    from served as s
-    left join owner_label as o on o.x_Labels = s.x_Labels
-    where s.total_work > s.work
-    union all
-    -- Pods that served no call in the hour: by their labels, idle where they serve at times.
-    select
-        w.x_PoolId,
-        coalesce(
-            o.x_Feature, case when e.x_Endpoint is null then '(unallocated)' else '(idle)' end
-        ) as x_Feature,
-        case
-            when e.x_Endpoint is not null then '(idle)'
-            else coalesce(o.x_Tenant, '(unallocated)')
-        end as x_Tenant,
-        coalesce(
-            o.x_Environment, case when e.x_Endpoint is null then '(unallocated)' else '(idle)' end
-        ) as x_Environment,
-        '(none)' as x_Model,
-        w.x_Namespace || '/' || w.x_Workload as x_Endpoint,
-        case when e.x_Endpoint is not null then 'endpoint_idle' else 'pod' end
-            as x_AllocationMethod,
-        'held' as x_WeightUnit,
-        w.weight
-    from workload_hour as w
-    anti join served as s
-        on s.x_PoolId = w.x_PoolId
-        and s.x_HourStart = w.x_HourStart
-        and s.x_Namespace = w.x_Namespace
-        and s.x_Workload = w.x_Workload
-    left join owner_label as o on o.x_Labels = w.x_Labels
-    left join endpoint as e on e.x_Endpoint = w.x_Namespace || '/' || w.x_Workload
-    where w.x_Workload is not null
-    union all
-    -- Capacity no pod held.
-    select
-        x_PoolId, '(idle)' as x_Feature, '(idle)' as x_Tenant, '(idle)' as x_Environment,
-        '(none)' as x_Model, '(none)' as x_Endpoint, 'idle' as x_AllocationMethod,
-        'held' as x_WeightUnit, weight
-    from workload_hour
-    where x_Workload is null
+    inner join served_share as n on n.share_no = s.share_no
     union all
     select
-        x_PoolId, '(unallocated)' as x_Feature, '(unallocated)' as x_Tenant,
-        '(unallocated)' as x_Environment, '(none)' as x_Model, '(none)' as x_Endpoint,
-        'unmeasured' as x_AllocationMethod, 'held' as x_WeightUnit, weight * 1000 as weight
-    from unmeasured
-    union all
-    select
-        pool.x_PoolId,
-        coalesce(k.x_Feature, '(unallocated)') as x_Feature,
-        coalesce(k.x_Tenant, '(unallocated)') as x_Tenant,
-        coalesce(k.x_Environment, '(unallocated)') as x_Environment,
-        k.x_Model,
-        k.x_Endpoint,
-        'inference' as x_AllocationMethod,
-        c.unit as x_WeightUnit,
-        c.work as weight
+        pool.pool_no, 'inference' as x_AllocationMethod, c.caller_no, 0 as label_no,
+        0 as workload_no, c.unit, c.weight
     from pool
     inner join split_caller as c
         on c.x_Pool = pool.x_Pool and c.x_ChargeDay = pool.x_ChargeDay
-    inner join known_caller as k on k.caller_no = c.caller_no
+    union all
+    -- GPU time of an endpoint that no call used.
+    select
+        pool_no, 'endpoint_idle' as x_AllocationMethod, 0 as caller_no, 0 as label_no,
+        workload_no, unit,
+        quotient(weight * (total_work - work), total_work) as weight
+    from served
+    where total_work > work
+    union all
+    -- Pods that served no call in the hour: by their labels, idle where they serve at times.
+    select
+        h.pool_no,
+        case when w.serves then 'endpoint_idle' else 'pod' end as x_AllocationMethod,
+        0 as caller_no, 0 as label_no, h.workload_no, 'held' as unit, h.weight
+    from workload_hour as h
+    inner join workload as w on w.workload_no = h.workload_no
+    anti join workload_serving as s
+        on s.workload_no = h.workload_no and s.x_HourStart = h.x_HourStart
+    union all
+    -- Capacity no pod held.
+    select
+        pool_no, 'idle' as x_AllocationMethod, 0 as caller_no, 0 as label_no, workload_no,
+        'held' as unit, weight
+    from workload_hour
+    where workload_no = 0
+    union all
+    select
+        pool_no, 'unmeasured' as x_AllocationMethod, 0 as caller_no, 0 as label_no,
+        0 as workload_no, 'held' as unit, weight
+    from unmeasured
+),
+known_caller as (
+    select
+        u.caller_no, u.x_Endpoint, u.x_Model,
+        coalesce(f.x_To, normal_value(u.x_Feature)) as feature,
+        coalesce(t.x_To, normal_value(u.x_Tenant)) as tenant,
+        coalesce(e.x_To, normal_value(u.x_Environment)) as environment
+    from logged_caller as u
+    left join value_alias as f
+        on f.x_Dimension = 'feature' and f.x_From = normal_value(u.x_Feature)
+    left join value_alias as t
+        on t.x_Dimension = 'tenant' and t.x_From = normal_value(u.x_Tenant)
+    left join value_alias as e
+        on e.x_Dimension = 'environment' and e.x_From = normal_value(u.x_Environment)
+),
+-- A shared endpoint that nobody called is nobody's; whose it is, its labels say.
+named as (
+    select
+        c.x_AllocationMethod, c.caller_no, c.label_no, c.workload_no,
+        case
+            when c.x_AllocationMethod = 'idle' then '(idle)'
+            when c.x_AllocationMethod = 'endpoint_idle' then coalesce(w.feature, '(idle)')
+            else coalesce(k.feature, l.feature, w.feature, '(unallocated)')
+        end as x_Feature,
+        case
+            when c.x_AllocationMethod in ('idle', 'endpoint_idle') then '(idle)'
+            else coalesce(k.tenant, l.tenant, w.tenant, '(unallocated)')
+        end as x_Tenant,
+        case
+            when c.x_AllocationMethod = 'idle' then '(idle)'
+            when c.x_AllocationMethod = 'endpoint_idle' then coalesce(w.environment, '(idle)')
+            else coalesce(k.environment, l.environment, w.environment, '(unallocated)')
+        end as x_Environment,
+        coalesce(k.x_Model, '(none)') as x_Model,
+        coalesce(k.x_Endpoint, w.x_Endpoint, '(none)') as x_Endpoint
+    from (
+        select distinct x_AllocationMethod, caller_no, label_no, workload_no from consumer
+    ) as c
+    left join known_caller as k on k.caller_no = c.caller_no
+    left join label as l on l.label_no = c.label_no
+    left join workload as w on w.workload_no = c.workload_no
+),
+-- Consumers of one name are one, and names in order have numbers in order.
+numbered_name as materialized (
+    select
+        x_AllocationMethod, caller_no, label_no, workload_no, x_Feature, x_Tenant,
+        x_Environment, x_Model, x_Endpoint,
+        rank() over names as name_no,
+        row_number() over names as place
+    from named
+    window names as (
+        order by x_Feature, x_Tenant, x_Environment, x_Model, x_Endpoint, x_AllocationMethod
+    )
+),
+weighed as (
+    select c.pool_no, n.name_no, min(c.unit) as unit, sum(c.weight) as weight
+    from consumer as c
+    inner join numbered_name as n
+        on n.x_AllocationMethod = c.x_AllocationMethod
+        and n.caller_no = c.caller_no
+        and n.label_no = c.label_no
+        and n.workload_no = c.workload_no
+    group by c.pool_no, n.name_no
+    having sum(c.weight) > 0
 )
 select
     $period as BillingPeriod,
-    x_PoolId,
-    x_Feature,
-    x_Tenant,
-    x_Environment,
-    x_Model,
-    x_Endpoint,
-    x_AllocationMethod,
-    min(x_WeightUnit) as x_WeightUnit,
-    cast(sum(weight) as decimal(38, 0)) as x_Weight
-from consumer
-group by
-    x_PoolId, x_Feature, x_Tenant, x_Environment, x_Model, x_Endpoint, x_AllocationMethod
-having sum(weight) > 0
-order by
-    x_PoolId, x_Feature, x_Tenant, x_Environment, x_Model, x_Endpoint, x_AllocationMethod
+    pool.x_PoolId,
+    name.x_Feature,
+    name.x_Tenant,
+    name.x_Environment,
+    name.x_Model,
+    name.x_Endpoint,
+    name.x_AllocationMethod,
+    weighed.unit as x_WeightUnit,
+    cast(weighed.weight as decimal(38, 0)) as x_Weight
+from weighed
+inner join pool on pool.pool_no = weighed.pool_no
+inner join numbered_name as name on name.name_no = weighed.name_no and name.place = name.name_no
+order by pool.pool_no, name.name_no

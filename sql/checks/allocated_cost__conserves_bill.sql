@@ -1,13 +1,14 @@
 -- Conservation, the first law: for every invoice and currency, what was allocated, what was not
 -- and what was quarantined is what was billed, exactly. A difference here means that a split
--- made or lost money, and every table after this one would be wrong.
+-- made or lost money, and every table after this one would be wrong. The bill is taken from its
+-- sums, which charge_kind__conserves_bill holds against the bill itself.
 with
 bill as (
     select
         InvoiceId, BillingCurrency,
         sum(BilledCost) as BilledCost, sum(EffectiveCost) as EffectiveCost
     from (
-        select InvoiceId, BillingCurrency, BilledCost, EffectiveCost from cost_and_usage
+        select InvoiceId, BillingCurrency, BilledCost, EffectiveCost from charge_kind
         union all
         select
             InvoiceId, BillingCurrency,

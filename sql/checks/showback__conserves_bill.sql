@@ -1,12 +1,12 @@
 -- What people read is what was billed: for every invoice and currency, showback sums to the
--- bill and its quarantined rows, straight from cost_and_usage, whatever lies between.
+-- bill and its quarantined rows, straight from its sums in charge_kind, whatever lies between.
 with
 bill as (
     select
         InvoiceId, BillingCurrency,
         sum(BilledCost) as BilledCost, sum(EffectiveCost) as EffectiveCost
     from (
-        select InvoiceId, BillingCurrency, BilledCost, EffectiveCost from cost_and_usage
+        select InvoiceId, BillingCurrency, BilledCost, EffectiveCost from charge_kind
         union all
         select
             InvoiceId, BillingCurrency,

@@ -20,10 +20,22 @@ pool as (
     where BillingPeriod = $period
     group by x_PoolId
 ),
-pool_weight as (
-    select x_PoolId, sum(x_Weight) as x_Weight
+share as (
+    select
+        x_PoolId, x_Feature, x_Tenant, x_Environment, x_Model, x_Endpoint, x_AllocationMethod,
+        x_WeightUnit, x_Weight
     from usage_share
     where BillingPeriod = $period
+    union all
+    select
+        x_PoolId, x_Feature, x_Tenant, x_Environment, x_Model, x_Endpoint, x_AllocationMethod,
+        x_WeightUnit, x_Weight
+    from commitment_share
+    where BillingPeriod = $period
+),
+pool_weight as (
+    select x_PoolId, sum(x_Weight) as x_Weight
+    from share
     group by x_PoolId
 )
 select
@@ -39,7 +51,7 @@ select
 from part
 left join pool on pool.x_PoolId = part.x_PoolId
 left join pool_weight on pool_weight.x_PoolId = part.x_PoolId
-left join usage_share as share
+left join share
     on share.x_PoolId = part.x_PoolId
     and share.x_Feature = part.x_Feature
     and share.x_Tenant = part.x_Tenant

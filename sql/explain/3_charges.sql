@@ -1,6 +1,13 @@
 -- The charges of those pools as the provider delivered them: file and row. Which pool a charge is
 -- in is decided as in charge_owner: the first `[[inference_split]]` that matches, else its node.
+-- A charge for what nobody used of a commitment is in a pool of its own, and its bill in the other.
 with
+node as (
+    select ResourceId, min(x_Cluster) as x_Cluster
+    from node_usage
+    where ResourceId is not null
+    group by ResourceId
+),
 split as (
     select
         c.x_Source, c.x_SourceFile, c.x_SourceRow,
@@ -13,17 +20,65 @@ split as (
         and (s.ServiceCategory is null or s.ServiceCategory = c.ServiceCategory)
         and (s.ChargeCategory is null or s.ChargeCategory = c.ChargeCategory)
         and (s.ResourceId is null or s.ResourceId = c.ResourceId)
+        and (
+            s.CommitmentDiscountStatus is null
+            or s.CommitmentDiscountStatus = c.CommitmentDiscountStatus
+        )
     where c.BillingPeriod = $period
     group by c.x_Source, c.x_SourceFile, c.x_SourceRow
+),
+charge as (
+    select
+        c.ChargePeriodStart, c.InvoiceId, c.BillingCurrency, c.ProviderName, c.SubAccountId,
+        c.ServiceCategory, c.ServiceName, c.ChargeCategory, c.ResourceId, c.ChargeDescription,
+        c.BilledCost, c.EffectiveCost, c.Tags, c.x_TagSetId, c.x_SourceFile, c.x_SourceRow,
+        case
+            when split.x_Name is not null then 'inference/' || split.x_Name
+            when node.x_Cluster is not null then 'node/' || node.x_Cluster
+        end as x_Pool,
+        case
+            when $unused_commitment = 'users' and (
+                c.CommitmentDiscountStatus = 'Used'
+                or (
+                    c.CommitmentDiscountStatus = 'Unused'
+                    and c.EffectiveCost <> 0
+                    and split.x_Name is null
+                )
+            ) then c.CommitmentDiscountId
+        end as CommitmentDiscountId,
+        case
+            when $unused_commitment = 'buyer' or c.EffectiveCost = 0 or split.x_Name is not null
+                or coalesce(c.CommitmentDiscountStatus <> 'Unused', true) then null
+            when c.ChargePeriodEnd > c.ChargePeriodStart + interval 25 hour
+                then 'commitment/' || $unused_commitment || '/month'
+            else 'commitment/' || $unused_commitment
+        end as commitment_pool
+    from cost_and_usage as c
+    left join node on node.ResourceId = c.ResourceId
+    left join split
+        on split.x_Source = c.x_Source
+        and split.x_SourceFile = c.x_SourceFile
+        and split.x_SourceRow = c.x_SourceRow
+    where c.BillingPeriod = $period
+),
+pooled as (
+    select charge.* replace (coalesce(commitment_pool, x_Pool) as x_Pool)
+    from charge
+    union all
+    select charge.* replace (cast(null as varchar) as CommitmentDiscountId)
+    from charge
+    where commitment_pool is not null and BilledCost <> 0
 ),
 wanted as (
     select distinct
         a.x_ChargeDay, a.InvoiceId, a.BillingCurrency, a.ProviderName, a.SubAccountId,
-        a.ServiceCategory, a.ServiceName, a.ChargeCategory, a.x_Pool,
+        a.ServiceCategory, a.ServiceName, a.ChargeCategory, a.x_Pool, o.CommitmentDiscountId,
         case when a.x_Pool is null then a.x_Feature end as x_Feature,
         case when a.x_Pool is null then a.x_Tenant end as x_Tenant,
         case when a.x_Pool is null then a.x_Environment end as x_Environment
     from allocated_cost as a
+    inner join charge_owner as o
+        on o.BillingPeriod = a.BillingPeriod and o.x_PoolId = a.x_PoolId
     where a.BillingPeriod = $period
         and a.x_AllocationMethod <> 'quarantined'
         and ($day is null or a.x_ChargeDay = cast($day as date))
@@ -32,23 +87,12 @@ wanted as (
         and ($environment is null or a.x_Environment = $environment)
         and ($service is null or a.ServiceName = $service)
         and ($model is null or a.x_Model = $model)
-),
-node as (
-    select ResourceId, min(x_Cluster) as x_Cluster
-    from node_usage
-    where ResourceId is not null
-    group by ResourceId
 )
 select distinct
     c.ChargePeriodStart, c.ServiceName, c.ResourceId, c.ChargeDescription, c.BilledCost,
     c.EffectiveCost, c.Tags, c.x_SourceFile, c.x_SourceRow
-from cost_and_usage as c
-left join tag_owner as t on t.x_TagSetId = c.x_TagSetId and t.BillingPeriod = c.BillingPeriod
-left join node on node.ResourceId = c.ResourceId
-left join split
-    on split.x_Source = c.x_Source
-    and split.x_SourceFile = c.x_SourceFile
-    and split.x_SourceRow = c.x_SourceRow
+from pooled as c
+left join tag_owner as t on t.x_TagSetId = c.x_TagSetId and t.BillingPeriod = $period
 inner join wanted as w
     on w.x_ChargeDay = cast(c.ChargePeriodStart as date)
     and w.InvoiceId = c.InvoiceId
@@ -58,10 +102,8 @@ inner join wanted as w
     and w.ServiceCategory = c.ServiceCategory
     and w.ServiceName = c.ServiceName
     and w.ChargeCategory = c.ChargeCategory
-    and w.x_Pool is not distinct from case
-        when split.x_Name is not null then 'inference/' || split.x_Name
-        when node.x_Cluster is not null then 'node/' || node.x_Cluster
-    end
+    and w.x_Pool is not distinct from c.x_Pool
+    and w.CommitmentDiscountId is not distinct from c.CommitmentDiscountId
     and (
         w.x_Pool is not null
         or (
@@ -70,5 +112,4 @@ inner join wanted as w
             and (t.x_Environment is null or t.x_Environment = w.x_Environment)
         )
     )
-where c.BillingPeriod = $period
 order by abs(c.EffectiveCost) desc, c.x_SourceFile, c.x_SourceRow

@@ -20,7 +20,8 @@ inner join owner_rule as r
         or r.x_Environment = a.x_Environment
     )
 where a.BillingPeriod = $period
-    and a.x_Pool is null
+    and (a.x_Pool is null or starts_with(a.x_Pool, 'commitment/'))
+    and a.x_AllocationMethod <> 'commitment'
     and ($day is null or a.x_ChargeDay = cast($day as date))
     and ($feature is null or a.x_Feature = $feature)
     and ($tenant is null or a.x_Tenant = $tenant)
@@ -28,12 +29,16 @@ where a.BillingPeriod = $period
     and ($service is null or a.ServiceName = $service)
     and ($model is null or a.x_Model = $model)
     and (
-        r.ResourceId is null
+        (r.ResourceId is null and r.CommitmentDiscountStatus is null)
         or exists (
             select 1
             from cost_and_usage as c
             where c.BillingPeriod = $period
-                and c.ResourceId = r.ResourceId
+                and (r.ResourceId is null or c.ResourceId = r.ResourceId)
+                and (
+                    r.CommitmentDiscountStatus is null
+                    or c.CommitmentDiscountStatus = r.CommitmentDiscountStatus
+                )
                 and c.ServiceName = a.ServiceName
                 and c.ChargeCategory = a.ChargeCategory
         )

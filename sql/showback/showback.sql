@@ -1,5 +1,6 @@
 -- What each feature, tenant and environment cost, by day, service and model: the table people
 -- read. It holds the whole bill: `(unallocated)`, `(idle)` and quarantined rows are in it.
+-- Asked for the days from $from_day until $until_day.
 --
 -- One row per day, invoice, service, feature, tenant, environment, model and method.
 select
@@ -18,6 +19,7 @@ select
     cast(sum(BilledCost) as decimal(38, 12)) as BilledCost,
     cast(sum(EffectiveCost) as decimal(38, 12)) as EffectiveCost
 from allocated_cost
+where x_ChargeDay >= cast($from_day as date) and x_ChargeDay < cast($until_day as date)
 group by
     BillingPeriod, x_ChargeDay, InvoiceId, BillingCurrency, ProviderName, ServiceCategory,
     ServiceName, x_Feature, x_Tenant, x_Environment, x_Model, x_AllocationMethod

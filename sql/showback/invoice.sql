@@ -1,0 +1,48 @@
+-- What was read of each invoice, and what of it had to be quarantined. The bill is summed here
+-- once; the reconciliation statement and the history of totals are made from these few rows.
+--
+-- x_TagChecksum is the sum of the charges' x_TagSetId: tags that were filled in later move no
+-- money, but they move this.
+--
+-- One row per source, invoice and currency.
+with
+read_row as (
+    select
+        x_Source, InvoiceId, BillingCurrency,
+        count(*) as x_ChargeRows,
+        sum(BilledCost) as BilledCost,
+        sum(EffectiveCost) as EffectiveCost,
+        sum(cast(x_TagSetId as decimal(38, 0))) as x_TagChecksum,
+        0 as x_QuarantinedRows,
+        cast(0 as decimal(38, 12)) as x_BilledQuarantined,
+        cast(0 as decimal(38, 12)) as x_EffectiveQuarantined
+    from cost_and_usage
+    group by x_Source, InvoiceId, BillingCurrency
+    union all
+    select
+        x_Source, InvoiceId, BillingCurrency,
+        0 as x_ChargeRows,
+        cast(0 as decimal(38, 12)) as BilledCost,
+        cast(0 as decimal(38, 12)) as EffectiveCost,
+        cast(0 as decimal(38, 0)) as x_TagChecksum,
+        count(*) as x_QuarantinedRows,
+        coalesce(sum(BilledCost), 0) as x_BilledQuarantined,
+        coalesce(sum(EffectiveCost), 0) as x_EffectiveQuarantined
+    from quarantine
+    group by x_Source, InvoiceId, BillingCurrency
+)
+select
+    $period as BillingPeriod,
+    x_Source,
+    InvoiceId,
+    BillingCurrency,
+    cast(sum(x_ChargeRows) as bigint) as x_ChargeRows,
+    cast(sum(BilledCost) as decimal(38, 12)) as BilledCost,
+    cast(sum(EffectiveCost) as decimal(38, 12)) as EffectiveCost,
+    cast(sum(x_QuarantinedRows) as bigint) as x_QuarantinedRows,
+    cast(sum(x_BilledQuarantined) as decimal(38, 12)) as x_BilledQuarantined,
+    cast(sum(x_EffectiveQuarantined) as decimal(38, 12)) as x_EffectiveQuarantined,
+    cast(sum(x_TagChecksum) as decimal(38, 0)) as x_TagChecksum
+from read_row
+group by x_Source, InvoiceId, BillingCurrency
+order by x_Source, InvoiceId, BillingCurrency
