@@ -28,7 +28,7 @@ ROAD = (
     "findings/drift",
     "findings/finding",
 )
-OCTOBER = {"period": "2026-10"}
+OCTOBER = {"period": "2026-10", "unused_commitment": "buyer"}
 SET_ID = "cast(md5_number_lower({}) >> 1 as bigint)"
 
 Rows = list[dict[str, Any]]
@@ -129,7 +129,7 @@ def test_the_key_of_every_table_holds() -> None:
 def test_every_file_yields_its_contract(stem: str) -> None:
     con = engine({}, {})
     query = queries.query(f"findings/{stem}")
-    bound = OCTOBER if query.parameters else {}
+    bound = {k: v for k, v in OCTOBER.items() if k in query.parameters}
     described = con.execute(f"describe {query.text}", bound).fetchall()
 
     assert list(contracts.table(stem).duckdb.items()) == [(r[0], r[1]) for r in described]
@@ -381,6 +381,18 @@ def test_a_typo_near_two_values_is_left_open() -> None:
     assert [("typo", None, 0)] == found(con, "x_FindingKind, x_LikelyValue, x_WitnessCount")
 
 
+def test_the_same_fault_is_answered_by_the_witnesses_of_each_resource() -> None:
+    tags = {**FULL, "feature": "serach"}
+    con = run(
+        cost_and_usage=[charge(r, "1", tags=tags) for r in ("r", "chat-api", "search-api")],
+        declared_workload=KNOWN,
+    )
+
+    assert [("chat-api", None, 0), ("r", "search", 1), ("search-api", "search", 1)] == found(
+        con, "ResourceId, x_LikelyValue, x_WitnessCount"
+    )
+
+
 def test_a_typo_that_a_witness_contradicts_is_left_open() -> None:
     con = wrong("serach", resource="chat-api")
 
@@ -560,6 +572,17 @@ def test_pods_of_others_count_by_their_labels() -> None:
     assert [("shared_as_one", "search", Decimal(2))] == found(
         con, "x_FindingKind, x_TagValue, EffectiveCost"
     )
+
+
+def test_the_values_of_a_witness_are_ranked_by_weight_then_name() -> None:
+    con = node(
+        {},
+        [part("node/c", "ns/llm", c, x_Tenant=t) for t, c in (("c", "1"), ("a", "1"), ("b", "2"))],
+        [pod("llm", "n", {})],
+    )
+    ranked = "select x_OwnerValue, x_Rank from owner_evidence where x_Witness = 'use' order by all"
+
+    assert [("a", 2), ("b", 1), ("c", 3)] == con.execute(ranked).fetchall()
 
 
 @pytest.mark.parametrize(("mine", "kinds"), [("9", []), ("8", [("shared_as_one",)])])

@@ -15,12 +15,17 @@
 with
 cost as (
     select
-        substr(x_Pool, 6) as x_Cluster, x_Endpoint, BillingCurrency, x_Feature, x_Tenant,
-        x_Environment, sum(EffectiveCost) as EffectiveCost
-    from allocated_cost
-    where starts_with(x_Pool, 'node/') and x_Endpoint <> '(none)'
+        substr(a.x_Pool, 6) as x_Cluster, a.x_Endpoint, a.BillingCurrency, a.x_Feature,
+        a.x_Tenant, a.x_Environment, sum(a.EffectiveCost) as EffectiveCost
+    from allocated_cost as a
+    semi join (
+        select x_Namespace || '/' || x_Workload as x_Endpoint from declared_workload
+    ) as d
+        on d.x_Endpoint = a.x_Endpoint
+    where starts_with(a.x_Pool, 'node/')
     group by
-        substr(x_Pool, 6), x_Endpoint, BillingCurrency, x_Feature, x_Tenant, x_Environment
+        substr(a.x_Pool, 6), a.x_Endpoint, a.BillingCurrency, a.x_Feature, a.x_Tenant,
+        a.x_Environment
 ),
 -- ------------------------------------------------------------------------------- replicas
 declared as (
@@ -165,41 +170,57 @@ replica_drift as (
 ),
 -- --------------------------------------------------------------------------------- labels
 workload_pod as (
-    select x_Cluster, x_Namespace, x_WorkloadKind, x_Workload, x_Labels, x_HourStart,
-        sum(x_RunningMs) as running
-    from pod_usage
+    select p.x_Cluster, p.x_Namespace, p.x_WorkloadKind, p.x_Workload, p.x_Labels, p.x_HourStart,
+        sum(p.x_RunningMs) as running
+    from pod_usage as p
+    semi join declared_workload as d
+        on d.x_Namespace = p.x_Namespace
+        and d.x_WorkloadKind = p.x_WorkloadKind
+        and d.x_Workload = p.x_Workload
     where
-        x_HourStart >= cast($period || '-01' as timestamp)
-        and x_HourStart < cast($period || '-01' as timestamp) + interval 1 month
-    group by x_Cluster, x_Namespace, x_WorkloadKind, x_Workload, x_Labels, x_HourStart
+        p.x_HourStart >= cast($period || '-01' as timestamp)
+        and p.x_HourStart < cast($period || '-01' as timestamp) + interval 1 month
+    group by
+        p.x_Cluster, p.x_Namespace, p.x_WorkloadKind, p.x_Workload, p.x_Labels, p.x_HourStart
 ),
 last_labels as (
     select
         x_Cluster, x_Namespace, x_WorkloadKind, x_Workload,
         max(x_HourStart) as x_HourStart,
-        max(struct_pack(at_hour := x_HourStart, running := running, labels := x_Labels)).labels
-            as x_Labels
+        cast(md5_number_lower(
+            max(struct_pack(at_hour := x_HourStart, running := running, labels := x_Labels)).labels
+        ) >> 1 as bigint) as x_TagSetId
     from workload_pod
     group by x_Cluster, x_Namespace, x_WorkloadKind, x_Workload
 ),
-label_value as (
+cluster_value as (
     select
-        x_TagSetId, x_Dimension,
-        min(struct_pack(owner := x_OwnerValue, key := x_TagKey, "value" := x_TagValue)) as label
-    from owner_tag
-    where x_Decides
-    group by x_TagSetId, x_Dimension
+        l.x_Cluster, l.x_Namespace, l.x_WorkloadKind, l.x_Workload, l.x_HourStart, t.x_Dimension,
+        min(struct_pack(
+            owner := t.x_OwnerValue, key := t.x_TagKey, "value" := t.x_TagValue
+        )) as label
+    from last_labels as l
+    inner join owner_tag as t on t.x_TagSetId = l.x_TagSetId
+    where t.x_Decides
+    group by
+        l.x_Cluster, l.x_Namespace, l.x_WorkloadKind, l.x_Workload, l.x_HourStart, t.x_Dimension
+),
+git_labels as (
+    select
+        x_Namespace, x_WorkloadKind, x_Workload, x_Repository, x_Path,
+        cast(md5_number_lower(x_Labels) >> 1 as bigint) as x_TagSetId
+    from declared_workload
 ),
 git_value as (
     select
-        d.x_Namespace, d.x_WorkloadKind, d.x_Workload, v.x_Dimension,
-        min(v.label) as label,
-        min(d.x_Repository || ':' || d.x_Path) as x_Where
-    from declared_workload as d
-    inner join label_value as v
-        on v.x_TagSetId = cast(md5_number_lower(d.x_Labels) >> 1 as bigint)
-    group by d.x_Namespace, d.x_WorkloadKind, d.x_Workload, v.x_Dimension
-    having min(v.label.owner) = max(v.label.owner)
+        g.x_Namespace, g.x_WorkloadKind, g.x_Workload, t.x_Dimension,
+        min(t.x_OwnerValue) as x_OwnerValue,
+        min(g.x_Repository || ':' || g.x_Path) as x_Where
+    from git_labels as g
+    inner join owner_tag as t on t.x_TagSetId = g.x_TagSetId
+    where t.x_Decides
+    group by g.x_Namespace, g.x_WorkloadKind, g.x_Workload, t.x_Dimension
+    having min(t.x_OwnerValue) = max(t.x_OwnerValue)
 ),
 owner_cost as (
     select x_Cluster, x_Endpoint, BillingCurrency, 'feature' as x_Dimension,
@@ -216,22 +237,20 @@ owner_cost as (
 ),
 label_drift as (
     select
-        'label_drift' as kind, g.x_Dimension, l.x_Cluster, l.x_Namespace, l.x_WorkloadKind,
-        l.x_Workload, v.label.key as x_TagKey, v.label."value" as x_TagValue,
-        g.label.owner as x_LikelyValue, g.x_Where,
+        'label_drift' as kind, l.x_Dimension, l.x_Cluster, l.x_Namespace, l.x_WorkloadKind,
+        l.x_Workload, l.label.key as x_TagKey, l.label."value" as x_TagValue,
+        g.x_OwnerValue as x_LikelyValue, g.x_Where,
         strftime(l.x_HourStart, '%Y-%m-%d %H:%M') as hour,
         c.BillingCurrency, c.EffectiveCost,
-        'The pods are labelled ' || v.label.owner || ', Git says ' || g.label.owner
+        'The pods are labelled ' || l.label.owner || ', Git says ' || g.x_OwnerValue
         || '. Change Git if it is meant, else let Git restore it.' as x_Reason
-    from last_labels as l
-    inner join label_value as v
-        on v.x_TagSetId = cast(md5_number_lower(l.x_Labels) >> 1 as bigint)
+    from cluster_value as l
     inner join git_value as g
         on g.x_Namespace = l.x_Namespace
         and g.x_WorkloadKind = l.x_WorkloadKind
         and g.x_Workload = l.x_Workload
-        and g.x_Dimension = v.x_Dimension
-        and g.label.owner <> v.label.owner
+        and g.x_Dimension = l.x_Dimension
+        and g.x_OwnerValue <> l.label.owner
     semi join last_hour as h on h.x_Cluster = l.x_Cluster and h.x_HourStart = l.x_HourStart
     left join (
         select
@@ -242,8 +261,8 @@ label_drift as (
     ) as c
         on c.x_Cluster = l.x_Cluster
         and c.x_Endpoint = l.x_Namespace || '/' || l.x_Workload
-        and c.x_Dimension = g.x_Dimension
-        and c.x_OwnerValue = v.label.owner
+        and c.x_Dimension = l.x_Dimension
+        and c.x_OwnerValue = l.label.owner
 ),
 drifts as (
     select

@@ -5,80 +5,11 @@
 -- One row per finding and currency.
 with
 found as (
-    select
-        BillingPeriod,
-        x_FindingId,
-        x_FindingKind,
-        x_Dimension,
-        ProviderName,
-        ServiceName,
-        SubAccountId,
-        ResourceId,
-        x_Cluster,
-        x_Namespace,
-        x_Workload,
-        x_TagKey,
-        x_TagValue,
-        x_LikelyValue,
-        x_WitnessCount,
-        x_Witnesses,
-        BillingCurrency,
-        EffectiveCost,
-        x_ChargeRows,
-        x_SourceFile,
-        x_SourceRow,
-        x_Reason
-    from untagged_spend
+    select * from untagged_spend
     union all
-    select
-        BillingPeriod,
-        x_FindingId,
-        x_FindingKind,
-        x_Dimension,
-        ProviderName,
-        ServiceName,
-        SubAccountId,
-        ResourceId,
-        x_Cluster,
-        x_Namespace,
-        x_Workload,
-        x_TagKey,
-        x_TagValue,
-        x_LikelyValue,
-        x_WitnessCount,
-        x_Witnesses,
-        BillingCurrency,
-        EffectiveCost,
-        x_ChargeRows,
-        x_SourceFile,
-        x_SourceRow,
-        x_Reason
-    from misattributed_spend
+    select * from misattributed_spend
     union all
-    select
-        BillingPeriod,
-        x_FindingId,
-        x_FindingKind,
-        x_Dimension,
-        ProviderName,
-        ServiceName,
-        SubAccountId,
-        ResourceId,
-        x_Cluster,
-        x_Namespace,
-        x_Workload,
-        x_TagKey,
-        x_TagValue,
-        x_LikelyValue,
-        x_WitnessCount,
-        x_Witnesses,
-        BillingCurrency,
-        EffectiveCost,
-        x_ChargeRows,
-        x_SourceFile,
-        x_SourceRow,
-        x_Reason
-    from drift
+    select * from drift
 )
 select
     BillingPeriod,

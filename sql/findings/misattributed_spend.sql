@@ -19,12 +19,49 @@
 -- EffectiveCost is else the sum of the charges that carry the tag. One likely value only where
 -- no witness says otherwise.
 --
+-- A fault on a hundred thousand resources is one question to the witnesses: what they say and the
+-- words of it are made once a question, and joined to the resources by numbers at the end.
+--
 -- One row per resource (or service and account), dimension, kind of fault, tag and currency.
 with
 bill_tag as (
     select t.x_TagSetId, t.x_Dimension, t.x_TagKey, t.x_TagValue, t.x_OwnerValue, t.x_Decides
     from owner_tag as t
     semi join tag_set on tag_set.x_TagSetId = t.x_TagSetId
+),
+-- Tags that contradict each other, and what each of them says.
+in_conflict as (
+    select t.x_TagSetId, t.x_Dimension, t.x_TagKey, t.x_TagValue, t.x_OwnerValue, t.x_Decides
+    from bill_tag as t
+    semi join (
+        select x_TagSetId, x_Dimension
+        from bill_tag
+        group by x_TagSetId, x_Dimension
+        having min(x_OwnerValue) <> max(x_OwnerValue)
+    ) as c
+        on c.x_TagSetId = t.x_TagSetId and c.x_Dimension = t.x_Dimension
+),
+contradicting as (
+    select
+        x_TagSetId, x_Dimension,
+        string_agg(x_TagKey, ',' order by x_TagKey) as x_TagKey,
+        string_agg(x_TagValue, ',' order by x_TagKey) as x_TagValue,
+        max(x_OwnerValue) filter (where x_Decides) as guess
+    from in_conflict
+    group by x_TagSetId, x_Dimension
+),
+contradicting_tag as (
+    select distinct c.x_Dimension, c.x_TagKey, c.x_TagValue, t.x_TagKey as one_key, t.x_OwnerValue
+    from contradicting as c
+    inner join in_conflict as t
+        on t.x_TagSetId = c.x_TagSetId and t.x_Dimension = c.x_Dimension
+),
+decided as (
+    select t.x_TagSetId, t.x_Dimension, t.x_TagKey, t.x_TagValue, t.x_OwnerValue
+    from bill_tag as t
+    anti join contradicting as c
+        on c.x_TagSetId = t.x_TagSetId and c.x_Dimension = t.x_Dimension
+    where t.x_Decides
 ),
 -- --------------------------------------------------------------- what is known of a value
 known as (
@@ -34,13 +71,20 @@ judged as (
     select distinct x_Dimension from known_value where x_Witness <> 'configuration'
 ),
 namespace as (
-    select lower(x_Namespace) as x_Namespace from pod_usage
-    union
-    select lower(x_Namespace) as x_Namespace from declared_workload
+    select lower(x_Namespace) as x_Namespace
+    from (
+        select distinct x_Namespace from pod_usage
+        union
+        select x_Namespace from declared_workload
+    ) as spelt
+    group by lower(x_Namespace)
+),
+bill_value as (
+    select distinct x_Dimension, x_TagValue, x_OwnerValue from decided
 ),
 unknown as (
     select v.x_Dimension, v.x_OwnerValue
-    from (select distinct x_Dimension, x_OwnerValue from bill_tag where x_Decides) as v
+    from (select distinct x_Dimension, x_OwnerValue from bill_value) as v
     inner join judged as j on j.x_Dimension = v.x_Dimension
     anti join known as k
         on k.x_Dimension = v.x_Dimension and k.x_OwnerValue = v.x_OwnerValue
@@ -74,112 +118,127 @@ near as (
         and 3 * levenshtein(r.spelling, u.x_OwnerValue) <= length(u.x_OwnerValue)
     group by u.x_Dimension, u.x_OwnerValue
 ),
--- ------------------------------------------------------------------- what is wrong in a set
-contradicting as (
+value_fault as (
     select
-        x_TagSetId, x_Dimension,
-        string_agg(x_TagKey, ',' order by x_TagKey) as x_TagKey,
-        string_agg(x_TagValue, ',' order by x_TagKey) as x_TagValue,
-        max(x_OwnerValue) filter (where x_Decides) as guess
-    from bill_tag
-    group by x_TagSetId, x_Dimension
-    having min(x_OwnerValue) <> max(x_OwnerValue)
-),
-decided as (
-    select t.x_TagSetId, t.x_Dimension, t.x_TagKey, t.x_TagValue, t.x_OwnerValue
-    from bill_tag as t
-    anti join contradicting as c
-        on c.x_TagSetId = t.x_TagSetId and c.x_Dimension = t.x_Dimension
-    where t.x_Decides
-),
-misspelt as (
-    select d.x_TagSetId, d.x_Dimension, d.x_TagKey, d.x_TagValue, d.x_OwnerValue as guess
-    from decided as d
-    anti join unknown as u
-        on u.x_Dimension = d.x_Dimension and u.x_OwnerValue = d.x_OwnerValue
-    anti join known_value as k
-        on k.x_Dimension = d.x_Dimension
-        and k.x_OwnerValue = d.x_OwnerValue
-        and k.x_Spelling = d.x_TagValue
-    where
-        d.x_TagValue <> normal_value(d.x_TagValue)
-        and normal_value(d.x_TagValue) = d.x_OwnerValue
-),
-unknown_tag as (
-    select
-        d.x_TagSetId, d.x_Dimension, d.x_TagKey, d.x_TagValue, d.x_OwnerValue,
-        e.x_RightDimension,
-        n.x_OwnerValue is not null as is_near,
-        n.guess
-    from decided as d
-    inner join unknown as u
-        on u.x_Dimension = d.x_Dimension and u.x_OwnerValue = d.x_OwnerValue
+        v.x_Dimension, v.x_TagValue, v.x_OwnerValue, e.x_RightDimension,
+        case
+            when u.x_OwnerValue is null then 'wrong_case'
+            when e.x_RightDimension is not null then 'swapped'
+            when n.x_OwnerValue is not null then 'typo'
+            else 'stale'
+        end as kind,
+        case
+            when u.x_OwnerValue is null then v.x_OwnerValue
+            when e.x_RightDimension is null then n.guess
+        end as guess
+    from bill_value as v
+    left join unknown as u
+        on u.x_Dimension = v.x_Dimension and u.x_OwnerValue = v.x_OwnerValue
     left join elsewhere as e
-        on e.x_Dimension = d.x_Dimension and e.x_OwnerValue = d.x_OwnerValue
+        on e.x_Dimension = v.x_Dimension and e.x_OwnerValue = v.x_OwnerValue
     left join near as n
-        on n.x_Dimension = d.x_Dimension and n.x_OwnerValue = d.x_OwnerValue
+        on n.x_Dimension = v.x_Dimension and n.x_OwnerValue = v.x_OwnerValue
+    left join namespace as s on s.x_Namespace = v.x_OwnerValue
+    left join (select distinct x_Dimension, x_OwnerValue, x_Spelling from known_value) as k
+        on k.x_Dimension = v.x_Dimension
+        and k.x_OwnerValue = v.x_OwnerValue
+        and k.x_Spelling = v.x_TagValue
+    where
+        case
+            when u.x_OwnerValue is null then
+                k.x_Spelling is null
+                and v.x_TagValue <> normal_value(v.x_TagValue)
+                and normal_value(v.x_TagValue) = v.x_OwnerValue
+            else
+                e.x_RightDimension is not null or n.x_OwnerValue is not null
+                or s.x_Namespace is null
+        end
+),
+-- ------------------------------------------------------------------- what is wrong in a set
+unknown_or_misspelt as (
+    select
+        f.kind, d.x_TagSetId, d.x_Dimension, d.x_TagKey, d.x_TagValue, f.guess, f.x_RightDimension
+    from decided as d
+    inner join value_fault as f
+        on f.x_Dimension = d.x_Dimension
+        and f.x_TagValue = d.x_TagValue
+        and f.x_OwnerValue = d.x_OwnerValue
 ),
 -- The value this dimension should have may stand under the tag it was swapped with.
 swapped_with as (
     select u.x_TagSetId, u.x_Dimension, min(o.x_OwnerValue) as guess, min(o.x_TagKey) as x_TagKey
-    from unknown_tag as u
+    from unknown_or_misspelt as u
     inner join decided as o
         on o.x_TagSetId = u.x_TagSetId and o.x_Dimension = u.x_RightDimension
     inner join known as k
         on k.x_Dimension = u.x_Dimension and k.x_OwnerValue = o.x_OwnerValue
+    where u.kind = 'swapped'
     group by u.x_TagSetId, u.x_Dimension
+),
+-- A right tag matters only where somebody else says whose the resource is.
+witnessed_set as (
+    select distinct r.x_TagSetId
+    from resource_cost as r
+    semi join owner_evidence as e on e.ResourceId = r.ResourceId
 ),
 set_fault as (
     select 'conflict' as kind, x_TagSetId, x_Dimension, x_TagKey, x_TagValue, guess,
-        cast(null as varchar) as x_Where
+        cast(null as varchar) as guess_where
     from contradicting
     union all
-    select 'wrong_case' as kind, x_TagSetId, x_Dimension, x_TagKey, x_TagValue, guess,
-        cast(null as varchar) as x_Where
-    from misspelt
-    union all
-    select 'swapped' as kind, u.x_TagSetId, u.x_Dimension, u.x_TagKey, u.x_TagValue, s.guess,
-        s.x_TagKey as x_Where
-    from unknown_tag as u
+    select
+        u.kind, u.x_TagSetId, u.x_Dimension, u.x_TagKey, u.x_TagValue,
+        coalesce(u.guess, s.guess) as guess, s.x_TagKey as guess_where
+    from unknown_or_misspelt as u
     left join swapped_with as s
-        on s.x_TagSetId = u.x_TagSetId and s.x_Dimension = u.x_Dimension
-    where u.x_RightDimension is not null
-    union all
-    select 'typo' as kind, x_TagSetId, x_Dimension, x_TagKey, x_TagValue, guess,
-        cast(null as varchar) as x_Where
-    from unknown_tag
-    where x_RightDimension is null and is_near
-    union all
-    select 'stale' as kind, u.x_TagSetId, u.x_Dimension, u.x_TagKey, u.x_TagValue,
-        cast(null as varchar) as guess, cast(null as varchar) as x_Where
-    from unknown_tag as u
-    anti join namespace as n on n.x_Namespace = u.x_OwnerValue
-    where u.x_RightDimension is null and not u.is_near
+        on u.kind = 'swapped' and s.x_TagSetId = u.x_TagSetId and s.x_Dimension = u.x_Dimension
     union all
     select 'right' as kind, d.x_TagSetId, d.x_Dimension, d.x_TagKey, d.x_TagValue,
-        d.x_OwnerValue as guess, cast(null as varchar) as x_Where
+        d.x_OwnerValue as guess, cast(null as varchar) as guess_where
     from decided as d
+    semi join witnessed_set as w on w.x_TagSetId = d.x_TagSetId
     anti join unknown as u
         on u.x_Dimension = d.x_Dimension and u.x_OwnerValue = d.x_OwnerValue
 ),
+-- Numbered so that the least number is the first key and value, with a guess where there is one.
+numbered as (
+    select
+        kind, x_Dimension, x_TagKey, x_TagValue, guess, guess_where,
+        row_number() over (
+            order by kind, x_Dimension, x_TagKey, x_TagValue, guess nulls last,
+                guess_where nulls last
+        ) as fault_number,
+        dense_rank() over (order by kind, x_Dimension, x_TagKey, x_TagValue) as tag_number
+    from (
+        select distinct kind, x_Dimension, x_TagKey, x_TagValue, guess, guess_where
+        from set_fault
+    ) as fault
+),
 -- Several keys may carry the same value: the first stands for all.
 one_fault as (
-    select
-        kind, x_TagSetId, x_Dimension,
-        min(struct_pack(key := x_TagKey, "value" := x_TagValue, guess := guess, place := x_Where))
-            as tag
-    from set_fault
-    group by kind, x_TagSetId, x_Dimension
+    select s.x_TagSetId, min(n.fault_number) as fault_number
+    from set_fault as s
+    inner join numbered as n
+        on n.kind = s.kind
+        and n.x_Dimension = s.x_Dimension
+        and n.x_TagKey = s.x_TagKey
+        and n.x_TagValue = s.x_TagValue
+        and n.guess is not distinct from s.guess
+        and n.guess_where is not distinct from s.guess_where
+    group by s.x_TagSetId, s.kind, s.x_Dimension
+),
+set_tag as (
+    select o.x_TagSetId, o.fault_number, n.tag_number
+    from one_fault as o
+    inner join numbered as n on n.fault_number = o.fault_number
 ),
 -- -------------------------------------------------------------------- which charges have it
 spend as (
     select
-        f.kind, f.x_Dimension, f.tag.key as x_TagKey, f.tag."value" as x_TagValue,
         r.ProviderName, r.SubAccountId, r.ResourceId,
         case when r.ResourceId is null then r.ServiceName end as bare_service,
         r.BillingCurrency,
-        min(f.tag.guess) as guess,
-        min(f.tag.place) as guess_where,
+        min(t.fault_number) as fault_number,
         max(r.x_Pool) as x_Pool,
         sum(r.EffectiveCost) as EffectiveCost,
         sum(r.x_ChargeRows) as x_ChargeRows,
@@ -187,21 +246,17 @@ spend as (
             cost := -r.x_LargestCharge, file := r.x_SourceFile, line := r.x_SourceRow,
             service := r.ServiceName
         )) as largest
-    from one_fault as f
-    inner join resource_cost as r on r.x_TagSetId = f.x_TagSetId
+    from resource_cost as r
+    inner join set_tag as t on t.x_TagSetId = r.x_TagSetId
     group by
-        f.kind, f.x_Dimension, f.tag.key, f.tag."value", r.ProviderName, r.SubAccountId,
-        r.ResourceId, case when r.ResourceId is null then r.ServiceName end, r.BillingCurrency
+        t.tag_number, r.ProviderName, r.SubAccountId, r.ResourceId,
+        case when r.ResourceId is null then r.ServiceName end, r.BillingCurrency
 ),
 -- ------------------------------------------------------------------ what the witnesses say
 evidence as (
     select
         ResourceId, x_Dimension, x_Witness, x_OwnerValue, bool_and(x_Decides) as x_Decides,
-        min(x_Where) as x_Where,
-        row_number() over (
-            partition by ResourceId, x_Dimension, x_Witness
-            order by sum(x_Weight) desc, x_OwnerValue
-        ) as place
+        min(x_Where) as x_Where, min(x_Rank) as x_Rank
     from owner_evidence
     where x_Witness <> 'use'
     group by ResourceId, x_Dimension, x_Witness, x_OwnerValue
@@ -210,13 +265,14 @@ evidence as (
 agreed as (
     select
         ResourceId, x_Dimension,
-        count(distinct x_Witness) as witnesses,
+        row_number() over (order by ResourceId, x_Dimension) as evidence_number,
+        count(*) as witnesses,
         bool_and(decides) and min(x_OwnerValue) = max(x_OwnerValue) as is_one,
         min(x_OwnerValue) as x_OwnerValue
     from (
         select
             ResourceId, x_Dimension, x_Witness, bool_or(x_Decides) as decides,
-            max(x_OwnerValue) filter (where x_Decides or place = 1) as x_OwnerValue
+            max(x_OwnerValue) filter (where x_Decides or x_Rank = 1) as x_OwnerValue
         from evidence
         group by ResourceId, x_Dimension, x_Witness
     ) as witness
@@ -225,56 +281,52 @@ agreed as (
 -- What became of a stale value, by the witnesses of all resources that carry it.
 renamed as (
     select
-        s.x_Dimension, s.x_TagValue,
+        n.x_Dimension, n.x_TagValue,
         min(a.x_OwnerValue) as guess,
         min(s.ResourceId) as ResourceId
     from spend as s
-    inner join agreed as a on a.ResourceId = s.ResourceId and a.x_Dimension = s.x_Dimension
-    where s.kind = 'stale'
-    group by s.x_Dimension, s.x_TagValue
+    inner join numbered as n on n.fault_number = s.fault_number
+    inner join agreed as a on a.ResourceId = s.ResourceId and a.x_Dimension = n.x_Dimension
+    where n.kind = 'stale'
+    group by n.x_Dimension, n.x_TagValue
     having bool_and(a.is_one) and min(a.x_OwnerValue) = max(a.x_OwnerValue)
 ),
 -- The account's other resources may settle a conflict, for one of the values in conflict.
-in_conflict as (
-    select distinct c.x_Dimension, c.x_TagKey, c.x_TagValue, t.x_OwnerValue
-    from contradicting as c
-    inner join bill_tag as t
-        on t.x_TagSetId = c.x_TagSetId and t.x_Dimension = c.x_Dimension
-),
 settled as (
     select
         c.x_Dimension, c.x_TagKey, c.x_TagValue, a.ProviderName, a.SubAccountId,
-        a.x_OwnerValue as guess, a.x_Where
-    from in_conflict as c
+        a.x_OwnerValue as guess, a.x_Where,
+        row_number() over (
+            order by c.x_Dimension, c.x_TagKey, c.x_TagValue, a.ProviderName, a.SubAccountId
+        ) as account_number
+    from (
+        select distinct x_Dimension, x_TagKey, x_TagValue, x_OwnerValue from contradicting_tag
+    ) as c
     inner join account_value as a
         on a.x_Dimension = c.x_Dimension and a.x_OwnerValue = c.x_OwnerValue
 ),
+-- 0 stands for no evidence, no account.
 guessed as (
     select
-        s.kind, s.x_Dimension, s.x_TagKey, s.x_TagValue, s.ProviderName, s.SubAccountId,
-        s.ResourceId, s.bare_service, s.BillingCurrency, s.guess_where, s.x_Pool,
-        s.EffectiveCost, s.x_ChargeRows, s.largest,
-        coalesce(s.guess, r.guess, b.guess) as guess,
-        r.ResourceId as renamed_where,
-        b.x_Where as account_where,
-        a.is_one, a.witnesses,
-        a.x_OwnerValue as agreed_value,
-        e.x_OwnerValue is not null as guess_is_said
+        n.kind, s.fault_number, n.x_Dimension, n.guess, s.ProviderName, s.SubAccountId,
+        s.ResourceId, s.bare_service, s.BillingCurrency, s.x_Pool, s.EffectiveCost,
+        s.x_ChargeRows, s.largest,
+        coalesce(a.evidence_number, 0) as evidence_number,
+        coalesce(b.account_number, 0) as account_number,
+        coalesce(r.ResourceId <> s.ResourceId, r.ResourceId is not null) as is_tagged_alike,
+        a.is_one, a.witnesses, a.x_OwnerValue as agreed_value
     from spend as s
+    inner join numbered as n on n.fault_number = s.fault_number
+    left join agreed as a on a.ResourceId = s.ResourceId and a.x_Dimension = n.x_Dimension
     left join renamed as r
-        on s.kind = 'stale' and r.x_Dimension = s.x_Dimension and r.x_TagValue = s.x_TagValue
-    left join agreed as a on a.ResourceId = s.ResourceId and a.x_Dimension = s.x_Dimension
+        on n.kind = 'stale' and r.x_Dimension = n.x_Dimension and r.x_TagValue = n.x_TagValue
     left join settled as b
-        on s.kind = 'conflict' and s.guess is null and a.ResourceId is null
-        and b.x_Dimension = s.x_Dimension
-        and b.x_TagKey = s.x_TagKey
-        and b.x_TagValue = s.x_TagValue
+        on n.kind = 'conflict' and n.guess is null and a.ResourceId is null
+        and b.x_Dimension = n.x_Dimension
+        and b.x_TagKey = n.x_TagKey
+        and b.x_TagValue = n.x_TagValue
         and b.ProviderName = s.ProviderName
         and b.SubAccountId = s.SubAccountId
-    left join (select distinct ResourceId, x_Dimension, x_OwnerValue from evidence) as e
-        on e.ResourceId = s.ResourceId
-        and e.x_Dimension = s.x_Dimension
-        and e.x_OwnerValue = coalesce(s.guess, r.guess)
 ),
 -- ------------------------------------------------------------------ what use was measured
 use_total as (
@@ -283,19 +335,20 @@ use_total as (
     from owner_evidence
     where x_Witness = 'use'
     group by ResourceId, x_Dimension, BillingCurrency
+    having count(*) >= 2
 ),
 resource_total as (
-    select ResourceId, BillingCurrency, sum(EffectiveCost) as EffectiveCost
-    from resource_cost
-    where ResourceId is not null
-    group by ResourceId, BillingCurrency
-    having sum(EffectiveCost) > 0
+    select r.ResourceId, r.BillingCurrency, sum(r.EffectiveCost) as EffectiveCost
+    from resource_cost as r
+    semi join use_total as u on u.ResourceId = r.ResourceId
+    group by r.ResourceId, r.BillingCurrency
+    having sum(r.EffectiveCost) > 0
 ),
 -- Where the tag is on part of the charges, that part of the use counts; proportions in 10^-9.
 shared as (
     select
-        g.x_Dimension, g.x_TagKey, g.x_TagValue, g.ProviderName, g.SubAccountId, g.ResourceId,
-        g.bare_service, g.BillingCurrency, g.guess, g.x_Pool, g.x_ChargeRows, g.largest, t.users,
+        g.fault_number, g.evidence_number, g.ProviderName, g.SubAccountId, g.ResourceId,
+        g.bare_service, g.BillingCurrency, g.x_Pool, g.x_ChargeRows, g.largest, t.users,
         units_money(apportion(
             cast(t.weight - u.x_Weight as hugeint),
             cast(g.EffectiveCost * 1000000000 as hugeint),
@@ -315,117 +368,124 @@ shared as (
     inner join resource_total as r
         on r.ResourceId = g.ResourceId and r.BillingCurrency = g.BillingCurrency
     where
-        g.kind = 'right' and t.users >= 2 and 10 * u.x_Weight < 9 * t.weight
+        g.kind = 'right' and 10 * u.x_Weight < 9 * t.weight
         and not coalesce(g.is_one and g.witnesses >= 2 and g.agreed_value <> g.guess, false)
         and g.EffectiveCost > 0
 ),
 -- ---------------------------------------------------------------------------- the findings
 fault as (
     select
-        kind, x_Dimension, x_TagKey, x_TagValue, ProviderName, SubAccountId, ResourceId,
-        bare_service, BillingCurrency, x_Pool, x_ChargeRows, largest, EffectiveCost, guess,
-        guess_where, renamed_where, account_where, cast(null as bigint) as users,
-        case
-            when kind = 'wrong_case' then guess
-            when is_one is null then guess
-            when is_one and (guess is null or guess = agreed_value) then agreed_value
-            when not is_one and guess_is_said then guess
-        end as x_LikelyValue
-    from guessed
-    where kind <> 'right' and EffectiveCost <> 0
-    union all
-    select
-        'witness_disagrees' as kind, x_Dimension, x_TagKey, x_TagValue, ProviderName,
-        SubAccountId, ResourceId, bare_service, BillingCurrency, x_Pool, x_ChargeRows, largest,
-        EffectiveCost, guess, guess_where, renamed_where,
-        cast(null as varchar) as account_where, cast(null as bigint) as users,
-        agreed_value as x_LikelyValue
+        case kind when 'right' then 'witness_disagrees' else kind end as kind,
+        fault_number, evidence_number, account_number, is_tagged_alike,
+        cast(0 as bigint) as users, ProviderName, SubAccountId, ResourceId, bare_service,
+        BillingCurrency, x_Pool, EffectiveCost, x_ChargeRows, largest
     from guessed
     where
-        kind = 'right' and is_one and agreed_value <> guess and EffectiveCost <> 0
-        and (witnesses >= 2 or coalesce(starts_with(x_Pool, 'inference/'), false))
+        EffectiveCost <> 0
+        and (
+            kind <> 'right'
+            or is_one and agreed_value <> guess
+            and (witnesses >= 2 or coalesce(starts_with(x_Pool, 'inference/'), false))
+        )
     union all
     select
-        'shared_as_one' as kind, x_Dimension, x_TagKey, x_TagValue, ProviderName, SubAccountId,
-        ResourceId, bare_service, BillingCurrency, x_Pool, x_ChargeRows, largest, EffectiveCost,
-        guess, cast(null as varchar) as guess_where, cast(null as varchar) as renamed_where,
-        cast(null as varchar) as account_where, users, cast(null as varchar) as x_LikelyValue
+        'shared_as_one' as kind, fault_number, evidence_number, cast(0 as bigint) as account_number,
+        false as is_tagged_alike, users, ProviderName, SubAccountId, ResourceId, bare_service,
+        BillingCurrency, x_Pool, EffectiveCost, x_ChargeRows, largest
     from shared
     where EffectiveCost <> 0
 ),
--- Who knows the value that a spelling, a typo or a swap points to.
-support as (
-    select distinct kind, x_Dimension, x_TagKey, x_TagValue, ProviderName, SubAccountId,
-        ResourceId, bare_service, guess, guess_where, renamed_where, account_where
-    from fault
+-- What is asked of the witnesses, once for all resources alike.
+asked as (
+    select
+        q.kind, q.fault_number, q.evidence_number, q.account_number, q.is_tagged_alike, q.users,
+        row_number() over (
+            order by q.kind, q.fault_number, q.evidence_number, q.account_number,
+                q.is_tagged_alike, q.users
+        ) as question,
+        n.x_Dimension, n.x_TagKey, n.x_TagValue, n.guess_where,
+        coalesce(n.guess, r.guess, b.guess) as guess,
+        case when q.is_tagged_alike then r.ResourceId end as tagged_alike,
+        b.x_Where as account_where,
+        a.ResourceId, a.is_one, a.x_OwnerValue as agreed_value
+    from (
+        select distinct
+            kind, fault_number, evidence_number, account_number, is_tagged_alike, users
+        from fault
+    ) as q
+    inner join numbered as n on n.fault_number = q.fault_number
+    left join agreed as a on a.evidence_number = q.evidence_number
+    left join settled as b on b.account_number = q.account_number
+    left join renamed as r
+        on n.kind = 'stale' and r.x_Dimension = n.x_Dimension and r.x_TagValue = n.x_TagValue
 ),
+likely as (
+    select
+        q.question,
+        case
+            when q.kind = 'shared_as_one' then null
+            when q.kind = 'witness_disagrees' then q.agreed_value
+            when q.kind = 'wrong_case' then q.guess
+            when q.is_one is null then q.guess
+            when q.is_one and (q.guess is null or q.guess = q.agreed_value) then q.agreed_value
+            when not q.is_one and e.x_OwnerValue is not null then q.guess
+        end as x_LikelyValue
+    from asked as q
+    left join (select distinct ResourceId, x_Dimension, x_OwnerValue from evidence) as e
+        on e.ResourceId = q.ResourceId
+        and e.x_Dimension = q.x_Dimension
+        and e.x_OwnerValue = q.guess
+),
+-- Who knows the value that a spelling, a typo or a swap points to.
 witness as (
-    select
-        s.kind, s.x_Dimension, s.x_TagKey, s.x_TagValue, s.ProviderName, s.SubAccountId,
-        s.ResourceId, s.bare_service, e.x_Witness, e.x_OwnerValue, e.x_Where
-    from support as s
+    select q.question, e.x_Witness, e.x_OwnerValue, e.x_Where
+    from asked as q
     inner join evidence as e
-        on e.ResourceId = s.ResourceId and e.x_Dimension = s.x_Dimension and e.place <= 10
+        on e.ResourceId = q.ResourceId and e.x_Dimension = q.x_Dimension and e.x_Rank <= 10
     union all
-    select
-        s.kind, s.x_Dimension, s.x_TagKey, s.x_TagValue, s.ProviderName, s.SubAccountId,
-        s.ResourceId, s.bare_service, k.x_Witness, s.guess as x_OwnerValue,
-        min(k.x_Where) as x_Where
-    from support as s
+    select q.question, k.x_Witness, q.guess as x_OwnerValue, min(k.x_Where) as x_Where
+    from asked as q
     inner join known_value as k
-        on k.x_Dimension = s.x_Dimension and k.x_OwnerValue = s.guess
+        on k.x_Dimension = q.x_Dimension and k.x_OwnerValue = q.guess
     anti join evidence as e
-        on e.ResourceId = s.ResourceId
-        and e.x_Dimension = s.x_Dimension
+        on e.ResourceId = q.ResourceId
+        and e.x_Dimension = q.x_Dimension
         and e.x_Witness = k.x_Witness
-        and e.x_OwnerValue = s.guess
-    where s.kind in ('wrong_case', 'typo', 'swapped')
-    group by
-        s.kind, s.x_Dimension, s.x_TagKey, s.x_TagValue, s.ProviderName, s.SubAccountId,
-        s.ResourceId, s.bare_service, k.x_Witness, s.guess
+        and e.x_OwnerValue = q.guess
+    where q.kind in ('wrong_case', 'typo', 'swapped')
+    group by q.question, k.x_Witness, q.guess
     union all
     select
-        kind, x_Dimension, x_TagKey, x_TagValue, ProviderName, SubAccountId, ResourceId,
-        bare_service, 'bill_tag' as x_Witness, guess as x_OwnerValue,
+        question, 'bill_tag' as x_Witness, guess as x_OwnerValue,
         'tag ' || guess_where as x_Where
-    from support
+    from asked
     where guess is not null and guess_where is not null
     union all
-    select distinct
-        s.kind, s.x_Dimension, s.x_TagKey, s.x_TagValue, s.ProviderName, s.SubAccountId,
-        s.ResourceId, s.bare_service, 'bill_tag' as x_Witness, t.x_OwnerValue,
-        'tag ' || t.x_TagKey as x_Where
-    from support as s
-    inner join contradicting as c
-        on c.x_Dimension = s.x_Dimension
-        and c.x_TagKey = s.x_TagKey
-        and c.x_TagValue = s.x_TagValue
-    inner join bill_tag as t
-        on t.x_TagSetId = c.x_TagSetId and t.x_Dimension = c.x_Dimension
-    where s.kind = 'conflict'
+    select q.question, 'bill_tag' as x_Witness, c.x_OwnerValue, 'tag ' || c.one_key as x_Where
+    from asked as q
+    inner join contradicting_tag as c
+        on c.x_Dimension = q.x_Dimension
+        and c.x_TagKey = q.x_TagKey
+        and c.x_TagValue = q.x_TagValue
+    where q.kind = 'conflict'
     union all
-    select
-        kind, x_Dimension, x_TagKey, x_TagValue, ProviderName, SubAccountId, ResourceId,
-        bare_service, 'sibling' as x_Witness, guess as x_OwnerValue,
-        renamed_where || ', tagged alike' as x_Where
-    from support
-    where renamed_where is not null and renamed_where is distinct from ResourceId
+    select question, 'sibling' as x_Witness, guess as x_OwnerValue,
+        tagged_alike || ', tagged alike' as x_Where
+    from asked
+    where tagged_alike is not null
     union all
-    select
-        kind, x_Dimension, x_TagKey, x_TagValue, ProviderName, SubAccountId, ResourceId,
-        bare_service, 'sibling' as x_Witness, guess as x_OwnerValue, account_where as x_Where
-    from support
+    select question, 'sibling' as x_Witness, guess as x_OwnerValue, account_where as x_Where
+    from asked
     where account_where is not null
 ),
 witness_list as (
     select
-        f.kind, f.x_Dimension, f.x_TagKey, f.x_TagValue, f.ProviderName, f.SubAccountId,
-        f.ResourceId, f.bare_service, f.BillingCurrency,
-        count(distinct w.x_Witness) filter (where w.x_OwnerValue = f.x_LikelyValue)
+        l.question,
+        count(distinct w.x_Witness) filter (where w.x_OwnerValue = l.x_LikelyValue)
             as witnesses,
         string_agg(distinct replace(w.x_Witness, '_', ' '), ', '
             order by replace(w.x_Witness, '_', ' '))
-            filter (where w.x_OwnerValue = f.x_LikelyValue) as who,
+            filter (where w.x_OwnerValue = l.x_LikelyValue) as who,
         string_agg(distinct w.x_OwnerValue, ', ' order by w.x_OwnerValue) as said,
         '[' || string_agg(
             to_json(struct_pack(
@@ -433,28 +493,67 @@ witness_list as (
             )),
             ',' order by w.x_Witness, w.x_OwnerValue, w.x_Where
         ) || ']' as x_Witnesses
-    from fault as f
-    inner join witness as w
-        on w.kind = f.kind
-        and w.x_Dimension = f.x_Dimension
-        and w.x_TagKey = f.x_TagKey
-        and w.x_TagValue = f.x_TagValue
-        and w.ProviderName = f.ProviderName
-        and w.SubAccountId is not distinct from f.SubAccountId
-        and w.ResourceId is not distinct from f.ResourceId
-        and w.bare_service is not distinct from f.bare_service
-    group by
-        f.kind, f.x_Dimension, f.x_TagKey, f.x_TagValue, f.ProviderName, f.SubAccountId,
-        f.ResourceId, f.bare_service, f.BillingCurrency
+    from likely as l
+    inner join witness as w on w.question = l.question
+    group by l.question
+),
+answer as (
+    select
+        q.kind, q.fault_number, q.evidence_number, q.account_number, q.is_tagged_alike, q.users,
+        q.x_Dimension, q.x_TagKey, q.x_TagValue, l.x_LikelyValue,
+        coalesce(w.witnesses, 0) as x_WitnessCount,
+        coalesce(w.x_Witnesses, '[]') as x_Witnesses,
+        case q.kind
+            when 'wrong_case' then
+                'Counted as ' || q.guess
+                || ' already; write the tag so, to be found by exact filters.'
+            when 'shared_as_one' then
+                q.users || ' values of ' || q.x_Dimension || ' use it, the tag names one; the cost '
+                || 'is what the others used. Let use split it, and tag it as shared.'
+            when 'witness_disagrees' then
+                'The tag says ' || q.guess || ', its witnesses (' || w.who || ') '
+                || l.x_LikelyValue || '. Check who owns it, then correct the tag.'
+            when 'conflict' then
+                'Its tags contradict each other. '
+                || case
+                    when l.x_LikelyValue is null then 'Ask its owner, then keep one.'
+                    else 'Keep ' || l.x_LikelyValue || '.'
+                end
+            when 'swapped' then
+                'A value of another dimension, perhaps two tags swapped. '
+                || case
+                    when l.x_LikelyValue is null then 'Ask its owner for the right value.'
+                    else 'Likely ' || l.x_LikelyValue || '.'
+                end
+            when 'typo' then
+                'No such ' || q.x_Dimension || ' is known. '
+                || case
+                    when l.x_LikelyValue is null then
+                        'Several known ones are near, or its witnesses name others; ask its owner.'
+                    else 'Likely ' || l.x_LikelyValue || '; correct the tag.'
+                end
+            else
+                'No such ' || q.x_Dimension || ' in Git, cluster or logs in this period. '
+                || case
+                    when l.x_LikelyValue is not null
+                        then 'Likely now ' || l.x_LikelyValue || '; correct the tag.'
+                    when w.said is not null
+                        then 'Its witnesses name several: ' || w.said || '; ask its owner.'
+                    else 'No witness knows the resource: ask its owner whether it is still needed.'
+                end
+        end as x_Reason
+    from asked as q
+    inner join likely as l on l.question = q.question
+    left join witness_list as w on w.question = q.question
 )
 select
     $period as BillingPeriod,
     md5(concat_ws(
-        chr(31), f.kind, f.x_Dimension, f.ProviderName, coalesce(f.SubAccountId, ''),
-        coalesce(f.ResourceId, ''), coalesce(f.bare_service, ''), f.x_TagKey, f.x_TagValue
+        chr(31), f.kind, a.x_Dimension, f.ProviderName, coalesce(f.SubAccountId, ''),
+        coalesce(f.ResourceId, ''), coalesce(f.bare_service, ''), a.x_TagKey, a.x_TagValue
     )) as x_FindingId,
     f.kind as x_FindingKind,
-    f.x_Dimension,
+    a.x_Dimension,
     f.ProviderName,
     f.largest.service as ServiceName,
     f.SubAccountId,
@@ -462,63 +561,23 @@ select
     case when starts_with(f.x_Pool, 'node/') then substr(f.x_Pool, 6) end as x_Cluster,
     cast(null as varchar) as x_Namespace,
     cast(null as varchar) as x_Workload,
-    f.x_TagKey,
-    f.x_TagValue,
-    f.x_LikelyValue,
-    coalesce(w.witnesses, 0) as x_WitnessCount,
-    coalesce(w.x_Witnesses, '[]') as x_Witnesses,
+    a.x_TagKey,
+    a.x_TagValue,
+    a.x_LikelyValue,
+    a.x_WitnessCount,
+    a.x_Witnesses,
     f.BillingCurrency,
     cast(f.EffectiveCost as decimal(38, 12)) as EffectiveCost,
     cast(f.x_ChargeRows as bigint) as x_ChargeRows,
     f.largest.file as x_SourceFile,
     f.largest.line as x_SourceRow,
-    case f.kind
-        when 'wrong_case' then
-            'Counted as ' || f.guess || ' already; write the tag so, to be found by exact filters.'
-        when 'shared_as_one' then
-            f.users || ' values of ' || f.x_Dimension || ' use it, the tag names one; the cost is '
-            || 'what the others used. Let use split it, and tag it as shared.'
-        when 'witness_disagrees' then
-            'The tag says ' || f.guess || ', its witnesses (' || w.who || ') '
-            || f.x_LikelyValue || '. Check who owns it, then correct the tag.'
-        when 'conflict' then
-            'Its tags contradict each other. '
-            || case
-                when f.x_LikelyValue is null then 'Ask its owner, then keep one.'
-                else 'Keep ' || f.x_LikelyValue || '.'
-            end
-        when 'swapped' then
-            'A value of another dimension, perhaps two tags swapped. '
-            || case
-                when f.x_LikelyValue is null then 'Ask its owner for the right value.'
-                else 'Likely ' || f.x_LikelyValue || '.'
-            end
-        when 'typo' then
-            'No such ' || f.x_Dimension || ' is known. '
-            || case
-                when f.x_LikelyValue is null
-                    then 'Several known ones are near, or its witnesses name others; ask its owner.'
-                else 'Likely ' || f.x_LikelyValue || '; correct the tag.'
-            end
-        else
-            'No such ' || f.x_Dimension || ' in Git, cluster or logs in this period. '
-            || case
-                when f.x_LikelyValue is not null
-                    then 'Likely now ' || f.x_LikelyValue || '; correct the tag.'
-                when w.said is not null
-                    then 'Its witnesses name several: ' || w.said || '; ask its owner.'
-                else 'No witness knows the resource: ask its owner whether it is still needed.'
-            end
-    end as x_Reason
+    a.x_Reason
 from fault as f
-left join witness_list as w
-    on w.kind = f.kind
-    and w.x_Dimension = f.x_Dimension
-    and w.x_TagKey = f.x_TagKey
-    and w.x_TagValue = f.x_TagValue
-    and w.ProviderName = f.ProviderName
-    and w.SubAccountId is not distinct from f.SubAccountId
-    and w.ResourceId is not distinct from f.ResourceId
-    and w.bare_service is not distinct from f.bare_service
-    and w.BillingCurrency = f.BillingCurrency
+inner join answer as a
+    on a.kind = f.kind
+    and a.fault_number = f.fault_number
+    and a.evidence_number = f.evidence_number
+    and a.account_number = f.account_number
+    and a.is_tagged_alike = f.is_tagged_alike
+    and a.users = f.users
 order by x_FindingId, f.BillingCurrency

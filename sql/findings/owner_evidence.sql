@@ -8,7 +8,8 @@
 -- Weights on nodes and pools are what allocation charged for that use, in 10^-12 of the currency;
 -- a workload spread over nodes weighs on each by the CPU its pods held there. A matching name
 -- weighs 1. x_Decides marks the value that has at least nine tenths of its witness's weight: a
--- witness who names several does not decide. Idle and unallocated parts name nobody.
+-- witness who names several does not decide; x_Rank numbers them, the heaviest first. Idle and
+-- unallocated parts name nobody.
 --
 -- One row per resource, dimension, witness, workload, value and currency of the weight.
 with
@@ -16,7 +17,8 @@ dimension as (
     select unnest(['feature', 'tenant', 'environment']) as x_Dimension
 ),
 resource as (
-    select ResourceId, max(ResourceName) as ResourceName, max(x_Pool) as x_Pool
+    select
+        ResourceId, max(ResourceName) as ResourceName, count(x_Pool) > 0 as is_split
     from resource_cost
     where ResourceId is not null
     group by ResourceId
@@ -31,7 +33,7 @@ used as (
     select
         x_Pool, ProviderName, SubAccountId, ServiceName, BillingCurrency,
         x_Endpoint as x_Workload, x_AllocationMethod, x_Feature, x_Tenant, x_Environment,
-        sum(money_units(EffectiveCost)) as units
+        money_units(sum(EffectiveCost)) as units
     from allocated_cost
     where x_Pool is not null and x_Endpoint <> '(none)'
     group by
@@ -140,14 +142,12 @@ named_owner as (
     select 'git' as x_Witness, x_Workload, name, x_Dimension, x_OwnerValue, x_Where
     from git_owner
 ),
+-- Out of a list, so that the engine takes names for few and looks the many words up in them.
 workload_name as (
-    select
-        name, words,
-        split_part(words, '-', 2) as first_word,
-        split_part(words, '-', -2) as last_word
+    select name, words, split_part(words, '-', 2) as first_word
     from (
         select name, '-' || regexp_replace(lower(name), '[^a-z0-9]+', '-', 'g') || '-' as words
-        from (select distinct name from named_owner) as names
+        from (select unnest(list(distinct name)) as name from named_owner) as names
     ) as named
     where length(name) >= 3
 ),
@@ -158,37 +158,23 @@ resource_words as (
             lower(concat_ws(' ', ResourceId, ResourceName)), '[^a-z0-9]+', '-', 'g'
         ) || '-' as words
     from resource
-    where x_Pool is null
+    where not is_split
 ),
--- Joined on the first and the last word, so that not every name is looked for in every id.
-resource_word as (
-    select distinct ResourceId, words, word
+candidate as (
+    select distinct r.ResourceId, n.name, length(n.words) as letters
     from (
         select ResourceId, words, unnest(string_split(words, '-')) as word from resource_words
-    ) as split_words
+    ) as r
+    inner join workload_name as n on n.first_word = r.word and contains(r.words, n.words)
 ),
-first_and_last as (
-    select f.ResourceId, f.words, f.word as first_word, l.word as last_word
-    from (
-        select r.ResourceId, r.words, r.word
-        from resource_word as r
-        semi join workload_name as n on n.first_word = r.word
-    ) as f
-    inner join (
-        select r.ResourceId, r.word
-        from resource_word as r
-        semi join workload_name as n on n.last_word = r.word
-    ) as l on l.ResourceId = f.ResourceId
+longest as (
+    select ResourceId, max(letters) as letters from candidate group by ResourceId
 ),
 name_match as (
-    select
-        r.ResourceId, n.name,
-        length(n.words) = max(length(n.words)) over (partition by r.ResourceId) as is_longest
-    from first_and_last as r
-    inner join workload_name as n
-        on n.first_word = r.first_word
-        and n.last_word = r.last_word
-        and contains(r.words, n.words)
+    select c.ResourceId, c.name
+    from candidate as c
+    inner join longest as l
+        on l.ResourceId = c.ResourceId and l.letters = c.letters
 ),
 -- ------------------------------------------------------------------------------ all of it
 evidence as (
@@ -238,7 +224,6 @@ evidence as (
         null as BillingCurrency, 1 as weight, o.x_Where
     from name_match as m
     inner join named_owner as o on o.name = m.name
-    where m.is_longest
 ),
 summed as (
     select
@@ -283,24 +268,40 @@ said as (
     from measured_use
     group by ResourceId, x_Dimension, x_OwnerValue, BillingCurrency
 ),
-weighed as (
+valued as (
     select
-        *,
-        sum(weight) over (
-            partition by ResourceId, x_Dimension, x_Witness, x_OwnerValue
-        ) as value_weight,
-        sum(weight) over (partition by ResourceId, x_Dimension, x_Witness) as witness_weight
+        ResourceId, x_Dimension, x_Witness, x_OwnerValue, sum(weight) as weight,
+        row_number() over (
+            partition by ResourceId, x_Dimension, x_Witness
+            order by sum(weight) desc, x_OwnerValue
+        ) as x_Rank
     from said
+    group by ResourceId, x_Dimension, x_Witness, x_OwnerValue
+),
+witnessed as (
+    select ResourceId, x_Dimension, x_Witness, sum(weight) as weight
+    from said
+    group by ResourceId, x_Dimension, x_Witness
 )
 select
     $period as BillingPeriod,
-    ResourceId,
-    x_Dimension,
-    x_Witness,
-    x_OwnerValue,
-    BillingCurrency,
-    cast(weight as decimal(38, 0)) as x_Weight,
-    10 * value_weight >= 9 * witness_weight as x_Decides,
-    x_Where
-from weighed
-order by ResourceId, x_Dimension, x_Witness, x_OwnerValue, BillingCurrency
+    s.ResourceId,
+    s.x_Dimension,
+    s.x_Witness,
+    s.x_OwnerValue,
+    s.BillingCurrency,
+    cast(s.weight as decimal(38, 0)) as x_Weight,
+    10 * v.weight >= 9 * w.weight as x_Decides,
+    v.x_Rank,
+    s.x_Where
+from said as s
+inner join valued as v
+    on v.ResourceId = s.ResourceId
+    and v.x_Dimension = s.x_Dimension
+    and v.x_Witness = s.x_Witness
+    and v.x_OwnerValue = s.x_OwnerValue
+inner join witnessed as w
+    on w.ResourceId = s.ResourceId
+    and w.x_Dimension = s.x_Dimension
+    and w.x_Witness = s.x_Witness
+order by s.ResourceId, s.x_Dimension, s.x_Witness, s.x_OwnerValue, s.BillingCurrency

@@ -16,7 +16,7 @@ tagged as (
         select x_Labels from declared_workload
     ) as label_set
 ),
-tag as (
+tag as materialized (
     select x_TagSetId, entry.key as x_TagKey, entry.value as x_TagValue
     from (
         select x_TagSetId, unnest(map_entries(json_map(Tags))) as entry from tagged

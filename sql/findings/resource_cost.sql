@@ -1,10 +1,12 @@
 -- The bill by resource: what all findings about money read, so that the charges are scanned once.
 --
--- A charge on a node of a cluster, or one that an `[[inference_split]]` matches, is split by use:
--- x_Pool names its pool, as in charge_owner. x_SourceFile and x_SourceRow are the row of the
--- largest charge (ties by file and row), the evidence a finding shows.
+-- A charge on a node of a cluster, one that an `[[inference_split]]` matches, and what is unused of
+-- a commitment that others bear, is split by use: x_Pool names its pool, as in charge_owner.
+-- x_SourceFile and x_SourceRow are the row of the largest charge (ties by file and row), the
+-- evidence a finding shows.
 --
--- One row per provider, account, service, category of charge, resource, set of tags and currency.
+-- One row per provider, account, service, category of charge, part of a commitment, resource, set
+-- of tags and currency.
 with
 node as (
     select ResourceId, min(x_Cluster) as x_Cluster
@@ -14,8 +16,8 @@ node as (
 ),
 charge as (
     select
-        ProviderName, SubAccountId, ServiceCategory, ServiceName, ChargeCategory, ResourceId,
-        x_TagSetId, BillingCurrency,
+        ProviderName, SubAccountId, ServiceCategory, ServiceName, ChargeCategory,
+        CommitmentDiscountStatus, ResourceId, x_TagSetId, BillingCurrency,
         max(ResourceName) as ResourceName,
         sum(EffectiveCost) as EffectiveCost,
         count(*) as x_ChargeRows,
@@ -24,8 +26,8 @@ charge as (
             as largest
     from cost_and_usage
     group by
-        ProviderName, SubAccountId, ServiceCategory, ServiceName, ChargeCategory, ResourceId,
-        x_TagSetId, BillingCurrency
+        ProviderName, SubAccountId, ServiceCategory, ServiceName, ChargeCategory,
+        CommitmentDiscountStatus, ResourceId, x_TagSetId, BillingCurrency
 ),
 -- What splits look at, once each: far fewer rows than resources.
 named_resource as (
@@ -34,14 +36,14 @@ named_resource as (
 kind as (
     select distinct
         c.ProviderName, c.SubAccountId, c.ServiceName, c.ServiceCategory, c.ChargeCategory,
-        n.ResourceId
+        c.CommitmentDiscountStatus, n.ResourceId
     from charge as c
     left join named_resource as n on n.ResourceId = c.ResourceId
 ),
 split as (
     select
         k.ProviderName, k.SubAccountId, k.ServiceName, k.ServiceCategory, k.ChargeCategory,
-        k.ResourceId,
+        k.CommitmentDiscountStatus, k.ResourceId,
         arg_min(s.x_Name, s.x_Rank) as x_Name
     from kind as k
     inner join inference_split as s
@@ -51,9 +53,13 @@ split as (
         and (s.ServiceCategory is null or s.ServiceCategory = k.ServiceCategory)
         and (s.ChargeCategory is null or s.ChargeCategory = k.ChargeCategory)
         and (s.ResourceId is null or s.ResourceId = k.ResourceId)
+        and (
+            s.CommitmentDiscountStatus is null
+            or s.CommitmentDiscountStatus = k.CommitmentDiscountStatus
+        )
     group by
         k.ProviderName, k.SubAccountId, k.ServiceName, k.ServiceCategory, k.ChargeCategory,
-        k.ResourceId
+        k.CommitmentDiscountStatus, k.ResourceId
 )
 select
     $period as BillingPeriod,
@@ -62,11 +68,14 @@ select
     c.ServiceCategory,
     c.ServiceName,
     c.ChargeCategory,
+    c.CommitmentDiscountStatus,
     c.ResourceId,
     c.ResourceName,
     c.x_TagSetId,
     case
         when s.x_Name is not null then 'inference/' || s.x_Name
+        when c.CommitmentDiscountStatus = 'Unused' and $unused_commitment <> 'buyer'
+            then 'commitment/' || $unused_commitment
         when node.x_Cluster is not null then 'node/' || node.x_Cluster
     end as x_Pool,
     c.BillingCurrency,
@@ -85,6 +94,7 @@ left join split as s
     and s.ServiceCategory = c.ServiceCategory
     and s.ChargeCategory = c.ChargeCategory
     and s.ResourceId is not distinct from n.ResourceId
+    and s.CommitmentDiscountStatus is not distinct from c.CommitmentDiscountStatus
 order by
     c.ProviderName, c.SubAccountId, c.ServiceCategory, c.ServiceName, c.ChargeCategory,
-    c.ResourceId, c.x_TagSetId, c.BillingCurrency
+    c.CommitmentDiscountStatus, c.ResourceId, c.x_TagSetId, c.BillingCurrency

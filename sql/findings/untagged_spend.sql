@@ -30,23 +30,6 @@ owner as (
     semi join tag_set on tag_set.x_TagSetId = t.x_TagSetId
     cross join dimension as d
 ),
-charge as (
-    select
-        r.ProviderName, r.SubAccountId, r.ServiceCategory, r.ServiceName, r.ChargeCategory,
-        r.ResourceId, r.x_Pool, r.BillingCurrency, o.x_Dimension, o.x_OwnerValue, o.is_conflict,
-        sum(r.EffectiveCost) as EffectiveCost,
-        sum(r.x_ChargeRows) as x_ChargeRows,
-        min(struct_pack(
-            cost := -r.x_LargestCharge, file := r.x_SourceFile, line := r.x_SourceRow,
-            service := r.ServiceName
-        )) as largest
-    from resource_cost as r
-    inner join owner as o on o.x_TagSetId = r.x_TagSetId
-    where r.ChargeCategory in ('Usage', 'Purchase')
-    group by
-        r.ProviderName, r.SubAccountId, r.ServiceCategory, r.ServiceName, r.ChargeCategory,
-        r.ResourceId, r.x_Pool, r.BillingCurrency, o.x_Dimension, o.x_OwnerValue, o.is_conflict
-),
 filled as (
     select dimension.x_Dimension, w.*
     from owner_rule as w
@@ -63,38 +46,43 @@ one_caller as (
     from owner_evidence
     where x_Witness = 'inference_log' and x_Decides
 ),
-missing as (
-    select c.*
-    from charge as c
-    left join one_caller as o on o.ResourceId = c.ResourceId and o.x_Dimension = c.x_Dimension
-    anti join filled as w
-        on w.x_Dimension = c.x_Dimension
-        and (w.ProviderName is null or w.ProviderName = c.ProviderName)
-        and (w.SubAccountId is null or w.SubAccountId = c.SubAccountId)
-        and (w.ServiceName is null or w.ServiceName = c.ServiceName)
-        and (w.ServiceCategory is null or w.ServiceCategory = c.ServiceCategory)
-        and (w.ChargeCategory is null or w.ChargeCategory = c.ChargeCategory)
-        and (w.ResourceId is null or w.ResourceId = c.ResourceId)
-    where
-        c.x_OwnerValue is null
-        and not c.is_conflict
-        and (
-            c.x_Pool is null
-            or (starts_with(c.x_Pool, 'inference/') and o.ResourceId is not null)
-        )
-),
 spend as (
     select
-        ProviderName, SubAccountId, ResourceId, x_Dimension, BillingCurrency,
-        case when ResourceId is null then ServiceName end as bare_service,
-        sum(EffectiveCost) as EffectiveCost,
-        sum(x_ChargeRows) as x_ChargeRows,
-        min(largest) as largest
-    from missing
+        r.ProviderName, r.SubAccountId, r.ResourceId, o.x_Dimension, r.BillingCurrency,
+        case when r.ResourceId is null then r.ServiceName end as bare_service,
+        sum(r.EffectiveCost) as EffectiveCost,
+        sum(r.x_ChargeRows) as x_ChargeRows,
+        min(struct_pack(
+            cost := -r.x_LargestCharge, file := r.x_SourceFile, line := r.x_SourceRow,
+            service := r.ServiceName
+        )) as largest
+    from resource_cost as r
+    inner join owner as o on o.x_TagSetId = r.x_TagSetId
+    left join one_caller as c on c.ResourceId = r.ResourceId and c.x_Dimension = o.x_Dimension
+    anti join filled as w
+        on w.x_Dimension = o.x_Dimension
+        and (w.ProviderName is null or w.ProviderName = r.ProviderName)
+        and (w.SubAccountId is null or w.SubAccountId = r.SubAccountId)
+        and (w.ServiceName is null or w.ServiceName = r.ServiceName)
+        and (w.ServiceCategory is null or w.ServiceCategory = r.ServiceCategory)
+        and (w.ChargeCategory is null or w.ChargeCategory = r.ChargeCategory)
+        and (w.ResourceId is null or w.ResourceId = r.ResourceId)
+        and (
+            w.CommitmentDiscountStatus is null
+            or w.CommitmentDiscountStatus = r.CommitmentDiscountStatus
+        )
+    where
+        r.ChargeCategory in ('Usage', 'Purchase')
+        and o.x_OwnerValue is null
+        and not o.is_conflict
+        and (
+            r.x_Pool is null
+            or (starts_with(r.x_Pool, 'inference/') and c.ResourceId is not null)
+        )
     group by
-        ProviderName, SubAccountId, ResourceId, x_Dimension, BillingCurrency,
-        case when ResourceId is null then ServiceName end
-    having sum(EffectiveCost) <> 0
+        r.ProviderName, r.SubAccountId, r.ResourceId, o.x_Dimension, r.BillingCurrency,
+        case when r.ResourceId is null then r.ServiceName end
+    having sum(r.EffectiveCost) <> 0
 ),
 -- -------------------------------------------------------------------------- witnesses
 judged as (
@@ -104,89 +92,63 @@ known as (
     select distinct x_Dimension, x_OwnerValue from known_value
 ),
 believed as (
-    select c.ProviderName, c.SubAccountId, c.ResourceId, c.x_Dimension, c.x_OwnerValue,
+    select o.x_TagSetId, o.x_Dimension, o.x_OwnerValue,
         k.x_OwnerValue is not null or j.x_Dimension is null as is_known
-    from charge as c
+    from owner as o
     left join known as k
-        on k.x_Dimension = c.x_Dimension and k.x_OwnerValue = c.x_OwnerValue
-    left join judged as j on j.x_Dimension = c.x_Dimension
-    where c.ResourceId is not null
+        on k.x_Dimension = o.x_Dimension and k.x_OwnerValue = o.x_OwnerValue
+    left join judged as j on j.x_Dimension = o.x_Dimension
+    where o.x_OwnerValue is not null
+),
+-- Only a resource of several sets of tags can be tagged elsewhere.
+several_sets as (
+    select ResourceId
+    from resource_cost
+    where ResourceId is not null and ChargeCategory in ('Usage', 'Purchase')
+    group by ResourceId
+    having min(x_TagSetId) <> max(x_TagSetId)
 ),
 own_sibling as (
     select
-        ProviderName, SubAccountId, ResourceId, x_Dimension,
-        min(x_OwnerValue) as x_OwnerValue
-    from believed
-    group by ProviderName, SubAccountId, ResourceId, x_Dimension
-    having
-        min(x_OwnerValue) = max(x_OwnerValue)
-        and bool_and(is_known or x_OwnerValue is null)
+        r.ProviderName, r.SubAccountId, r.ResourceId, b.x_Dimension,
+        min(b.x_OwnerValue) as x_OwnerValue
+    from resource_cost as r
+    semi join several_sets as s on s.ResourceId = r.ResourceId
+    inner join believed as b on b.x_TagSetId = r.x_TagSetId
+    where r.ChargeCategory in ('Usage', 'Purchase')
+    group by r.ProviderName, r.SubAccountId, r.ResourceId, b.x_Dimension
+    having min(b.x_OwnerValue) = max(b.x_OwnerValue) and bool_and(b.is_known)
 ),
 evidence as (
     select
         ResourceId, x_Dimension, x_Witness, x_OwnerValue, bool_and(x_Decides) as x_Decides,
-        min(x_Where) as x_Where,
-        row_number() over (
-            partition by ResourceId, x_Dimension, x_Witness
-            order by sum(x_Weight) desc, x_OwnerValue
-        ) as place
+        min(x_Where) as x_Where
     from owner_evidence
-    where x_Witness <> 'use'
+    where x_Witness <> 'use' and x_Rank <= 5
     group by ResourceId, x_Dimension, x_Witness, x_OwnerValue
 ),
 named as (
-    select
-        s.ProviderName, s.SubAccountId, s.ResourceId, s.bare_service, s.x_Dimension,
+    select distinct
+        s.ProviderName, s.SubAccountId, s.ResourceId, s.x_Dimension,
         e.x_Witness, e.x_OwnerValue, e.x_Decides, e.x_Where
-    from (
-        select distinct ProviderName, SubAccountId, ResourceId, bare_service, x_Dimension
-        from spend
-    ) as s
-    inner join evidence as e
-        on e.ResourceId = s.ResourceId and e.x_Dimension = s.x_Dimension and e.place <= 5
+    from spend as s
+    inner join evidence as e on e.ResourceId = s.ResourceId and e.x_Dimension = s.x_Dimension
     union all
-    select
-        s.ProviderName, s.SubAccountId, s.ResourceId, s.bare_service, s.x_Dimension,
+    select distinct
+        s.ProviderName, s.SubAccountId, s.ResourceId, s.x_Dimension,
         'sibling' as x_Witness, o.x_OwnerValue, true as x_Decides,
         'other charges of ' || s.ResourceId as x_Where
-    from (
-        select distinct ProviderName, SubAccountId, ResourceId, bare_service, x_Dimension
-        from spend
-    ) as s
+    from spend as s
     inner join own_sibling as o
         on o.ProviderName = s.ProviderName
         and o.SubAccountId is not distinct from s.SubAccountId
         and o.ResourceId = s.ResourceId
         and o.x_Dimension = s.x_Dimension
 ),
-named_or_account as (
-    select
-        ProviderName, SubAccountId, ResourceId, bare_service, x_Dimension, x_Witness,
-        x_OwnerValue, x_Decides, x_Where
-    from named
-    union all
-    select
-        s.ProviderName, s.SubAccountId, s.ResourceId, s.bare_service, s.x_Dimension,
-        'sibling' as x_Witness, a.x_OwnerValue, true as x_Decides, a.x_Where
-    from (
-        select distinct ProviderName, SubAccountId, ResourceId, bare_service, x_Dimension
-        from spend
-    ) as s
-    inner join account_value as a
-        on a.ProviderName = s.ProviderName
-        and a.SubAccountId = s.SubAccountId
-        and a.x_Dimension = s.x_Dimension
-    anti join named as n
-        on n.ProviderName = s.ProviderName
-        and n.SubAccountId is not distinct from s.SubAccountId
-        and n.ResourceId is not distinct from s.ResourceId
-        and n.bare_service is not distinct from s.bare_service
-        and n.x_Dimension = s.x_Dimension
-),
 -- A witness that decides may still name others with a small part: they are not held against it.
 witness as (
     select
-        ProviderName, SubAccountId, ResourceId, bare_service, x_Dimension, x_Witness,
+        ProviderName, SubAccountId, ResourceId, x_Dimension, x_Witness,
         bool_or(x_Decides) as decides,
         max(x_OwnerValue) filter (where x_Decides) as x_OwnerValue,
         string_agg(x_OwnerValue, ', ' order by x_OwnerValue) as said,
@@ -196,12 +158,12 @@ witness as (
             )),
             ',' order by x_OwnerValue, x_Where
         ) as x_Witnesses
-    from named_or_account
-    group by ProviderName, SubAccountId, ResourceId, bare_service, x_Dimension, x_Witness
+    from named
+    group by ProviderName, SubAccountId, ResourceId, x_Dimension, x_Witness
 ),
 verdict as (
     select
-        ProviderName, SubAccountId, ResourceId, bare_service, x_Dimension,
+        ProviderName, SubAccountId, ResourceId, x_Dimension,
         case
             when bool_and(decides) and min(x_OwnerValue) = max(x_OwnerValue)
                 then min(x_OwnerValue)
@@ -213,51 +175,75 @@ verdict as (
         ) as said,
         '[' || string_agg(x_Witnesses, ',' order by x_Witness) || ']' as x_Witnesses
     from witness
-    group by ProviderName, SubAccountId, ResourceId, bare_service, x_Dimension
+    group by ProviderName, SubAccountId, ResourceId, x_Dimension
+),
+account_verdict as (
+    select
+        ProviderName, SubAccountId, x_Dimension, x_OwnerValue,
+        '[' || to_json(struct_pack(
+            witness := 'sibling', "value" := x_OwnerValue, "where" := x_Where
+        )) || ']' as x_Witnesses
+    from account_value
+),
+answered as (
+    select
+        s.ProviderName, s.SubAccountId, s.ResourceId, s.x_Dimension, s.BillingCurrency,
+        s.bare_service, s.EffectiveCost, s.x_ChargeRows, s.largest,
+        case when v.witnesses is null then a.x_OwnerValue else v.x_LikelyValue end
+            as x_LikelyValue,
+        case when v.witnesses is not null then v.witnesses when a.x_OwnerValue is not null then 1
+            else 0 end as witnesses,
+        coalesce(v.who, 'sibling') as who,
+        v.said,
+        coalesce(v.x_Witnesses, a.x_Witnesses, '[]') as x_Witnesses
+    from spend as s
+    left join verdict as v
+        on v.ProviderName = s.ProviderName
+        and v.SubAccountId is not distinct from s.SubAccountId
+        and v.ResourceId = s.ResourceId
+        and v.x_Dimension = s.x_Dimension
+    left join account_verdict as a
+        on a.ProviderName = s.ProviderName
+        and a.SubAccountId = s.SubAccountId
+        and a.x_Dimension = s.x_Dimension
 )
 select
     $period as BillingPeriod,
     md5(concat_ws(
-        chr(31), 'untagged', s.x_Dimension, s.ProviderName, coalesce(s.SubAccountId, ''),
-        coalesce(s.ResourceId, ''), coalesce(s.bare_service, '')
+        chr(31), 'untagged', x_Dimension, ProviderName, coalesce(SubAccountId, ''),
+        coalesce(ResourceId, ''), coalesce(bare_service, '')
     )) as x_FindingId,
     'untagged' as x_FindingKind,
-    s.x_Dimension,
-    s.ProviderName,
-    s.largest.service as ServiceName,
-    s.SubAccountId,
-    s.ResourceId,
+    x_Dimension,
+    ProviderName,
+    largest.service as ServiceName,
+    SubAccountId,
+    ResourceId,
     cast(null as varchar) as x_Cluster,
     cast(null as varchar) as x_Namespace,
     cast(null as varchar) as x_Workload,
     cast(null as varchar) as x_TagKey,
     cast(null as varchar) as x_TagValue,
-    v.x_LikelyValue,
-    case when v.x_LikelyValue is null then 0 else v.witnesses end as x_WitnessCount,
-    coalesce(v.x_Witnesses, '[]') as x_Witnesses,
-    s.BillingCurrency,
-    cast(s.EffectiveCost as decimal(38, 12)) as EffectiveCost,
-    cast(s.x_ChargeRows as bigint) as x_ChargeRows,
-    s.largest.file as x_SourceFile,
-    s.largest.line as x_SourceRow,
+    x_LikelyValue,
+    cast(case when x_LikelyValue is null then 0 else witnesses end as bigint) as x_WitnessCount,
+    x_Witnesses,
+    BillingCurrency,
+    cast(EffectiveCost as decimal(38, 12)) as EffectiveCost,
+    cast(x_ChargeRows as bigint) as x_ChargeRows,
+    largest.file as x_SourceFile,
+    largest.line as x_SourceRow,
     case
-        when v.x_LikelyValue is not null
-            then 'No ' || s.x_Dimension || ' tag; its witnesses (' || v.who || ') name '
-            || v.x_LikelyValue || '. Tag it so.'
-        when v.said is not null
-            then 'No ' || s.x_Dimension || ' tag, and the witnesses name several: ' || v.said
+        when x_LikelyValue is not null
+            then 'No ' || x_Dimension || ' tag; its witnesses (' || who || ') name '
+            || x_LikelyValue || '. Tag it so.'
+        when said is not null
+            then 'No ' || x_Dimension || ' tag, and the witnesses name several: ' || said
             || '. Ask its owner, then tag it.'
-        when s.ResourceId is null
-            then 'No ' || s.x_Dimension || ' tag and no resource to ask about. Activate the '
+        when ResourceId is null
+            then 'No ' || x_Dimension || ' tag and no resource to ask about. Activate the '
             || 'tag for this service, or give its charges an owner by a [[rule]].'
-        else 'No ' || s.x_Dimension || ' tag, and no witness knows the resource. '
+        else 'No ' || x_Dimension || ' tag, and no witness knows the resource. '
             || 'Ask the owner of the account, then tag it.'
     end as x_Reason
-from spend as s
-left join verdict as v
-    on v.ProviderName = s.ProviderName
-    and v.SubAccountId is not distinct from s.SubAccountId
-    and v.ResourceId is not distinct from s.ResourceId
-    and v.bare_service is not distinct from s.bare_service
-    and v.x_Dimension = s.x_Dimension
-order by x_FindingId, s.BillingCurrency
+from answered
+order by x_FindingId, BillingCurrency

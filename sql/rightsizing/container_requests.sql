@@ -60,57 +60,85 @@ scaled_on as (
 clock as (
     select count(distinct x_HourStart) as all_hours from container_usage
 ),
-sample as (
+-- Nobody else's containers are measured; from here on a container is its number.
+seen as (
     select
-        'cpu' as resource, x_Cluster, x_Namespace, x_WorkloadKind, x_Workload, x_Container,
-        x_PodUid, x_HourStart, x_CpuPeakMillicores as peak
-    from container_usage
+        x_Namespace, seen_kind, seen_workload, x_Container,
+        row_number() over (
+            order by x_Namespace, seen_kind, seen_workload, x_Container
+        ) as container
+    from declared
+    group by x_Namespace, seen_kind, seen_workload, x_Container
+),
+used_hour as (
+    select
+        s.container, u.x_Cluster, u.x_Node, u.x_PodUid, u.x_HourStart, u.x_RunningMs, u.x_OomKills,
+        u.x_CpuPeriods, u.x_CpuThrottledPeriods, u.x_CpuPeakMillicores,
+        u.x_MemoryPeakBytes
+    from container_usage as u
+    inner join seen as s
+        on s.x_Namespace = u.x_Namespace
+        and s.seen_kind = u.x_WorkloadKind
+        and s.seen_workload = u.x_Workload
+        and s.x_Container = u.x_Container
+),
+sample as (
+    select 'cpu' as resource, container, x_PodUid, x_HourStart, x_CpuPeakMillicores as peak
+    from used_hour
     where x_CpuPeakMillicores is not null
     union all
-    select
-        'memory' as resource, x_Cluster, x_Namespace, x_WorkloadKind, x_Workload, x_Container,
-        x_PodUid, x_HourStart, x_MemoryPeakBytes as peak
-    from container_usage
+    select 'memory' as resource, container, x_PodUid, x_HourStart, x_MemoryPeakBytes as peak
+    from used_hour
     where x_MemoryPeakBytes is not null
 ),
+peaks as (
+    select resource, container, peak, count(*) as times
+    from sample
+    group by resource, container, peak
+),
+-- `place` is that of the last of equal peaks.
 ranked as (
     select
-        sample.*,
-        row_number() over (
-            partition by resource, x_Namespace, x_WorkloadKind, x_Workload, x_Container
-            order by peak
-        ) as place,
-        count(*) over (
-            partition by resource, x_Namespace, x_WorkloadKind, x_Workload, x_Container
-        ) as samples
+        resource, container, peak,
+        sum(times) over (
+            partition by resource, container order by peak
+            rows between unbounded preceding and current row
+        ) as place
+    from peaks
+),
+extent as (
+    select
+        resource, container, count(*) as samples,
+        count(distinct x_HourStart) as hours,
+        count(distinct x_PodUid) as pods,
+        min(x_HourStart) as first_hour,
+        max(x_HourStart) as last_hour
     from sample
+    group by resource, container
 ),
 measured as (
     select
-        resource, x_Namespace, x_WorkloadKind, x_Workload, x_Container,
-        count(distinct x_HourStart) as hours,
-        count(distinct x_PodUid) as pods,
-        min(peak) filter (where place >= (samples + 1) // 2) as median,
-        min(peak) filter (
-            where place * 1000000 >= samples * cast($cpu_percentile * 1000000 as bigint)
+        e.resource, e.container, e.hours, e.pods, e.first_hour, e.last_hour,
+        min(r.peak) filter (where r.place >= (e.samples + 1) // 2) as median,
+        min(r.peak) filter (
+            where r.place * 1000000 >= e.samples * cast($cpu_percentile * 1000000 as bigint)
         ) as percentile,
-        max(peak) as highest,
-        min(x_HourStart) as first_hour,
-        max(x_HourStart) as last_hour
-    from ranked
-    group by resource, x_Namespace, x_WorkloadKind, x_Workload, x_Container
+        max(r.peak) as highest
+    from ranked as r
+    inner join extent as e on e.resource = r.resource and e.container = r.container
+    group by e.resource, e.container, e.hours, e.pods, e.first_hour, e.last_hour
 ),
 ran as (
     select
-        x_Namespace, x_WorkloadKind, x_Workload, x_Container,
+        container,
         count(distinct x_Cluster) as clusters,
         min(x_Cluster) as x_Cluster,
         sum(x_RunningMs) as running_ms,
         sum(x_OomKills) as oom_kills,
         sum(x_CpuPeriods) as periods,
         sum(x_CpuThrottledPeriods) as throttled
-    from container_usage
-    group by x_Namespace, x_WorkloadKind, x_Workload, x_Container
+    from used_hour
+    group by container
 ),
 -- A workload that should stop needs no smaller requests: its saving is counted there.
 stopped as (
@@ -124,7 +152,12 @@ environment_named as (
         case when count(distinct o.x_Environment) = 1 then min(o.x_Environment) end
             as x_Environment
     from (
-        select distinct x_Namespace, x_WorkloadKind, x_Workload, x_Labels from container_usage
+        select distinct u.x_Namespace, u.x_WorkloadKind, u.x_Workload, u.x_Labels
+        from container_usage as u
+        semi join seen as s
+            on s.x_Namespace = u.x_Namespace
+            and s.seen_kind = u.x_WorkloadKind
+            and s.seen_workload = u.x_Workload
     ) as c
     inner join tag_owner as o on o.Tags = c.x_Labels
     group by c.x_Namespace, c.x_WorkloadKind, c.x_Workload
@@ -141,22 +174,20 @@ node_month as (
     from node_price
 ),
 container_node as (
-    select
-        x_Namespace, x_WorkloadKind, x_Workload, x_Container, x_Cluster, x_Node,
-        sum(x_RunningMs) as running_ms
-    from container_usage
-    group by x_Namespace, x_WorkloadKind, x_Workload, x_Container, x_Cluster, x_Node
+    select container, x_Cluster, x_Node, sum(x_RunningMs) as running_ms
+    from used_hour
+    group by container, x_Cluster, x_Node
 ),
 price as (
     select
-        n.x_Namespace, n.x_WorkloadKind, n.x_Workload, n.x_Container,
+        n.container,
         case when count(distinct p.BillingCurrency) = 1 then min(p.BillingCurrency) end
             as BillingCurrency,
         sum(n.running_ms * p.core_month) // nullif(sum(n.running_ms), 0) as core_month,
         sum(n.running_ms * p.mib_month) // nullif(sum(n.running_ms), 0) as mib_month
     from container_node as n
     inner join node_month as p on p.x_Cluster = n.x_Cluster and p.x_Node = n.x_Node
-    group by n.x_Namespace, n.x_WorkloadKind, n.x_Workload, n.x_Container
+    group by n.container
 ),
 -- ---------------------------------------------------------------------- what to ask for
 sized as (
@@ -200,16 +231,12 @@ sized as (
         on i.x_Repository = d.x_Repository and i.x_Overlay = d.x_Overlay
         and i.x_Namespace = d.x_Namespace and i.x_WorkloadKind = d.x_WorkloadKind
         and i.x_Workload = d.x_Workload
-    left join ran as r
-        on r.x_Namespace = d.x_Namespace and r.x_WorkloadKind = d.seen_kind
-        and r.x_Workload = d.seen_workload and r.x_Container = d.x_Container
-    left join measured as m
-        on m.x_Namespace = d.x_Namespace and m.x_WorkloadKind = d.seen_kind
-        and m.x_Workload = d.seen_workload and m.x_Container = d.x_Container
-        and m.resource = d.resource
-    left join price as p
-        on p.x_Namespace = d.x_Namespace and p.x_WorkloadKind = d.seen_kind
-        and p.x_Workload = d.seen_workload and p.x_Container = d.x_Container
+    left join seen as c
+        on c.x_Namespace = d.x_Namespace and c.seen_kind = d.seen_kind
+        and c.seen_workload = d.seen_workload and c.x_Container = d.x_Container
+    left join ran as r on r.container = c.container
+    left join measured as m on m.container = c.container and m.resource = d.resource
+    left join price as p on p.container = c.container
     left join environment_named as e
         on e.x_Namespace = d.x_Namespace and e.x_WorkloadKind = d.seen_kind
         and e.x_Workload = d.seen_workload

@@ -29,6 +29,18 @@ holder as (
 clock as (
     select count(distinct x_HourStart) as all_hours from pod_usage
 ),
+-- Nobody else's pods are measured.
+held_pod as (
+    select
+        u.x_Namespace, u.x_WorkloadKind, u.x_Workload, u.x_HourStart, u.x_Cluster, u.x_Node,
+        u.x_PodUid, u.x_Labels, u.x_GpuRequestMs, u.x_GpuBusyMs, u.x_CpuAllocatedCoreMs,
+        u.x_MemoryAllocatedByteSeconds
+    from pod_usage as u
+    semi join holder as h
+        on h.x_Namespace = u.x_Namespace
+        and h.seen_kind = u.x_WorkloadKind
+        and h.seen_workload = u.x_Workload
+),
 busy_hour as (
     select
         x_Namespace, x_WorkloadKind, x_Workload, x_HourStart,
@@ -38,7 +50,7 @@ busy_hour as (
         sum(x_GpuRequestMs) as held_ms,
         sum(x_GpuBusyMs) as busy_ms,
         count(*) filter (where x_GpuRequestMs > 0 and x_GpuBusyMs is null) as blind
-    from pod_usage
+    from held_pod
     group by x_Namespace, x_WorkloadKind, x_Workload, x_HourStart
 ),
 measured as (
@@ -62,7 +74,11 @@ log_kept as (
     select count(*) > 0 as has_logs from inference_usage
 ),
 served as (
-    select x_Endpoint, sum(x_Calls) as calls from inference_usage group by x_Endpoint
+    select i.x_Endpoint, sum(i.x_Calls) as calls
+    from inference_usage as i
+    semi join (select x_Namespace || '/' || x_Workload as x_Endpoint from holder) as h
+        on h.x_Endpoint = i.x_Endpoint
+    group by i.x_Endpoint
 ),
 environment_named as (
     select
@@ -70,7 +86,7 @@ environment_named as (
         case when count(distinct o.x_Environment) = 1 then min(o.x_Environment) end
             as x_Environment
     from (
-        select distinct x_Namespace, x_WorkloadKind, x_Workload, x_Labels from pod_usage
+        select distinct x_Namespace, x_WorkloadKind, x_Workload, x_Labels from held_pod
     ) as c
     inner join tag_owner as o on o.Tags = c.x_Labels
     group by c.x_Namespace, c.x_WorkloadKind, c.x_Workload
@@ -84,7 +100,7 @@ pod_node as (
             + (cast(x_MemoryAllocatedByteSeconds as hugeint) * 1000 // 1048576) * $memory_weight
             + cast(x_GpuRequestMs as hugeint) * 1024 * $gpu_weight
         ) as worth
-    from pod_usage
+    from held_pod
     group by x_Namespace, x_WorkloadKind, x_Workload, x_Cluster, x_Node
 ),
 price as (
