@@ -285,10 +285,14 @@ def _ask_server(block: MetricsSection, day: date, to: Path) -> None:
 
 
 def _table(series: str, found: list[Answer], schema: pa.Schema) -> pa.Table:
-    """Answers as rows; an answer is for the hour that ends at its time."""
+    """Answers as rows, in an order that does not hang on the server's.
+
+    An answer is for the hour that ends at its time.
+    """
     import pyarrow as pa
 
     hour = timedelta(hours=1)
+    found = sorted(found, key=lambda a: sorted(a.labels.items()))
     labels = [sorted(a.labels.items()) for a in found for _ in a.points]
     times = [at - hour for a in found for at, _ in a.points]
     values = [value for a in found for _, value in a.points]

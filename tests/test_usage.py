@@ -19,6 +19,7 @@ import pytest
 from finops_pipeline import contracts, queries, usage
 from finops_pipeline.config import InferenceSection, MetricsSection
 from finops_pipeline.errors import UnreadableFile
+from finops_pipeline.transports.prometheus import Answer
 
 DAY = date(2026, 3, 2)
 MIDNIGHT = datetime(2026, 3, 2)
@@ -1140,3 +1141,56 @@ def test_a_truncated_file_of_calls_is_named(
 def test_no_logs_are_tables_without_rows(engine: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     for dialect in ("calls", "litellm", "otel_genai"):
         assert counted(engine, tmp_path, dialect, []) == []
+
+
+# ------------------------------------------------------------------------------------- the order
+
+
+def test_a_day_keeps_the_order_of_its_series_whatever_the_threads(
+    engine: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    # more rows than a row group holds, of three series of which the last is grouped and sorted
+    engine.execute(
+        "copy (select ['cpu_usage', 'pod_running', 'pod_labels'][1 + n // 60000] as x_Series, "
+        "map {'namespace': 'ml', 'pod': 'p' || n % 2500, 'uid': 'u' || n % 2500} as labels, "
+        f"timestamp '{MIDNIGHT}' + to_hours((n // 2500 % 24)::bigint) as x_HourStart, "
+        "(n % 7)::double as value from (select range as n from range(180000)) as number "
+        f"where n % 10 <> 3) to '{tmp_path}/series_hour.parquet' (row_group_size 20480)"
+    )
+    engine.execute(f"create view series_hour as from '{tmp_path}/series_hour.parquet'")
+    found = {}
+    for threads in (1, 2, 4):
+        engine.execute(f"set threads = {threads}")
+        engine.execute(
+            f"copy ({queries.query('usage/metric_hour').text}) to '{tmp_path}/{threads}.parquet'",
+            {"day": DAY.isoformat(), "source": "m", "cluster": "c"},
+        )
+        found[threads] = engine.execute(
+            "select x_Series, x_Pod, x_HourStart, x_Value "
+            f"from read_parquet('{tmp_path}/{threads}.parquet', file_row_number = true) "
+            "order by file_row_number"
+        ).fetchall()
+    assert len(found[1]) == 162_000
+    assert [row[1] for row in found[1][:4]] == ["p0", "p1", "p2", "p4"]
+    assert found[2] == found[1]
+    assert found[4] == found[1]
+    assert (tmp_path / "2.parquet").read_bytes() == (tmp_path / "4.parquet").read_bytes()
+
+
+def test_the_order_of_a_server_s_answers_does_not_matter() -> None:
+    import pyarrow as pa
+
+    schema = pa.schema(
+        [
+            ("x_Series", pa.string()),
+            ("labels", pa.map_(pa.string(), pa.string())),
+            ("x_HourStart", pa.timestamp("us")),
+            ("value", pa.float64()),
+        ]
+    )
+    hour = timedelta(hours=1)
+    first = Answer({"pod": "a"}, [(MIDNIGHT + hour, 1.0), (MIDNIGHT + 2 * hour, 2.0)])
+    second = Answer({"pod": "b"}, [(MIDNIGHT + hour, 3.0)])
+    assert usage._table("pod_running", [second, first], schema) == usage._table(
+        "pod_running", [first, second], schema
+    )

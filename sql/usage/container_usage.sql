@@ -6,21 +6,46 @@
 -- not measured is null, never zero; a container without a request asked for nothing. A running
 -- pod of which no container was measured is one row, container `(unknown)`.
 -- One row per cluster, hour, pod UID and container.
-with listed_pod as (
+with uid_hour as (
     select
         x_Cluster,
         x_HourStart,
         x_Namespace,
         x_Pod,
         x_PodUid,
-        row_number() over (
-            partition by x_Cluster, x_HourStart, x_Namespace, x_Pod
-            order by sum(x_Value) desc, x_PodUid
-        ) as place
+        sum(x_Value) as presence
     from metric_hour
     where x_Series = 'pod_running'
         and x_PodUid is not null
     group by x_Cluster, x_HourStart, x_Namespace, x_Pod, x_PodUid
+),
+
+-- Of two that ran equally long, the first.
+listed_pod as (
+    select
+        uid_hour.x_Cluster,
+        uid_hour.x_HourStart,
+        uid_hour.x_Namespace,
+        uid_hour.x_Pod,
+        min(uid_hour.x_PodUid) as x_PodUid
+    from uid_hour
+    inner join (
+        select
+            x_Cluster,
+            x_HourStart,
+            x_Namespace,
+            x_Pod,
+            max(presence) as presence
+        from uid_hour
+        group by x_Cluster, x_HourStart, x_Namespace, x_Pod
+    ) as longest
+        on longest.x_Cluster = uid_hour.x_Cluster
+        and longest.x_HourStart = uid_hour.x_HourStart
+        and longest.x_Namespace = uid_hour.x_Namespace
+        and longest.x_Pod = uid_hour.x_Pod
+        and longest.presence = uid_hour.presence
+    group by
+        uid_hour.x_Cluster, uid_hour.x_HourStart, uid_hour.x_Namespace, uid_hour.x_Pod
 ),
 
 -- Where the hour says nothing of the name, the rest of the day does.
@@ -31,11 +56,29 @@ last_pod_of_name as (
         x_Pod,
         arg_max(x_PodUid, x_HourStart) as x_PodUid
     from listed_pod
-    where place = 1
     group by x_Cluster, x_Namespace, x_Pod
 ),
 
-identified as (
+identified as not materialized (
+    select
+        x_Day,
+        x_Cluster,
+        x_HourStart,
+        x_Series,
+        x_Namespace,
+        x_Pod,
+        x_PodUid,
+        x_Container,
+        x_Node,
+        x_Workload,
+        x_WorkloadKind,
+        x_Labels,
+        x_Value
+    from metric_hour
+    where x_PodUid is not null
+        and x_Pod is not null
+        and x_Namespace is not null
+    union all
     select
         metric_hour.x_Day,
         metric_hour.x_Cluster,
@@ -45,7 +88,6 @@ identified as (
         metric_hour.x_Pod,
         -- a pod that nobody listed all day keeps its name for an id
         coalesce(
-            metric_hour.x_PodUid,
             listed_pod.x_PodUid,
             last_pod_of_name.x_PodUid,
             metric_hour.x_Namespace || '/' || metric_hour.x_Pod
@@ -58,8 +100,7 @@ identified as (
         metric_hour.x_Value
     from metric_hour
     left join listed_pod
-        on listed_pod.place = 1
-        and listed_pod.x_Cluster = metric_hour.x_Cluster
+        on listed_pod.x_Cluster = metric_hour.x_Cluster
         and listed_pod.x_HourStart = metric_hour.x_HourStart
         and listed_pod.x_Namespace = metric_hour.x_Namespace
         and listed_pod.x_Pod = metric_hour.x_Pod
@@ -67,27 +108,29 @@ identified as (
         on last_pod_of_name.x_Cluster = metric_hour.x_Cluster
         and last_pod_of_name.x_Namespace = metric_hour.x_Namespace
         and last_pod_of_name.x_Pod = metric_hour.x_Pod
-    where metric_hour.x_Pod is not null
+    where metric_hour.x_PodUid is null
+        and metric_hour.x_Pod is not null
         and metric_hour.x_Namespace is not null
 ),
 
+-- What is told of the pod as a whole; a pod of which only containers are told has no row here.
 pod_hour as (
     select
-        min(x_Day) as x_Day,
         x_Cluster,
         x_HourStart,
         x_PodUid,
+        min(x_Day) as x_Day,
         min(x_Namespace) as x_Namespace,
         min(x_Pod) as x_Pod,
-        arg_max(x_Node, x_Value) filter (
+        max({'presence': x_Value, 'node': x_Node}) filter (
             where x_Series = 'pod_running' and x_Node is not null
-        ) as x_Node,
+        ).node as x_Node,
         max({'presence': x_Value, 'kind': x_WorkloadKind, 'name': x_Workload}) filter (
             where x_Series = 'pod_owner'
         ) as owner,
         max({'presence': x_Value, 'labels': x_Labels}) filter (
             where x_Series = 'pod_labels'
-        ) as labelled,
+        ).labels as x_Labels,
         cast(coalesce(sum(x_Value) filter (
             where x_Series = 'pod_running'
         ), 0) as bigint) as listed_ms,
@@ -100,16 +143,18 @@ pod_hour as (
             3600000
         ) as bigint) as x_RunningMs
     from identified
+    where x_Series in ('pod_running', 'pod_active', 'pod_owner', 'pod_labels')
     group by x_Cluster, x_HourStart, x_PodUid
 ),
 
+-- Hours in which the node, the owner or the labels were missed have those of the day.
 pod_of_day as (
     select
         x_Cluster,
         x_PodUid,
         arg_max(x_Node, x_HourStart) as x_Node,
         arg_max(owner, x_HourStart) as owner,
-        arg_max(labelled, x_HourStart) as labelled
+        arg_max(x_Labels, x_HourStart) as x_Labels
     from pod_hour
     group by x_Cluster, x_PodUid
 ),
@@ -120,6 +165,9 @@ container_hour as (
         x_HourStart,
         x_PodUid,
         x_Container,
+        min(x_Day) as x_Day,
+        min(x_Namespace) as x_Namespace,
+        min(x_Pod) as x_Pod,
         cast(sum(x_Value) filter (where x_Series = 'cpu_request') as bigint) as cpu_request,
         cast(sum(x_Value) filter (where x_Series = 'cpu_usage') as bigint) as cpu_usage,
         max(x_Value) filter (where x_Series = 'cpu_peak') as cpu_peak,
@@ -138,61 +186,88 @@ container_hour as (
     from identified
     where x_Container is not null
     group by x_Cluster, x_HourStart, x_PodUid, x_Container
+),
+
+told as (
+    select
+        coalesce(pod_hour.x_Cluster, container_hour.x_Cluster) as x_Cluster,
+        coalesce(pod_hour.x_HourStart, container_hour.x_HourStart) as x_HourStart,
+        coalesce(pod_hour.x_PodUid, container_hour.x_PodUid) as x_PodUid,
+        coalesce(container_hour.x_Container, '(unknown)') as x_Container,
+        least(pod_hour.x_Day, container_hour.x_Day) as x_Day,
+        least(pod_hour.x_Namespace, container_hour.x_Namespace) as x_Namespace,
+        least(pod_hour.x_Pod, container_hour.x_Pod) as x_Pod,
+        pod_hour.x_Node,
+        pod_hour.owner,
+        pod_hour.x_Labels,
+        coalesce(pod_hour.listed_ms, 0) as listed_ms,
+        coalesce(pod_hour.x_RunningMs, 0) as x_RunningMs,
+        coalesce(container_hour.cpu_request, 0) as cpu_request,
+        container_hour.cpu_usage,
+        container_hour.cpu_peak,
+        container_hour.cpu_periods,
+        container_hour.cpu_throttled_periods,
+        container_hour.cpu_limit,
+        coalesce(container_hour.memory_request, 0) as memory_request,
+        container_hour.memory_usage,
+        container_hour.memory_peak,
+        container_hour.memory_limit,
+        coalesce(container_hour.gpu_request, 0) as gpu_request,
+        container_hour.gpu_busy,
+        container_hour.oom_kills
+    from pod_hour
+    full outer join container_hour
+        on container_hour.x_Cluster = pod_hour.x_Cluster
+        and container_hour.x_HourStart = pod_hour.x_HourStart
+        and container_hour.x_PodUid = pod_hour.x_PodUid
+    where pod_hour.x_RunningMs > 0
+        or container_hour.cpu_usage is not null
+        or container_hour.memory_usage is not null
 )
 
 select
-    pod_hour.x_Day,
-    pod_hour.x_Cluster,
-    pod_hour.x_HourStart,
-    pod_hour.x_Namespace,
-    pod_hour.x_Pod,
-    pod_hour.x_PodUid,
-    coalesce(container_hour.x_Container, '(unknown)') as x_Container,
-    coalesce(pod_hour.x_Node, pod_of_day.x_Node) as x_Node,
-    coalesce(pod_hour.owner.name, pod_of_day.owner.name, pod_hour.x_Pod) as x_Workload,
-    coalesce(pod_hour.owner.kind, pod_of_day.owner.kind, 'Pod') as x_WorkloadKind,
-    coalesce(pod_hour.labelled.labels, pod_of_day.labelled.labels, '{}') as x_Labels,
-    pod_hour.x_RunningMs,
+    told.x_Day,
+    told.x_Cluster,
+    told.x_HourStart,
+    told.x_Namespace,
+    told.x_Pod,
+    told.x_PodUid,
+    told.x_Container,
+    coalesce(told.x_Node, pod_of_day.x_Node) as x_Node,
+    coalesce(told.owner.name, pod_of_day.owner.name, told.x_Pod) as x_Workload,
+    coalesce(told.owner.kind, pod_of_day.owner.kind, 'Pod') as x_WorkloadKind,
+    coalesce(told.x_Labels, pod_of_day.x_Labels, '{}') as x_Labels,
+    told.x_RunningMs,
     case
-        when pod_hour.listed_ms > pod_hour.x_RunningMs then cast(
-            cast(coalesce(container_hour.cpu_request, 0) as hugeint) * pod_hour.x_RunningMs
-            // pod_hour.listed_ms as bigint
+        when told.listed_ms > told.x_RunningMs then cast(
+            cast(told.cpu_request as hugeint) * told.x_RunningMs // told.listed_ms as bigint
         )
-        else coalesce(container_hour.cpu_request, 0)
+        else told.cpu_request
     end as x_CpuRequestCoreMs,
-    container_hour.cpu_usage as x_CpuUsageCoreMs,
-    container_hour.cpu_peak as x_CpuPeakMillicores,
-    container_hour.cpu_periods as x_CpuPeriods,
-    container_hour.cpu_throttled_periods as x_CpuThrottledPeriods,
-    container_hour.cpu_limit as x_CpuLimitMillicores,
+    told.cpu_usage as x_CpuUsageCoreMs,
+    told.cpu_peak as x_CpuPeakMillicores,
+    told.cpu_periods as x_CpuPeriods,
+    told.cpu_throttled_periods as x_CpuThrottledPeriods,
+    told.cpu_limit as x_CpuLimitMillicores,
     case
-        when pod_hour.listed_ms > pod_hour.x_RunningMs then cast(
-            cast(coalesce(container_hour.memory_request, 0) as hugeint) * pod_hour.x_RunningMs
-            // pod_hour.listed_ms as bigint
+        when told.listed_ms > told.x_RunningMs then cast(
+            cast(told.memory_request as hugeint) * told.x_RunningMs // told.listed_ms as bigint
         )
-        else coalesce(container_hour.memory_request, 0)
+        else told.memory_request
     end as x_MemoryRequestByteSeconds,
-    container_hour.memory_usage as x_MemoryUsageByteSeconds,
-    container_hour.memory_peak as x_MemoryPeakBytes,
-    container_hour.memory_limit as x_MemoryLimitBytes,
+    told.memory_usage as x_MemoryUsageByteSeconds,
+    told.memory_peak as x_MemoryPeakBytes,
+    told.memory_limit as x_MemoryLimitBytes,
     case
-        when pod_hour.listed_ms > pod_hour.x_RunningMs then cast(
-            cast(coalesce(container_hour.gpu_request, 0) as hugeint) * pod_hour.x_RunningMs
-            // pod_hour.listed_ms as bigint
+        when told.listed_ms > told.x_RunningMs then cast(
+            cast(told.gpu_request as hugeint) * told.x_RunningMs // told.listed_ms as bigint
         )
-        else coalesce(container_hour.gpu_request, 0)
+        else told.gpu_request
     end as x_GpuRequestMs,
-    container_hour.gpu_busy as x_GpuBusyMs,
-    coalesce(container_hour.oom_kills, 0) as x_OomKills
-from pod_hour
-inner join pod_of_day
-    on pod_of_day.x_Cluster = pod_hour.x_Cluster
-    and pod_of_day.x_PodUid = pod_hour.x_PodUid
-left join container_hour
-    on container_hour.x_Cluster = pod_hour.x_Cluster
-    and container_hour.x_HourStart = pod_hour.x_HourStart
-    and container_hour.x_PodUid = pod_hour.x_PodUid
-where pod_hour.x_RunningMs > 0
-    or container_hour.cpu_usage is not null
-    or container_hour.memory_usage is not null
+    told.gpu_busy as x_GpuBusyMs,
+    coalesce(told.oom_kills, 0) as x_OomKills
+from told
+left join pod_of_day
+    on pod_of_day.x_Cluster = told.x_Cluster
+    and pod_of_day.x_PodUid = told.x_PodUid
 order by x_Cluster, x_HourStart, x_PodUid, x_Container

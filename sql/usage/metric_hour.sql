@@ -9,8 +9,11 @@
 --   * labels as JSON with sorted keys.
 -- Values become integers here: half a unit and a millionth is added before the rest is cut off,
 -- so that noise in the last bits of a float cannot decide.
+-- Rows keep the order of series_hour, which is fixed; only what is grouped or joined is sorted.
+-- Each part reads the series it wants and no others, and nodes and replicas come last, together:
+-- whoever filters by series skips the rest of the file.
 -- One row per hour, series and labelled object.
-with named_object as (
+with named_object as not materialized (
     select
         x_Series,
         x_HourStart,
@@ -26,11 +29,11 @@ with named_object as (
         nullif(coalesce(nullif(labels['exported_node'], ''), labels['node']), '') as x_Node,
         coalesce(
             nullif(labels['uid'], ''),
-            nullif(replace(regexp_extract(
+            -- without a group: to look for one costs twice the time
+            nullif(replace(substr(regexp_extract(
                 labels['id'],
-                'pod([0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12})',
-                1
-            ), '_', '-'), '')
+                'pod[0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12}'
+            ), 4), '_', '-'), '')
         ) as x_PodUid
     from series_hour
     where value >= 0
@@ -39,20 +42,52 @@ with named_object as (
 ),
 
 -- ------------------------------------------------------------------------------- labels
+-- A scrape adds the exporter's own namespace, pod and node where a metric has none. Sets of labels
+-- are told apart by their hash: to compare millions of maps costs minutes.
+labelled as not materialized (
+    select
+        x_Series,
+        x_HourStart,
+        x_Namespace,
+        x_Pod,
+        x_PodUid,
+        cast(null as varchar) as x_Node,
+        x_Value,
+        hash(labels) as label_set,
+        labels
+    from named_object
+    where x_Series = 'pod_labels'
+    union all
+    select
+        x_Series,
+        x_HourStart,
+        null as x_Namespace,
+        null as x_Pod,
+        null as x_PodUid,
+        x_Node,
+        x_Value,
+        hash(labels) as label_set,
+        labels
+    from named_object
+    where x_Series = 'node_labels'
+),
+
 each_label as (
     select
-        labels,
+        label_set,
         unnest(map_entries(labels)) as entry
     from (
-        select distinct named_object.labels
-        from named_object
-        where named_object.x_Series in ('pod_labels', 'node_labels')
-    ) as label_set
+        select
+            label_set,
+            any_value(labels) as labels
+        from labelled
+        group by label_set
+    ) as distinct_set
 ),
 
 label_object as (
     select
-        labels,
+        label_set,
         '{' || string_agg(
             cast(to_json(substr(entry.key, 7)) as varchar)
             || ':' || cast(to_json(entry.value) as varchar),
@@ -60,25 +95,21 @@ label_object as (
         ) || '}' as x_Labels
     from each_label
     where entry.key like 'label\_%' escape '\'
-    group by labels
+    group by label_set
 ),
 
 labelled_object as (
     select
-        named_object.x_Series,
-        named_object.x_HourStart,
-        -- a scrape adds the exporter's own namespace, pod and node where a metric has none
-        case named_object.x_Series
-            when 'pod_labels' then named_object.x_Namespace
-        end as x_Namespace,
-        case named_object.x_Series when 'pod_labels' then named_object.x_Pod end as x_Pod,
-        case named_object.x_Series when 'pod_labels' then named_object.x_PodUid end as x_PodUid,
-        case named_object.x_Series when 'node_labels' then named_object.x_Node end as x_Node,
+        labelled.x_Series,
+        labelled.x_HourStart,
+        labelled.x_Namespace,
+        labelled.x_Pod,
+        labelled.x_PodUid,
+        labelled.x_Node,
         coalesce(label_object.x_Labels, '{}') as x_Labels,
-        max(named_object.x_Value) as x_Value
-    from named_object
-    left join label_object on label_object.labels = named_object.labels
-    where named_object.x_Series in ('pod_labels', 'node_labels')
+        max(labelled.x_Value) as x_Value
+    from labelled
+    left join label_object on label_object.label_set = labelled.label_set
     group by 1, 2, 3, 4, 5, 6, 7
 ),
 
@@ -111,11 +142,12 @@ owned_pod as (
         owner_of_owner.owner.kind as owner_kind,
         owner_of_owner.owner.name as owner_name,
         -- the names Deployments and CronJobs give, for clusters that do not export the owners
-        case named_object.labels['owner_kind']
-            when 'ReplicaSet' then nullif(regexp_extract(
+        case
+            when owner_of_owner.owner.name is not null then null
+            when named_object.labels['owner_kind'] = 'ReplicaSet' then nullif(regexp_extract(
                 named_object.labels['owner_name'], '^(.+)-[bcdfghjklmnpqrstvwxz2456789]{5,10}$', 1
             ), '')
-            when 'Job' then nullif(regexp_extract(
+            when named_object.labels['owner_kind'] = 'Job' then nullif(regexp_extract(
                 named_object.labels['owner_name'], '^(.+)-[0-9]{8,10}$', 1
             ), '')
         end as guessed_name,
@@ -144,7 +176,8 @@ gpu_busy as (
             max(case x_Series when 'gpu_utilisation' then x_Value end)
         ) as x_Value
     from named_object
-    where x_Series in ('gpu_engine_active', 'gpu_utilisation')
+    where x_Series like 'gpu%'
+        and x_Series in ('gpu_engine_active', 'gpu_utilisation')
         and x_Pod is not null
     group by 1, 2, 3, 4, 5, 6, 7
 ),
@@ -168,46 +201,8 @@ oom_kills as (
     group by 1, 2, 3, 4, 5
 ),
 
-measured as (
-    select
-        x_HourStart,
-        x_Series,
-        x_Namespace,
-        x_Pod,
-        x_PodUid,
-        x_Container,
-        x_Node,
-        cast(null as varchar) as x_Workload,
-        cast(null as varchar) as x_WorkloadKind,
-        case x_Series
-            when 'node_running' then cast(json_object(
-                'provider_id', coalesce(labels['provider_id'], '')
-            ) as varchar)
-            else '{}'
-        end as x_Labels,
-        x_Value
-    from named_object
-    where x_Series in (
-        'cpu_usage', 'cpu_peak', 'cpu_periods', 'cpu_throttled_periods', 'memory_usage',
-        'memory_peak', 'cpu_request', 'memory_request', 'gpu_request', 'cpu_limit',
-        'memory_limit', 'gpu_memory_peak', 'pod_running', 'pod_active', 'node_running',
-        'node_cpu_capacity', 'node_memory_capacity', 'node_gpu_capacity'
-    )
-    union all
-    select
-        x_HourStart,
-        x_Series,
-        x_Namespace,
-        x_Pod,
-        x_PodUid,
-        null as x_Container,
-        x_Node,
-        null as x_Workload,
-        null as x_WorkloadKind,
-        x_Labels,
-        x_Value
-    from labelled_object
-    union all
+-- ------------------------------------------------------------------------- one below another
+grouped as (
     select
         x_HourStart,
         'pod_owner' as x_Series,
@@ -226,24 +221,6 @@ measured as (
         '{}' as x_Labels,
         x_Value
     from owned_pod
-    union all
-    select
-        x_HourStart,
-        'deployment_replicas' as x_Series,
-        x_Namespace,
-        null as x_Pod,
-        null as x_PodUid,
-        null as x_Container,
-        null as x_Node,
-        coalesce(labels['deployment'], labels['statefulset']) as x_Workload,
-        case x_Series
-            when 'statefulset_replicas' then 'StatefulSet'
-            else 'Deployment'
-        end as x_WorkloadKind,
-        '{}' as x_Labels,
-        x_Value
-    from named_object
-    where x_Series in ('deployment_replicas', 'statefulset_replicas')
     union all
     select
         x_HourStart,
@@ -273,6 +250,129 @@ measured as (
         x_Value
     from oom_kills
     where x_Value > 0
+    union all
+    select
+        x_HourStart,
+        x_Series,
+        x_Namespace,
+        x_Pod,
+        x_PodUid,
+        null as x_Container,
+        x_Node,
+        null as x_Workload,
+        null as x_WorkloadKind,
+        x_Labels,
+        x_Value
+    from labelled_object
+),
+
+sorted_group as (
+    select
+        x_HourStart,
+        x_Series,
+        x_Namespace,
+        x_Pod,
+        x_PodUid,
+        x_Container,
+        x_Node,
+        x_Workload,
+        x_WorkloadKind,
+        x_Labels,
+        x_Value
+    from grouped
+    order by
+        -- of these, only the labels of nodes are no pod's
+        x_Series = 'node_labels', x_Series, x_HourStart, x_Namespace, x_Pod, x_PodUid,
+        x_Container, x_Node, x_Workload, x_WorkloadKind, x_Labels, x_Value
+),
+
+measured as (
+    select
+        x_HourStart,
+        x_Series,
+        x_Namespace,
+        x_Pod,
+        x_PodUid,
+        x_Container,
+        x_Node,
+        cast(null as varchar) as x_Workload,
+        cast(null as varchar) as x_WorkloadKind,
+        '{}' as x_Labels,
+        x_Value
+    from named_object
+    -- not a list: the engine makes a join of a long one, and a join loses the order
+    where case x_Series
+        when 'cpu_usage' then true
+        when 'cpu_peak' then true
+        when 'cpu_periods' then true
+        when 'cpu_throttled_periods' then true
+        when 'memory_usage' then true
+        when 'memory_peak' then true
+        when 'cpu_request' then true
+        when 'memory_request' then true
+        when 'gpu_request' then true
+        when 'cpu_limit' then true
+        when 'memory_limit' then true
+        when 'gpu_memory_peak' then true
+        when 'pod_running' then true
+        when 'pod_active' then true
+        else false
+    end
+    union all
+    select
+        x_HourStart,
+        x_Series,
+        x_Namespace,
+        x_Pod,
+        x_PodUid,
+        x_Container,
+        x_Node,
+        x_Workload,
+        x_WorkloadKind,
+        x_Labels,
+        x_Value
+    from sorted_group
+    union all
+    select
+        x_HourStart,
+        x_Series,
+        x_Namespace,
+        x_Pod,
+        x_PodUid,
+        x_Container,
+        x_Node,
+        null as x_Workload,
+        null as x_WorkloadKind,
+        case x_Series
+            when 'node_running' then cast(json_object(
+                'provider_id', coalesce(labels['provider_id'], '')
+            ) as varchar)
+            else '{}'
+        end as x_Labels,
+        x_Value
+    from named_object
+    where x_Series like 'node%'
+        and x_Series in (
+            'node_running', 'node_cpu_capacity', 'node_memory_capacity', 'node_gpu_capacity'
+        )
+    union all
+    select
+        x_HourStart,
+        'deployment_replicas' as x_Series,
+        x_Namespace,
+        null as x_Pod,
+        null as x_PodUid,
+        null as x_Container,
+        null as x_Node,
+        coalesce(labels['deployment'], labels['statefulset']) as x_Workload,
+        case x_Series
+            when 'statefulset_replicas' then 'StatefulSet'
+            else 'Deployment'
+        end as x_WorkloadKind,
+        '{}' as x_Labels,
+        x_Value
+    from named_object
+    where x_Series in ('deployment_replicas', 'statefulset_replicas')
 )
 
 select
@@ -291,6 +391,3 @@ select
     x_Labels,
     cast(x_Value as bigint) as x_Value
 from measured
-order by
-    x_HourStart, x_Series, x_Namespace, x_Pod, x_PodUid, x_Container, x_Node, x_Workload,
-    x_WorkloadKind, x_Labels, x_Value

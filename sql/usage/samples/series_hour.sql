@@ -13,6 +13,7 @@
 -- instance of an exporter) are one object: the larger reading counts, they are never added. The
 -- same sample delivered twice is one sample. $day is the day wanted; samples of the evening
 -- before may be there too, and make its first minutes whole.
+-- Sorted by query, object and hour, since sql/usage/metric_hour.sql keeps the order.
 -- One row per hour, canonical series and object (the labels that identify it).
 with sample_of_series as materialized (
     select
@@ -130,6 +131,9 @@ counted_object as (
         any_value(how) as how,
         any_value(scale) as scale,
         any_value(labels) as labels,
+        row_number() over (
+            order by any_value(query_id), cast(any_value(labels) as varchar)
+        ) as place,
         count(*) as series
     from object_of_series
     group by object_id
@@ -318,3 +322,4 @@ from hour_value
 inner join counted_object on counted_object.object_id = hour_value.object_id
 where hour_value.hour >= epoch_us(cast($day as timestamp)) / 3600000000
     and hour_value.hour < epoch_us(cast($day as timestamp)) / 3600000000 + 24
+order by counted_object.place, hour_value.hour
