@@ -8,34 +8,58 @@ A dialect says in its header what it needs:
 
     -- requires number: BilledCost          the file must have it, and so must every row
     -- optional text: InvoiceId             null where the file, or the row, has none
-    -- optional tags: Tags                  a map, a JSON object, or columns `Tags_<key>`
+    -- optional tags: Tags                  a map, a JSON object, or columns `Tags_<key>` (of
+                                           `tags/`, `tags/<key>`); of several, the keys of all
     -- tag prefix: aws_ = aws:              keys that start so are written so
     -- conserves: BilledCost = BilledCost   the raw column the delivered money is summed from
+    -- conserves: BilledCost = Net else Cost         the first of them that is not empty
+    -- conserves: BilledCost = Cost where x_CostBasis = 'actual'     the same, of some rows alone
     -- except: kind = 'memo'                rows of the file that carry no money of their own
+    -- spelled: Cost = PreTaxCost           other names for a column; the first that is there counts
+    -- names: in any case                   `cost` is `Cost`
+    -- names: in underscores                `lineItem/UsageType` is `line_item_usage_type`
+    -- tags: without braces                 `"a": "1"` is a JSON object, too
+    -- refuses: kind = 'x' -> it is not ours    a file with such a row is not read, and why
+    -- tag list: project.labels = project: lists of key and value; the first list with a key wins,
+                                           another value is kept under the prefix
+    -- period: invoice.month               YYYYMM of the bill a row is on; a file may hold several
 
-and reads `raw_billing`, which has those columns, typed and under their exact names, and
+A line may go on in the next, after a backslash.
+
+A name may lead into a nested column of a Parquet file: `service.id` is the field of a record (of
+a map, where it is another spelling), and
+`credits[].amount` that of every record of a list, numbers added up and texts joined by commas.
+A CSV file has the first under that very name, and the second as a JSON list.
+
+A dialect reads `raw_billing`, which has those columns, typed and under their exact names, and
 
     Tags           the tags as a JSON object, keys sorted, values text
     x_TagSetId     upper 63 bits of the MD5 of Tags
     x_SourceRow    the row in the file, from 1
+    x_CostBasis    `actual` or `amortized` where the block is one of a pair, `both` where it is not
     x_Unreadable   what is missing or not of its type, in words; else null
     x_RawRow       the row as a JSON object, at most 4096 characters
 
 It returns the columns of `cost_and_usage` but for BillingPeriod, x_Source and x_SourceFile, and
-x_Reason: null, or why the row is no charge. It is one SELECT without a join: the joins of DuckDB
-mix up the order of their rows, and the file's order is kept.
+x_Reason: null, or why the row is no charge. Columns that may be null can be left out. It is one
+SELECT without a join: the joins of DuckDB mix up the order of their rows, and the file's order is
+kept.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import hashlib
 import json
+import os
 import re
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from difflib import get_close_matches
 from functools import cache
@@ -47,14 +71,21 @@ import duckdb
 from .config import BillingSection, Config
 from .contracts import table
 from .errors import CheckFailed, ConfigError, IncompleteDelivery, UnreadableFile
-from .queries import Query, query, stems
-from .transports import Item, Transport
+from .landed import digest_of
+from .queries import Query, macros, query, stems
+from .transports import Item, Transport, open_transport
 
 KINDS = {"number": "DECIMAL(38,12)", "time": "TIMESTAMP", "text": "VARCHAR", "tags": "VARCHAR"}
-COPY = "(format parquet, compression zstd)"
+COPY = "(format parquet, compression zstd, compression_level 1, write_bloom_filter false)"
+"""Level 1 takes a tenth less time than 3 for files a fiftieth larger."""
 KNOWN_TAG_SETS = 500_000
 """Tag sets kept from file to file, some 200 MB; above that, they are forgotten and read anew."""
 IN_ORDER = "order by x_SourceRow"
+NO_TEXT = (csv.Error, OSError, EOFError, UnicodeError, zlib.error)
+UNPACKED_TIMES = 50
+"""How much larger than its gzip file a bill may lie on the disk; bills are 5 to 20 times larger."""
+LONGEST_RECORD = 2**21
+"""Characters of a CSV record; a longer one is no bill, and is not held in memory. DuckDB's own."""
 
 
 # ------------------------------------------------------------------------------- deliveries
@@ -65,16 +96,18 @@ class Delivery:
     """The files of one source and period, sorted by path, and what was left out of it.
 
     `duplicates` pairs a second copy with the file it repeats; only the latter is in `files`.
+    `rows` has, by path, how many rows a file must hold, where the manifest tells.
     """
 
     files: tuple[Item, ...]
     duplicates: tuple[tuple[Item, Item], ...] = ()
     manifest: Item | None = None
+    rows: Mapping[str, int] = field(default_factory=dict)
 
 
 def delivery(
     block: BillingSection,
-    config: Config,  # noqa: ARG001  # every stage is handed the configuration
+    config: Config,
     period: str,
     transport: Transport,
 ) -> Delivery:
@@ -82,18 +115,16 @@ def delivery(
 
     With a manifest, exactly the files the newest one lists. Raises `IncompleteDelivery` while
     some of them are missing, and `ConfigError` when the location does not name the period:
-    every month would read every file again.
+    every month would read every file again. That is what a dialect that says the period of a row
+    is for: its files may hold several months, and each month reads its own rows.
     """
-    for pattern in (block.location, block.manifest):
-        if pattern is not None and "{period}" not in pattern:
-            raise ConfigError(
-                f"[[billing]] {block.name}: {pattern!r} must hold {{period}}, so that "
-                "each month's bill is read once"
-            )
-    found = transport.list(block.location.replace("{period}", period))
-    if block.manifest is None:
+    location = _of_month(block, block.location, period)
+    place = _of_month(block, block.manifest, period) if block.manifest is not None else None
+    found = transport.list(location)
+    if found and block.pair:
+        _await_pair(block, config, period)
+    if place is None:
         return _without_copies(found, transport)
-    place = block.manifest.replace("{period}", period)
     manifests = transport.list(place)
     if not manifests:
         if found:
@@ -102,16 +133,62 @@ def delivery(
                 f"{place}; it is written last, so try later, or correct `manifest`"
             )
         return Delivery(())
-    newest = manifests[-1]  # AWS starts the folder of an execution with its time
-    parts = _listed(newest, transport.read(newest))
-    files = {part: _find(part, found) for part in parts}
-    missing = sorted(part for part, item in files.items() if item is None)
-    if missing:
-        raise IncompleteDelivery(
-            f"[[billing]] {block.name}: {newest.address} lists {len(missing)} of {len(parts)} "
-            f"files that are not there: {', '.join(missing[:5])}; the last whole delivery stands"
+    listings = [_listed(manifest, transport.read(manifest)) for manifest in manifests]
+    listings = [of for of in listings if of.start is None or of.start.startswith(f"{period}-01")]
+    unfinished: str | None = None
+    mine = "amortized" if block.costs == "amortized" else "actual"
+    # The newest whole delivery; one still on its way leaves the one before it standing.
+    for listing in sorted(listings, key=lambda of: (of.submitted, of.manifest.path), reverse=True):
+        if listing.costs not in (None, mine):
+            raise ConfigError(
+                f"{listing.manifest.address}: an export of {listing.costs} costs, but [[billing]] "
+                f"{block.name} has costs = {block.costs!r}; correct `location`, or "
+                f"say costs = {listing.costs!r} and `pair` it with the other export"
+            )
+        files = {part.path: _find(part, found) for part in listing.parts}
+        missing = sorted(path for path, item in files.items() if item is None)
+        if not missing:
+            rows = {
+                file.path: part.rows
+                for part in listing.parts
+                if part.rows is not None and (file := files[part.path]) is not None
+            }
+            whole = tuple(sorted({item for item in files.values() if item}))
+            return Delivery(whole, (), listing.manifest, rows)
+        unfinished = unfinished or (
+            f"{listing.manifest.address} lists {len(missing)} of {len(listing.parts)} "
+            f"files that are not there: {', '.join(missing[:5])}"
         )
-    return Delivery(tuple(sorted({item for item in files.values() if item})), (), newest)
+    if unfinished is None:
+        return Delivery(())
+    raise IncompleteDelivery(
+        f"[[billing]] {block.name}: {unfinished}; the last whole delivery stands"
+    )
+
+
+def _of_month(block: BillingSection, pattern: str, period: str) -> str:
+    """A pattern with the month filled in: `{period}` is YYYY-MM, `{yyyymm}` YYYYMM.
+
+    It must hold one of them, but for files of a dialect that says the period of each row.
+    """
+    by_row = pattern == block.location and dialect(block.dialect).period is not None
+    if "{period}" not in pattern and "{yyyymm}" not in pattern and not by_row:
+        raise ConfigError(
+            f"[[billing]] {block.name}: {pattern!r} must hold {{period}}, so that "
+            "each month's bill is read once"
+        )
+    return pattern.replace("{period}", period).replace("{yyyymm}", period.replace("-", ""))
+
+
+def _await_pair(block: BillingSection, config: Config, period: str) -> None:
+    """One half of a pair alone would be a bill without its other cost."""
+    other = next(b for b in config.billing if b.name == block.pair)
+    place = _of_month(other, other.location, period)
+    if not open_transport(place, config).list(place):
+        raise IncompleteDelivery(
+            f"[[billing]] {block.name}: has files of {period}, but its pair {other.name} has none "
+            f"at {place} yet; the last whole delivery stands"
+        )
 
 
 def _without_copies(found: list[Item], transport: Transport) -> Delivery:
@@ -130,28 +207,72 @@ def _without_copies(found: list[Item], transport: Transport) -> Delivery:
     return Delivery(tuple(files), tuple(duplicates))
 
 
-def _listed(manifest: Item, content: bytes) -> list[str]:
-    """Files a manifest lists: `dataFiles` of Data Exports, or `reportKeys` of the older CUR."""
+@dataclass(frozen=True)
+class _ListedFile:
+    """A file as its manifest has it; `size` in bytes and `rows` where the manifest tells them."""
+
+    path: str
+    size: int | None = None
+    rows: int | None = None
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """What a manifest says: its files, and where it tells, when it was asked for and of what.
+
+    `submitted` and `start` are times as text (ISO 8601); `costs` is `actual` or `amortized`.
+    """
+
+    manifest: Item
+    parts: tuple[_ListedFile, ...]
+    submitted: str = ""
+    start: str | None = None
+    costs: str | None = None
+
+
+def _listed(manifest: Item, content: bytes) -> _Listing:
+    """What a manifest lists.
+
+    It is `dataFiles` of AWS Data Exports, `reportKeys` of the older CUR, or `blobs` of Azure's
+    Cost Management exports.
+    """
     try:
         listed = json.loads(content)
-        parts = listed.get("dataFiles", listed.get("reportKeys"))
-        if isinstance(parts, list) and all(isinstance(p, str) and p for p in parts):
-            return parts
-    except (ValueError, AttributeError):
+        blobs = listed.get("blobs")
+        if isinstance(blobs, list):
+            run = listed.get("runInfo", {})
+            kinds = {"ActualCost": "actual", "AmortizedCost": "amortized"}
+            parts = tuple(
+                _ListedFile(b["blobName"], b.get("byteCount"), b.get("dataRowCount")) for b in blobs
+            )
+            return _Listing(
+                manifest,
+                parts,
+                run.get("submittedTime") or "",
+                run.get("startDate"),
+                kinds.get(listed.get("exportConfig", {}).get("type")),
+            )
+        names = listed.get("dataFiles", listed.get("reportKeys"))
+        if isinstance(names, list) and all(isinstance(n, str) and n for n in names):
+            return _Listing(manifest, tuple(_ListedFile(n) for n in names))
+    except (ValueError, AttributeError, KeyError, TypeError):
         pass
     raise IncompleteDelivery(
-        f"{manifest.address}: not a whole manifest (JSON with a list `dataFiles`); it may still "
-        "be on its way, so try later"
+        f"{manifest.address}: not a whole manifest (JSON with a list `dataFiles`, `reportKeys` or "
+        "`blobs`); it may still be on its way, so try later"
     )
 
 
-def _find(part: str, found: list[Item]) -> Item | None:
+def _find(part: _ListedFile, found: list[Item]) -> Item | None:
     """The item a manifest means, found by the part of the path that both share.
 
-    A manifest has the addresses of the bucket the export went to; the files may be a copy.
+    A manifest has the addresses of the bucket the export went to; the files may be a copy. A file
+    of another size is not the one that is meant, but for gzip, whose size may be told unpacked.
     """
-    matching = [item for item in found if f"/{part}".endswith(f"/{item.path}")]
-    return max(matching, key=lambda item: len(item.path), default=None)
+    matching = [item for item in found if f"/{part.path}".endswith(f"/{item.path}")]
+    item = max(matching, key=lambda item: len(item.path), default=None)
+    told = part.size if not part.path.endswith(".gz") else None
+    return item if item is None or told in (None, item.size) else None
 
 
 # --------------------------------------------------------------------------------- dialects
@@ -175,11 +296,19 @@ class Dialect:
     conserves: tuple[tuple[str, str], ...]
     excepted: str
     prefixes: tuple[tuple[str, str], ...]
+    tag_lists: tuple[tuple[str, str], ...] = ()
+    period: str | None = None
+    counted: tuple[tuple[str, str], ...] = ()
+    spellings: tuple[tuple[str, str], ...] = ()
+    fold: Callable[[str], str] = str
+    bare_tags: bool = False
+    refusals: tuple[tuple[str, str], ...] = ()
 
     @property
-    def tags(self) -> Column | None:
-        """The column that holds the tags, if any."""
-        return next((c for c in self.columns if c.kind == "tags"), None)
+    def delivered(self) -> tuple[str, ...]:
+        """Columns of a delivered table that the dialect looks into, without what lies in them."""
+        names = [*(c.name for c in self.columns), *(name for name, _ in self.tag_lists)]
+        return tuple(dict.fromkeys(re.split(r"\[\]|\.", name)[0] for name in names))
 
 
 @cache
@@ -189,34 +318,77 @@ def dialect(name: str) -> Dialect:
     columns: list[Column] = []
     conserves: list[tuple[str, str]] = []
     prefixes: list[tuple[str, str]] = []
+    tag_lists: list[tuple[str, str]] = []
+    counted: list[tuple[str, str]] = []
+    spellings: list[tuple[str, str]] = []
+    refusals: list[tuple[str, str]] = []
     excepted = "false"
-    for line in known.doc.splitlines():
+    period = None
+    fold: Callable[[str], str] = str
+    bare_tags = False
+    for line in known.doc.replace("\\\n", " ").splitlines():
         words, separator, rest = line.partition(":")
         match words.split() if separator else ():
             case ["requires" | "optional" as need, kind] if kind in KINDS:
                 columns += (Column(n, kind, need == "requires") for n in rest.split())
             case ["conserves"]:
                 money, _, raw = (part.strip() for part in rest.partition("="))
-                conserves.append((money, raw))
+                raw, _, where = raw.partition(" where ")
+                conserves.append((money, raw.strip()))
+                counted.append((money, where.strip() or "true"))
+            case ["spelled"]:
+                column, _, others = (part.strip() for part in rest.partition("="))
+                spellings += ((column, other) for other in others.split())
+            case ["names"]:
+                fold = {"in any case": str.casefold, "in underscores": underscored}[rest.strip()]
+            case ["tags"]:
+                bare_tags = rest.strip() == "without braces"
+            case ["refuses"]:
+                which, _, why = (part.strip() for part in rest.partition("->"))
+                refusals.append((which, why))
             case ["tag", "prefix"]:
                 delivered, _, meant = (part.strip() for part in rest.partition("="))
                 prefixes.append((delivered, meant))
+            case ["tag", "list"]:
+                column, _, prefix = (part.strip() for part in rest.partition("="))
+                tag_lists.append((column, prefix))
             case ["except"]:
                 excepted = rest.strip()
+            case ["period"]:
+                period = rest.strip()
     if not columns or not conserves:
         dialects = [s for s in stems("bill") if "-- conserves:" in query(f"bill/{s}").text]
         raise ConfigError(
             f"sql/bill/{name}.sql is no billing dialect (its header declares no columns); "
             f"known: {', '.join(dialects)}"
         )
-    return Dialect(known, tuple(columns), tuple(conserves), excepted, tuple(prefixes))
+    return Dialect(
+        known,
+        tuple(columns),
+        tuple(conserves),
+        excepted,
+        tuple(prefixes),
+        tuple(tag_lists),
+        period,
+        tuple(counted),
+        tuple(spellings),
+        fold,
+        bare_tags,
+        tuple(refusals),
+    )
+
+
+def underscored(name: str) -> str:
+    """`lineItem/UnblendedCost` as `line_item_unblended_cost`: AWS's own rule for its tables."""
+    apart = re.sub(r"([A-Z])", r"_\1", name).lower()
+    return re.sub(r"[^a-z0-9.]+", "_", apart).strip("_")
 
 
 def declare_inputs(connection: duckdb.DuckDBPyConnection, of: Dialect) -> None:
     """An empty `raw_billing` with the types a dialect sees, to bind its SQL to."""
     columns = {_name(c.name): KINDS[c.kind] for c in of.columns if c.kind != "tags"}
     columns |= {"Tags": "VARCHAR", "x_TagSetId": "BIGINT", "x_SourceRow": "BIGINT"}
-    columns |= {"x_Unreadable": "VARCHAR", "x_RawRow": "VARCHAR"}
+    columns |= {"x_CostBasis": "VARCHAR", "x_Unreadable": "VARCHAR", "x_RawRow": "VARCHAR"}
     typed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
     connection.execute(f"create or replace temp table raw_billing ({typed})")
 
@@ -244,6 +416,9 @@ def read_file(
     item: Item,
     local: Path,
     out: Path,
+    rows: int | None = None,
+    sha256: str | None = None,
+    manifest: str | None = None,
 ) -> ReadFile:
     """Read one delivered file into the folder `out`, as four Parquet files by contract.
 
@@ -252,35 +427,70 @@ def read_file(
     Rows keep the order of the file, and the bytes do not depend on the number of threads.
     `connection` has the macros; what is left in it are the tag sets it has read, for the next
     file. Raises `UnreadableFile` for a file that is truncated, not of its format, or misses a
-    column.
+    column, and `IncompleteDelivery` for one without the `rows` that its manifest tells.
+
+    `delivery` says what came: `sha256` of its bytes, computed where it is not given, and the path
+    of its `manifest`.
     """
     out.mkdir(parents=True, exist_ok=True)
     spoken = dialect(block.dialect)
     before = local.stat()
+    came = {
+        "x_Bytes": str(before.st_size),
+        "x_Sha256": _text(sha256 or digest_of(local)),
+        "x_Manifest": "null" if manifest is None else _text(manifest),
+    }
     cursor = connection.cursor()
-    try:
-        with _raw_rows(cursor, item, local, out) as raw:
+
+    def read(*, mended: bool) -> ReadFile:
+        with _raw_rows(cursor, item, local, out, mended=mended) as found:
+            raw = _of_period(spoken, _spelled(spoken, found, block), block, period)
+            _check_names(spoken, raw)
+            totals = _survey(cursor, spoken, raw, block, period)
+            _await_end(raw)
             _bind(cursor, spoken, raw)
-            result = _write(cursor, spoken, raw, block, period, item, out)
+            return _write(cursor, spoken, totals, block, period, item, came, out)
+
+    try:
+        try:
+            result = read(mended=False)
+        except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException):
+            if _is_parquet(item):
+                raise
+            result = read(mended=True)
     except (duckdb.BinderException, duckdb.CatalogException, duckdb.OutOfMemoryException):
         raise  # the dialect or the machine, not the file
+    except CheckFailed:
+        _refuse_changed(item, local, before)
+        raise
     except duckdb.Error as error:
         raise UnreadableFile(f"{item.address}: {_first_line(error)}; deliver it again") from error
     finally:
         cursor.close()
+    _refuse_changed(item, local, before)
+    if rows not in (None, result.rows):
+        raise IncompleteDelivery(
+            f"{item.address}: has {result.rows} rows, its manifest says {rows}; the last whole "
+            "delivery stands"
+        )
+    return result
+
+
+def _refuse_changed(item: Item, local: Path, before: os.stat_result) -> None:
+    """What was read of a file that changed meanwhile is of no use."""
     after = local.stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise IncompleteDelivery(f"{item.address}: changed while it was read; run again")
-    return result
 
 
 def _write(
     cursor: duckdb.DuckDBPyConnection,
     spoken: Dialect,
-    raw: _Raw,
+    totals: Mapping[str, Any],
     block: BillingSection,
     period: str,
     item: Item,
+    came: Mapping[str, str],
     out: Path,
 ) -> ReadFile:
     """The four tables of one file from the bound views."""
@@ -288,7 +498,7 @@ def _write(
         "BillingPeriod": _text(period),
         "x_Source": _text(block.name),
         "x_SourceFile": _text(item.path),
-        "x_Bytes": str(item.size),
+        **came,
     }
 
     def write(name: str, given: dict[str, str], source: str) -> int:
@@ -310,41 +520,61 @@ def _write(
         return int(done[0][0])
 
     charges = f"from ({spoken.query.text.rstrip().rstrip(';')}\n) as charge"
-    totals = _totals(cursor, spoken, raw)
-    readable = write("cost_and_usage", {}, f"{charges} where x_Reason is null")
+    untold = dict.fromkeys(table("cost_and_usage").nullable - _told(spoken), "null")
+    readable = write("cost_and_usage", untold, f"{charges} where x_Reason is null")
     written = _text(str(out / "cost_and_usage.parquet"))
     if readable != totals["x_Rows"] or not _is_in_order(cursor, written):
         # Where rows are left out, how the rest is cut into row groups depends on the threads.
-        write("cost_and_usage", {}, f"{charges} where x_Reason is null {IN_ORDER}")
-    refused = write(
-        "quarantine",
-        {
-            "BillingCurrency": "case when length(BillingCurrency) = 3 then BillingCurrency "
-            "else 'XXX' end",
-            "InvoiceId": "coalesce(InvoiceId, '(unknown)')",
-            "ProviderName": "coalesce(ProviderName, '(unknown)')",
-        },
-        f"{charges} inner join (select x_SourceRow, x_RawRow from raw_billing) as delivered "
-        f"using (x_SourceRow) where x_Reason is not null {IN_ORDER}"
-        if readable != totals["x_Rows"]
-        else f"{charges}, (select null as x_RawRow) as delivered where false",
+        loose = (out / "cost_and_usage.parquet").rename(out / ".loose.parquet")
+        write("cost_and_usage", {}, f"from read_parquet({_text(str(loose))}) {IN_ORDER}")
+        loose.unlink()
+    unsound = {
+        "BillingCurrency": "case when length(BillingCurrency) = 3 then BillingCurrency "
+        "else 'XXX' end",
+        "InvoiceId": "coalesce(InvoiceId, '(unknown)')",
+        "ProviderName": "coalesce(ProviderName, '(unknown)')",
+    }
+    refused = (
+        write("quarantine", dict.fromkeys(table("quarantine").names, "null"), "where false")
+        if readable == totals["x_Rows"]
+        else write(
+            "quarantine",
+            unsound,
+            f"{charges} inner join (select x_SourceRow, x_RawRow from raw_billing) as delivered "
+            f"using (x_SourceRow) where x_Reason is not null {IN_ORDER}",
+        )
     )
     if readable + refused != totals["x_Rows"]:
         raise CheckFailed(
             f"{item.address}: {totals['x_Rows']} rows came in, {readable + refused} went out; "
             f"sql/bill/{spoken.query.name}.sql drops or repeats rows"
         )
+    # The sets were counted when they were numbered, rows that are no charges among them.
+    counted = (
+        "sum(ChargeRows) as ChargeRows from numbered_tag_set where ChargeRows > 0"
+        if readable == totals["x_Rows"]
+        else f"count(*) as ChargeRows from read_parquet({written}, hive_partitioning = false)"
+    )
     write(
         "delivered_tag_set",
         {"x_ChargeRows": "ChargeRows"},
-        f"from (select x_TagSetId, min(Tags) as Tags, count(*) as ChargeRows "
-        f"from read_parquet({written}, hive_partitioning = false) group by x_TagSetId) as tag_set "
+        f"from (select x_TagSetId, min(Tags) as Tags, {counted} group by x_TagSetId) as tag_set "
         "order by x_TagSetId",
     )
     write("delivery", {n: "null" if v is None else str(v) for n, v in totals.items()}, "")
     return ReadFile(
         int(totals["x_Rows"] or 0), refused, totals["BilledCost"], totals["EffectiveCost"]
     )
+
+
+@cache
+def _told(spoken: Dialect) -> frozenset[str]:
+    """The columns a dialect's SELECT has."""
+    with duckdb.connect() as connection:
+        connection.execute(macros())
+        declare_inputs(connection, spoken)
+        described = connection.execute(f"describe {spoken.query.text}").fetchall()
+    return frozenset(row[0] for row in described)
 
 
 def _is_in_order(cursor: duckdb.DuckDBPyConnection, written: str) -> bool:
@@ -359,30 +589,68 @@ def _is_in_order(cursor: duckdb.DuckDBPyConnection, written: str) -> bool:
     return not found[0][0]
 
 
-def _totals(cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: _Raw) -> dict[str, Any]:
-    """Rows and money of the raw file, by a count and bare sums.
+def _survey(
+    cursor: duckdb.DuckDBPyConnection,
+    spoken: Dialect,
+    raw: _Raw,
+    block: BillingSection,
+    period: str,
+) -> dict[str, Any]:
+    """What is known of a file before it is read: rows and money, and its sets of tags.
 
-    They share nothing with the dialect but the name of the cost column. What is not a number is
-    in no sum; its row still counts.
+    Rows and money are a count and bare sums, which share nothing with the dialect but the name of
+    the cost column. What is not a number is in no sum; its row still counts. All is taken in one
+    pass, for parsing is what costs; the sets are left in `raw_tag_set`, with their rows. A file
+    that the dialect refuses, or that is of another month than it should be, is not read.
     """
-    names = [c.name for c in spoken.columns if c.name in raw.names]
-    columns = [f"cast({raw.ref(n)} as varchar) as {_name(n)}" for n in names if n]
-    absent = [
-        f"cast(null as varchar) as {_name(c.name)}"
-        for c in spoken.columns
-        if c.name not in raw.names
-    ]
-    sums = {
-        money: f"sum(case when {spoken.excepted} then 0 "
-        f"else try_cast({_name(column)} as decimal(38, 12)) end)"
-        for money, column in spoken.conserves
-    }
+    columns = [f"{_tags(spoken, raw)} as x_RawTags"]
+    for column in spoken.columns:
+        if not raw.has(column.name):
+            columns.append(f"cast(null as varchar) as {_name(column.name)}")
+        elif "[]" in column.name and column.kind == "number":
+            each = "try_cast(cast(part as varchar) as decimal(38, 12))"
+            columns.append(f"{_list_sum(raw.ref(column.name), each)} as {_name(column.name)}")
+        else:
+            text = f"nullif(cast({raw.ref(column.name)} as varchar), '')"
+            columns.append(f"{text} as {_name(column.name)}")
+    columns.append(f"{_text(raw.costs)} as x_CostBasis")
+    month, other = _of_another(spoken, raw, period)
+    columns.append(f"case when {other} then {month} end as strange_month")
+    counted = dict(spoken.counted)
+    sums: dict[str, str] = {}
+    for money, raw_columns in spoken.conserves:
+        added = [
+            " + ".join(f"try_cast({_name(n.strip())} as decimal(38, 12))" for n in one.split(" + "))
+            for one in raw_columns.split(" else ")
+        ]
+        without = f"{spoken.excepted} or not ({counted[money]})"
+        sums[money] = f"sum(case when {without} then 0 else coalesce({', '.join(added)}) end)"
     asked = ["BilledCost", "EffectiveCost"]
+    counts = {f"refused_{i}": which for i, (which, _) in enumerate(spoken.refusals)}
+    counts["strangers"] = "strange_month is not null"
+    measures = ["count(*) as ChargeRows", "min(strange_month) as strange_month"]
+    measures += [f"{sums.get(m, 'cast(null as decimal(38, 12))')} as {m}" for m in asked]
+    measures += [f"count(*) filter (where {which}) as {n}" for n, which in counts.items()]
+    cursor.execute(
+        f"create or replace temp table raw_tag_set as select x_RawTags, {', '.join(measures)} "
+        f"from (select {', '.join(columns)} from {raw.scan}) as delivered group by x_RawTags"
+    )
     found = cursor.execute(
-        f"select count(*), {', '.join(sums.get(m, 'null') for m in asked)} "
-        f"from (select {', '.join(columns + absent)} from {raw.scan}) as delivered"
+        "select coalesce(sum(ChargeRows), 0), sum(BilledCost), sum(EffectiveCost), "
+        f"min(strange_month), {', '.join(f'coalesce(sum({n}), 0)' for n in counts)} "
+        "from raw_tag_set"
     ).fetchall()[0]
-    return dict(zip(["x_Rows", *asked], found, strict=True))
+    *refused, strangers = found[4:]
+    if strangers:
+        raise ConfigError(
+            f"{raw.item.address}: {strangers} rows are on the bill of {found[3]}, not "
+            f"of {period} as [[billing]] {block.name} says with {{period}}; take {{period}} out of "
+            "`location`, and each month reads its own rows of every file"
+        )
+    for number, (_, why) in zip(refused, spoken.refusals, strict=True):
+        if number:
+            raise UnreadableFile(f"{raw.item.address}: {number} of its rows {why}")
+    return dict(zip(["x_Rows", *asked], found[:3], strict=True))
 
 
 # ------------------------------------------------------------------------------ the raw tables
@@ -390,40 +658,101 @@ def _totals(cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: _Raw) -> di
 
 @dataclass(frozen=True)
 class _Raw:
-    """A Parquet file as it lies: `scan` names its columns c0, c1, ... by position, then `row`."""
+    """A file as it lies: `scan` names its columns c0, c1, ... by position, then `row`, from 0.
+
+    `names` are those of the columns, then those of the fields of records among them, as
+    `record.field`; `refs` and `types` are in the same order. The first `width` are columns.
+    `written` are the file's own names, where the dialect has others for them. `sound` tells, some
+    time, whether a text file ends with a record; nobody asks where it is None.
+    """
 
     item: Item
     scan: str
     names: tuple[str, ...]
     types: tuple[str, ...]
+    refs: tuple[str, ...]
+    width: int
     malformed: bool
+    costs: str = "both"
+    written: tuple[str, ...] = ()
+    sound: Future[bool] | None = None
+
+    def has(self, name: str) -> bool:
+        """Whether a column is there; `list[].field` must be a list of records with that field."""
+        column, inside, part = name.partition("[]")
+        if column not in self.names or not inside:
+            return column in self.names
+        kind = self.types[self.names.index(column)]
+        fields = [n for n, _ in _fields(kind.removesuffix("[]"))] if kind.endswith("[]") else []
+        return kind in ("VARCHAR", "JSON") or part.removeprefix(".") in fields
 
     def ref(self, name: str) -> str:
-        return f"c{self.names.index(name)}"
+        """SQL of a column; of `list[].field` the values of the field, as a list."""
+        column, inside, part = name.partition("[]")
+        ref = self.refs[self.names.index(column)]
+        if not inside:
+            return ref
+        if self.types[self.names.index(column)] in ("VARCHAR", "JSON"):
+            field = f"json_extract_string(record, {_text(f'${part}')})"
+            listed = f"list_transform(json_extract({ref}, '$[*]'), lambda record: {field})"
+            is_list = f"case when json_valid({ref}) then json_type({ref}) = 'ARRAY' end"
+            wrong = f"when {ref} <> '' then ['no list: ' || {ref}]"
+            return f"case when {is_list} then {listed} {wrong} end"
+        return f"list_transform({ref}, lambda record: record.{_name(part.removeprefix('.'))})"
 
     def kind(self, name: str) -> str:
-        return self.types[self.names.index(name)]
+        """DuckDB's type of a column; of `list[].field` the type of the field."""
+        column, inside, part = name.partition("[]")
+        kind = self.types[self.names.index(column)]
+        if not inside or kind in ("VARCHAR", "JSON"):
+            return kind
+        return dict(_fields(kind.removesuffix("[]")))[part.removeprefix(".")]
 
 
 @contextmanager
 def _raw_rows(
-    connection: duckdb.DuckDBPyConnection, item: Item, local: Path, out: Path
+    connection: duckdb.DuckDBPyConnection, item: Item, local: Path, out: Path, *, mended: bool
 ) -> Iterator[_Raw]:
     """The file's rows, with names and types read exactly.
 
-    CSV becomes Parquet text first, once: parsing it is what costs, and Parquet numbers its rows.
+    A CSV file is read where it lies, as often as it takes: writing its text as Parquet costs more
+    than parsing it again. `mended` is for one that DuckDB cannot read: Python's csv goes through
+    it, record by record, and makes it Parquet text.
     """
-    kept = out / ".raw.parquet"
-    names: list[str] | None = None
-    malformed = False
-    parquet = local
+    if _is_parquet(item):
+        yield _parquet(connection, item, local, None, malformed=False)
+        return
+    names, skip = _header(item, local)
+    if mended:
+        kept = out / ".raw.parquet"
+        try:
+            _damaged_csv_to_parquet(item, local, kept, len(names))
+            yield _parquet(connection, item, kept, names, malformed=True)
+        finally:
+            kept.unlink(missing_ok=True)
+        return
+    plain = out / ".raw.csv"
     try:
-        if not re.search(r"\.parquet$", item.path, re.IGNORECASE):
-            names, malformed = _csv_to_parquet(connection, item, local, kept)
-            parquet = kept
-        yield _parquet(connection, item, parquet, names, malformed)
+        text = plain if _is_gzip(local) and _unpack(local, plain) else local
+        with ThreadPoolExecutor(1) as beside:
+            refs = tuple(f"c{i}" for i in range(len(names)))
+            yield _Raw(
+                item,
+                _csv_scan(text, refs, skip),
+                names=tuple(names),
+                types=("VARCHAR",) * len(names),
+                refs=refs,
+                width=len(names),
+                malformed=False,
+                sound=beside.submit(_ends_with_a_record, text),
+            )
     finally:
-        kept.unlink(missing_ok=True)
+        plain.unlink(missing_ok=True)
+
+
+def _is_parquet(item: Item) -> bool:
+    """What is not called so is CSV."""
+    return bool(re.search(r"\.parquet$", item.path, re.IGNORECASE))
 
 
 def _parquet(
@@ -431,6 +760,7 @@ def _parquet(
     item: Item,
     parquet: Path,
     names: list[str] | None,
+    *,
     malformed: bool,
 ) -> _Raw:
     """Open a Parquet file; `names` are the header's where it was made from CSV."""
@@ -445,41 +775,139 @@ def _parquet(
         raise UnreadableFile(
             f"{item.address}: not a whole Parquet file ({_first_line(error)}); deliver it again"
         ) from error
-    columns = ", ".join([*(f"c{i}" for i in range(len(types))), "row"])
-    return _Raw(item, f"{scan} as delivered({columns})", tuple(names), tuple(types), malformed)
+    refs = [f"c{i}" for i in range(len(types))]
+    scan = f"{scan} as delivered({', '.join([*refs, 'row'])})"
+    found = list(zip(names, types, refs, strict=False))  # a complaint, if any, has no name
+    for name, kind, ref in found[:]:
+        found += [
+            (f"{name}.{field}", inner, f"struct_extract({ref}, {_text(field)})")
+            for field, inner in _fields(kind)
+        ]
+    found = [(name, *_unwrapped(kind, ref)) for name, kind, ref in found]
+    return _Raw(
+        item,
+        scan,
+        names=tuple(name for name, _, _ in found),
+        types=tuple(kind for _, kind, _ in found),
+        refs=tuple(ref for _, _, ref in found),
+        width=len(names),
+        malformed=malformed,
+    )
+
+
+def _fields(kind: str) -> list[tuple[str, str]]:
+    """Names and types of the fields of a DuckDB record type; none of another type."""
+    if not kind.startswith("STRUCT(") or kind.endswith("]"):
+        return []
+    return [(name, str(field)) for name, field in duckdb.sqltype(kind).children]
+
+
+def _unwrapped(kind: str, ref: str) -> tuple[str, str]:
+    """A list as such: some writers make it a record of one list of records of one element."""
+    outer = _fields(kind)
+    inner = _fields(outer[0][1].removesuffix("[]")) if [n for n, _ in outer] == ["list"] else []
+    if [n for n, _ in inner] != ["element"]:
+        return kind, ref
+    return f"{inner[0][1]}[]", f"list_transform({ref}.list, lambda wrapped: wrapped.element)"
+
+
+def _of_period(spoken: Dialect, raw: _Raw, block: BillingSection, period: str) -> _Raw:
+    """The file without the rows that say they are on the bill of another month.
+
+    What does not say a month stays, to be quarantined. Where the location says that its files are
+    one month's, nobody else would read the rows of another: `_survey` will not have them.
+    """
+    _, other = _of_another(spoken, raw, period)
+    if "{period}" in block.location or "{yyyymm}" in block.location or other == "false":
+        return raw
+    mine = f"(select * from {raw.scan} where not coalesce({other}, false)) as delivered"
+    return replace(raw, scan=mine)
+
+
+def _of_another(spoken: Dialect, raw: _Raw, period: str) -> tuple[str, str]:
+    """SQL of the month that a row says it is on the bill of, and of whether it is another."""
+    if spoken.period is None or not raw.has(spoken.period):
+        return "cast(null as varchar)", "false"
+    month = f"cast({raw.ref(spoken.period)} as varchar)"
+    other = f"regexp_full_match({month}, '[0-9]{{6}}') and {month} <> '{period.replace('-', '')}'"
+    return month, other
+
+
+def _spelled(spoken: Dialect, raw: _Raw, block: BillingSection) -> _Raw:
+    """The file with its columns under the names the dialect has for them."""
+    if block.costs != "both" and "x_CostBasis" not in spoken.query.text:
+        raise ConfigError(
+            f"[[billing]] {block.name}: {block.dialect} files hold both costs; take `costs` and "
+            "`pair` out"
+        )
+    raw, fold = _with_map_keys(spoken, raw), spoken.fold
+    names = [*raw.names]
+    folded = [fold(name) for name in names]
+    wanted = {c.name for c in spoken.columns}
+    for column in wanted:
+        for name in (column, *(other for c, other in spoken.spellings if c == column)):
+            places = [i for i, written in enumerate(raw.names) if written == name]
+            places = places or [i for i, written in enumerate(folded) if written == fold(name)]
+            for place in places:
+                names[place] = column
+            if places:
+                break
+    return replace(raw, names=tuple(names), written=raw.names, costs=block.costs)
+
+
+def _with_map_keys(spoken: Dialect, raw: _Raw) -> _Raw:
+    """The file with the keys of its maps that the dialect spells as `map.key`."""
+    for _, name in spoken.spellings:
+        column, inside, key = name.partition(".")
+        if inside and column in raw.names and raw.kind(column).startswith("MAP("):
+            value = f"cast(map_extract_value({raw.ref(column)}, {_text(key)}) as varchar)"
+            raw = replace(
+                raw,
+                names=(*raw.names, name),
+                types=(*raw.types, "VARCHAR"),
+                refs=(*raw.refs, value),
+            )
+    return raw
 
 
 def _bind(cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: _Raw) -> None:
     """Make `raw_billing` of a file, exactly by name."""
-    _check_names(spoken, raw)
     tags = _tags(spoken, raw)
     columns = ["row + 1 as x_SourceRow"]
     columns += [f"tag_list.{n}[tag_set + 1] as {n}" for n in ("Tags", "x_TagSetId")]
-    complaints = ["cast(null as varchar)"]
-    if _number_tag_sets(cursor, spoken, raw, tags):
-        complaints.append("tag_list.x_Reason[tag_set + 1]")
+    complaints: list[tuple[str, str]] = []  # when there is one, and what it says
+    if _number_tag_sets(cursor, spoken):
+        reason = "tag_list.x_Reason[tag_set + 1]"
+        complaints.append((f"{reason} is not null", reason))
     if raw.malformed:
-        complaints.append(f"c{len(raw.names)}")
+        complaints.append((f"c{raw.width} is not null", f"c{raw.width}"))
     for column in spoken.columns:
         if column.kind == "tags":
             continue
-        if column.name not in raw.names:
+        if not raw.has(column.name):
             columns.append(f"cast(null as {KINDS[column.kind]}) as {_name(column.name)}")
             continue
         ref, value, duck_type = raw.ref(column.name), _value(column, raw), raw.kind(column.name)
         columns.append(f"{value} as {_name(column.name)}")
-        present = f"nullif({ref}, '')" if duck_type == "VARCHAR" else ref
-        if column.required:
+        is_text = duck_type == "VARCHAR" and "[]" not in column.name
+        present = f"nullif({ref}, '')" if is_text else ref
+        if column.required and "[]" not in column.name:
             missing = _text(f"{column.name} is missing")
-            complaints.append(f"case when {present} is null then {missing} end")
+            complaints.append((f"{present} is null", missing))
         if column.kind in ("number", "time") and not _always(column.kind, duck_type):
             complaint = _text(f"{column.name} is not a {column.kind}: '")
             complaints.append(
-                f"case when ({value}) is null and {present} is not null "
-                f"then {complaint} || left(cast({ref} as varchar), 80) || chr(39) end"
+                (
+                    f"({value}) is null and {present} is not null",
+                    f"{complaint} || left(cast({ref} as varchar), 80) || chr(39)",
+                )
             )
-    columns.append(f"nullif(concat_ws('; ', {', '.join(complaints)}), '') as x_Unreadable")
-    pairs = ", ".join(f"{_text(n)}, c{i}" for i, n in enumerate(raw.names))
+    # Words are put together only in a row that has something to say.
+    unsound = " or ".join(when for when, _ in complaints) or "false"
+    said = ", ".join(f"case when {when} then {what} end" for when, what in complaints) or "null"
+    columns.append(f"case when {unsound} then concat_ws('; ', {said}) end as x_Unreadable")
+    columns.append(f"{_text(raw.costs)} as x_CostBasis")
+    pairs = ", ".join(f"{_text(n)}, c{i}" for i, n in enumerate(raw.written[: raw.width]))
     columns.append(f"left(cast(json_object({pairs}) as varchar), 4096) as x_RawRow")
     # A lookup by position in a list, for a join would mix up the order of the rows.
     cursor.execute(
@@ -489,10 +917,8 @@ def _bind(cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: _Raw) -> None
     )
 
 
-def _number_tag_sets(
-    cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: _Raw, tags: str
-) -> bool:
-    """Number the distinct sets of tags and write each canonically, once.
+def _number_tag_sets(cursor: duckdb.DuckDBPyConnection, spoken: Dialect) -> bool:
+    """Number the distinct sets of tags in `raw_tag_set` and write each canonically, once.
 
     Millions of rows carry few of them, and the files of a delivery mostly the same ones: what was
     read of them stays in the engine for the next file of the run. The numbers are type `raw_tags`,
@@ -503,15 +929,17 @@ def _number_tag_sets(
     for delivered, meant in reversed(spoken.prefixes):
         rest = f"{_text(meant)} || substr(entry.key, {len(delivered) + 1})"
         key = f"case when starts_with(entry.key, {_text(delivered)}) then {rest} else {key} end"
+    written, empty = TAGS_OF_OBJECT.format(key=key), "{}"
+    if spoken.tag_lists:
+        prefixes = " ".join(
+            f"when {i} then {_text(prefix)}" for i, (_, prefix) in enumerate(spoken.tag_lists)
+        )
+        written, empty = TAGS_OF_LISTS.format(prefix=f"case list_number {prefixes} end"), "[]"
     cursor.execute(
-        "create or replace temp table raw_tag_set as select distinct x_RawTags from "
-        f"(select '{{}}' as x_RawTags union all select {tags} from {raw.scan}) as delivered"
+        f"insert into raw_tag_set (x_RawTags, ChargeRows) select '{empty}', 0 "
+        f"where not exists (select 1 from raw_tag_set where x_RawTags = '{empty}')"
     )
-    cursor.execute(
-        "create or replace temp type raw_tags as enum "
-        "(select x_RawTags from raw_tag_set order by x_RawTags)"
-    )
-    known = _name(f"tag_set_{hashlib.sha256(key.encode()).hexdigest()[:16]}")
+    known = _name(f"tag_set_{hashlib.sha256(written.encode()).hexdigest()[:16]}")
     cursor.execute(
         f"create table if not exists {known} "
         "(x_RawTags varchar, Tags varchar, x_TagSetId bigint, x_Reason varchar)"
@@ -522,12 +950,20 @@ def _number_tag_sets(
         "create or replace temp table new_tag_set as select x_RawTags from raw_tag_set "
         f"anti join {known} on {known}.x_RawTags = raw_tag_set.x_RawTags"
     )
-    cursor.execute(f"insert into {known} {TAG_SET_TEXT.format(key=key)}")
+    cursor.execute(f"insert into {known} {written}{TAG_SET_TEXT}")
     cursor.execute(
-        "create or replace temp table tag_list as select list(Tags order by x_RawTags) as Tags, "
-        "list(x_TagSetId order by x_RawTags) as x_TagSetId, "
-        "list(x_Reason order by x_RawTags) as x_Reason "
-        f"from {known} semi join raw_tag_set on raw_tag_set.x_RawTags = {known}.x_RawTags"
+        "create or replace temp table numbered_tag_set as select x_RawTags, Tags, x_TagSetId, "
+        f"x_Reason, ChargeRows, row_number() over (order by x_RawTags) as place from {known} "
+        "inner join raw_tag_set using (x_RawTags)"
+    )
+    cursor.execute(
+        "create or replace temp type raw_tags as enum "
+        "(select x_RawTags from numbered_tag_set order by place)"
+    )
+    cursor.execute(
+        "create or replace temp table tag_list as select list(Tags order by place) as Tags, "
+        "list(x_TagSetId order by place) as x_TagSetId, "
+        "list(x_Reason order by place) as x_Reason from numbered_tag_set"
     )
     found = cursor.execute(
         "select len(list_filter(x_Reason, lambda r: r is not null)) from tag_list"
@@ -535,27 +971,75 @@ def _number_tag_sets(
     return bool(found[0][0])
 
 
-# The tag sets that no file before had: as written, canonically, and why not.
-TAG_SET_TEXT = """
+# The tags of the sets that no file before had, as a JSON object.
+TAGS_OF_OBJECT = """
 with judged as (
     select
         x_RawTags,
         case when json_valid(x_RawTags) then json_type(x_RawTags) = 'OBJECT' else false end
-            as is_object
+            as is_readable,
+        'Tags is not a JSON object: ' as complaint
     from new_tag_set
 ),
 tag as (
     select x_RawTags, {key} as tag_key, entry.value ->> '$' as tag_value
-    from (select x_RawTags from judged where is_object) as readable, json_each(x_RawTags) as entry
+    from (select x_RawTags from judged where is_readable) as readable,
+        json_each(x_RawTags) as entry
 ),
+"""
+
+# The same of lists of keys and values. The first list that has a key says what it is; what
+# another says differently is kept under that list's prefix and the namespace of the key.
+TAGS_OF_LISTS = """
+with judged as (
+    select
+        x_RawTags,
+        case when json_valid(x_RawTags) then json_type(x_RawTags) = 'ARRAY' else false end
+            as is_readable,
+        'Tags are no lists of keys and values: ' as complaint
+    from new_tag_set
+),
+listed as (
+    select
+        x_RawTags,
+        cast(list.key as integer) as list_number,
+        entry.value ->> 'key' as list_key,
+        entry.value ->> 'value' as tag_value,
+        coalesce((entry.value ->> 'namespace') || '/', '') as namespace
+    from (select x_RawTags from judged where is_readable) as readable,
+        json_each(x_RawTags) as list,
+        json_each(list.value) as entry
+),
+ranked as (
+    select
+        listed.*,
+        row_number() over of_key as place,
+        first_value(tag_value) over of_key as first_tag_value
+    from listed
+    window of_key as (
+        partition by x_RawTags, list_key order by list_number, namespace, tag_value
+    )
+),
+tag as (
+    select
+        x_RawTags,
+        case when place = 1 then list_key else {prefix} || namespace || list_key end as tag_key,
+        tag_value
+    from ranked
+    where place = 1 or tag_value is distinct from first_tag_value
+),
+"""
+
+# They canonically, and why not.
+TAG_SET_TEXT = """
 written as (
     select
         x_RawTags,
-        '{{' || string_agg(
+        '{' || string_agg(
             cast(to_json(tag_key) as varchar) || ':'
             || coalesce(cast(to_json(tag_value) as varchar), 'null'),
             ',' order by tag_key
-        ) || '}}' as Tags,
+        ) || '}' as Tags,
         count(*) > count(distinct tag_key) as is_ambiguous
     from tag
     group by x_RawTags
@@ -563,11 +1047,11 @@ written as (
 identified as (
     select
         judged.x_RawTags,
-        coalesce(written.Tags, '{{}}') as Tags,
-        cast(md5_number_lower(coalesce(written.Tags, '{{}}')) >> 1 as bigint) as x_TagSetId,
+        coalesce(written.Tags, '{}') as Tags,
+        cast(md5_number_lower(coalesce(written.Tags, '{}')) >> 1 as bigint) as x_TagSetId,
         case
-            when not judged.is_object
-                then 'Tags is not a JSON object: ''' || left(judged.x_RawTags, 80) || ''''
+            when not judged.is_readable
+                then judged.complaint || '''' || left(judged.x_RawTags, 80) || ''''
             when written.is_ambiguous then 'Tags has a key twice'
         end as x_Reason
     from judged
@@ -580,13 +1064,13 @@ select x_RawTags, Tags, x_TagSetId, x_Reason from identified
 def _check_names(spoken: Dialect, raw: _Raw) -> None:
     """Every required column is there, and none the dialect reads is there twice."""
     for column in spoken.columns:
-        times = raw.names.count(column.name)
+        times = raw.names.count(column.name.partition("[]")[0])
         if times > 1:
             raise UnreadableFile(
                 f"{raw.item.address}: column {column.name!r} is there {times} times, so nobody "
                 "can say which is meant; deliver it with one"
             )
-        if column.required and not times:
+        if column.required and not raw.has(column.name):
             folded = {n.casefold(): n for n in raw.names}
             near = folded.get(column.name.casefold()) or next(
                 iter(get_close_matches(column.name, raw.names, n=1)), None
@@ -608,21 +1092,18 @@ def _always(kind: str, duck_type: str) -> bool:
 def _value(column: Column, raw: _Raw) -> str:
     """SQL that reads a raw column as the kind it is declared; null where it cannot be read."""
     ref, duck_type = raw.ref(column.name), raw.kind(column.name)
+    if "[]" in column.name:
+        if column.kind == "text":
+            return f"array_to_string({ref}, ',')"
+        number = _number("part", duck_type)
+        if column.kind == "number" and number:
+            return _list_sum(ref, number)
+    elif column.kind == "number":
+        number = _number(ref, duck_type)
+        if number:
+            return number
     nested = duck_type.endswith(("[]", ")")) and not duck_type.startswith("DECIMAL")
     match column.kind:
-        case "number" if re.fullmatch(r"VARCHAR|DECIMAL.*|\w*INT(EGER)?", duck_type):
-            return f"try_cast({ref} as decimal(38, 12))"
-        case "number" if duck_type == "FLOAT":
-            return f"try_cast(cast({ref} as varchar) as decimal(38, 12))"
-        case "number" if duck_type == "DOUBLE":
-            # The shortest decimal that reads back as this double is what was exported. Up to 15
-            # digits only one decimal can read back, and finding it so is five times faster than
-            # through text.
-            near = f"try_cast({ref} as decimal(15, 10))"
-            return (
-                f"case when cast({near} as double) = {ref} then cast({near} as decimal(38, 12)) "
-                f"else try_cast(cast({ref} as varchar) as decimal(38, 12)) end"
-            )
         case "time" if duck_type == "VARCHAR":
             # A plain cast drops an offset such as +02:00 without a word.
             offset = r":\d\d(\.\d+)?[+-]\d\d(:?\d\d)?$"
@@ -647,14 +1128,63 @@ def _value(column: Column, raw: _Raw) -> str:
     )
 
 
+def _number(ref: str, duck_type: str) -> str | None:
+    """SQL that reads a value of a DuckDB type as money, exactly; None for a type that is none."""
+    if re.fullmatch(r"VARCHAR|JSON|DECIMAL.*|\w*INT(EGER)?", duck_type):
+        return f"try_cast({ref} as decimal(38, 12))"
+    if duck_type == "FLOAT":
+        return f"try_cast(cast({ref} as varchar) as decimal(38, 12))"
+    if duck_type == "DOUBLE":
+        # The shortest decimal that reads back as this double is what was exported. Up to 15
+        # digits only one decimal can read back, and finding it so is five times faster than
+        # through text.
+        near = f"try_cast({ref} as decimal(15, 10))"
+        return (
+            f"case when cast({near} as double) = {ref} then cast({near} as decimal(38, 12)) "
+            f"else try_cast(cast({ref} as varchar) as decimal(38, 12)) end"
+        )
+    return None
+
+
+def _list_sum(values: str, number: str) -> str:
+    """SQL of the sum of a list, `number` reading one `part`; 0 of none, null if one is no number.
+
+    A join would be plainer, but mixes up the order of the rows.
+    """
+    wrong = f"len(list_filter({values}, lambda part: ({number}) is null))"
+    added = f"list_sum(list_transform({values}, lambda part: {number}))"
+    return f"case when {wrong} > 0 then null else coalesce({added}, 0) end"
+
+
 def _tags(spoken: Dialect, raw: _Raw) -> str:
-    """SQL of the row's tags as a JSON object: one column, or one column a key (`Tags_<key>`)."""
-    column = spoken.tags
-    if column is None:
-        return "'{}'"
+    """SQL of the row's tags as a JSON object: one column, or one column a key (`Tags_<key>`).
+
+    Of several columns of tags the keys of all, a later one's value where two have the same.
+
+    Of a dialect with tag lists, the lists as they are, one beside the other.
+    """
+    if spoken.tag_lists:
+        lists = (_tag_list(raw, name) for name, _ in spoken.tag_lists)
+        return "'[' || " + " || ',' || ".join(lists) + " || ']'"
+    objects = [_tag_object(spoken, raw, c) for c in spoken.columns if c.kind == "tags"]
+    tags = objects[0] if objects else "'{}'"
+    for more in (one for one in objects[1:] if one != "'{}'"):
+        tags = (
+            f"case when {more} = '{{}}' or not json_valid({tags}) then {tags} "
+            f"when not json_valid({more}) then {more} "
+            f"else cast(json_merge_patch({tags}, {more}) as varchar) end"
+        )
+    return tags
+
+
+def _tag_object(spoken: Dialect, raw: _Raw, column: Column) -> str:
+    """SQL of one column of tags, or of the columns named after it, as a JSON object."""
     if column.name in raw.names:
         ref, duck_type = raw.ref(column.name), raw.kind(column.name)
         if duck_type in ("VARCHAR", "JSON"):
+            if spoken.bare_tags:
+                bare = f"'{{' || nullif({ref}, '\"\"') || '}}'"
+                ref = f"case when starts_with({ref}, '{{') then {ref} else {bare} end"
             return f"coalesce(nullif({ref}, ''), '{{}}')"
         if duck_type.startswith(("MAP(", "STRUCT(")):
             return f"coalesce(cast(to_json({ref}) as varchar), '{{}}')"
@@ -662,10 +1192,10 @@ def _tags(spoken: Dialect, raw: _Raw) -> str:
             f"{raw.item.address}: column {column.name!r} is {duck_type}, which holds no tags; "
             "deliver a map or a JSON object"
         )
-    prefix = f"{column.name}_"
+    prefix = column.name if column.name.endswith("/") else f"{column.name}_"
     each = [
         f"{{'k': {_text(n.removeprefix(prefix))}, 'v': nullif(cast(c{i} as varchar), '')}}"
-        for i, n in enumerate(raw.names)
+        for i, n in enumerate(raw.names[: raw.width])
         if n.startswith(prefix)
     ]
     if not each:
@@ -674,49 +1204,69 @@ def _tags(spoken: Dialect, raw: _Raw) -> str:
     return f"cast(to_json(map_from_entries({given})) as varchar)"
 
 
+def _tag_list(raw: _Raw, name: str) -> str:
+    """SQL of one list of keys and values as JSON; a file without it has an empty one."""
+    if not raw.has(name):
+        return "'[]'"
+    ref, duck_type = raw.ref(name), raw.kind(name)
+    if duck_type in ("VARCHAR", "JSON"):
+        return f"coalesce(nullif({ref}, ''), '[]')"
+    if duck_type.endswith("[]"):
+        return f"coalesce(cast(to_json({ref}) as varchar), '[]')"
+    raise UnreadableFile(
+        f"{raw.item.address}: column {name!r} is {duck_type}, which is no list of keys and values; "
+        "deliver it as it was exported"
+    )
+
+
 # ------------------------------------------------------------------------------------- CSV
 
 
-def _csv_to_parquet(
-    connection: duckdb.DuckDBPyConnection, item: Item, local: Path, kept: Path
-) -> tuple[list[str], bool]:
-    """Rewrite a CSV file (plain or gzip) as Parquet text columns c0, c1, ... in file order.
-
-    Returns the header, read exactly, and whether records with a wrong number of fields were kept
-    as rows of nulls with the complaint in one more column. DuckDB reads a sound file; Python's
-    csv goes through a damaged one, record by record.
-    """
+def _header(item: Item, local: Path) -> tuple[list[str], int]:
+    """The header of a CSV file (plain or gzip), read exactly, and the lines it takes."""
     try:
         with _open_text(local) as file:
-            reader = csv.reader(file, strict=True)
+            reader = csv.reader(_Lines(file), strict=True)
             names = next(reader, None)
             skip = reader.line_num
-    except (csv.Error, OSError, EOFError, UnicodeError) as error:
+    except NO_TEXT as error:
         raise UnreadableFile(
             f"{item.address}: not a CSV file ({error}); deliver it again"
         ) from error
     if not names:
         raise UnreadableFile(f"{item.address}: is empty, without even a header; deliver it again")
-    columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(names)))
+    return names, skip
+
+
+def _csv_scan(local: Path, refs: Iterable[str], skip: int) -> str:
+    """SQL of the records of a sound CSV file, as text, with their numbers in file order."""
+    columns = ", ".join(f"'{ref}': 'VARCHAR'" for ref in refs)
     compression = "gzip" if _is_gzip(local) else "none"
     scan = (
         f"read_csv({_text(str(local))}, auto_detect = false, header = false, skip = {skip}, "
         f"columns = {{{columns}}}, delim = ',', quote = '\"', escape = '\"', "
-        f"nullstr = ['', 'NULL'], strict_mode = true, compression = '{compression}')"
+        f"nullstr = ['', 'NULL'], strict_mode = true, compression = '{compression}', "
+        f"max_line_size = {LONGEST_RECORD}, buffer_size = {2 * LONGEST_RECORD})"
     )
+    return f"(select *, row_number() over () - 1 as row from {scan}) as delivered"
+
+
+def _await_end(raw: _Raw) -> None:
+    """Wait for what is known of a text file when all of it was gone through once."""
     try:
-        connection.execute(
-            f"copy (from {scan}) to {_text(str(kept))} (format parquet, compression lz4)"
-        )
-    except duckdb.Error:
-        return names, _damaged_csv_to_parquet(item, local, kept, len(names))
-    return names, False
+        if raw.sound is not None and not raw.sound.result():
+            raise csv.Error(f"the last record has more than {LONGEST_RECORD} characters")
+    except NO_TEXT as error:
+        raise UnreadableFile(
+            f"{raw.item.address}: cannot be read to its end ({error}); deliver it again"
+        ) from error
 
 
-def _damaged_csv_to_parquet(item: Item, local: Path, kept: Path, width: int) -> bool:
-    """See `_csv_to_parquet`.
+def _damaged_csv_to_parquet(item: Item, local: Path, kept: Path, width: int) -> None:
+    """A CSV file as Parquet text columns c0, c1, ... in file order.
 
-    A torn last record means that more may be missing: the file is refused, with its line.
+    Records with a wrong number of fields are rows of nulls with a complaint in one more column. A
+    torn last record means that more may be missing: the file is refused, with its line.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -727,11 +1277,12 @@ def _damaged_csv_to_parquet(item: Item, local: Path, kept: Path, width: int) -> 
     line = 0
     try:
         with _open_text(local) as file, pq.ParquetWriter(kept, schema) as writer:
-            reader = csv.reader(file, strict=True)
+            lines = _Lines(file)
+            reader = csv.reader(lines, strict=True)
             next(reader)
             batch: list[list[str | None]] = []
             for record in reader:
-                line = reader.line_num
+                line, lines.held = reader.line_num, 0
                 short = 0
                 if len(record) == width:
                     batch.append([None if f in ("", "NULL") else f for f in record] + [None])
@@ -743,7 +1294,7 @@ def _damaged_csv_to_parquet(item: Item, local: Path, kept: Path, width: int) -> 
                     _write_batch(writer, schema, batch)
                     batch = []
             _write_batch(writer, schema, batch)
-    except (csv.Error, OSError, EOFError, UnicodeError) as error:
+    except NO_TEXT as error:
         raise UnreadableFile(
             f"{item.address}: cannot be read after line {line} ({error}); deliver it again"
         ) from error
@@ -752,7 +1303,30 @@ def _damaged_csv_to_parquet(item: Item, local: Path, kept: Path, width: int) -> 
             f"{item.address}: the last line, {short}, is torn, so more may be missing; "
             "deliver it again"
         )
-    return True
+
+
+class _Lines:
+    """Lines of a text, where no record may be longer than `LONGEST_RECORD`.
+
+    A small file of gzip can hold a line of many gigabytes. `held` is what the reader of records
+    has of one that has not ended; whoever gets a record sets it back.
+    """
+
+    def __init__(self, file: IO[str]) -> None:
+        self.file = file
+        self.held = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self.file.readline(LONGEST_RECORD + 1 - self.held)
+        self.held += len(line)
+        if self.held > LONGEST_RECORD:
+            raise csv.Error(f"a record of more than {LONGEST_RECORD} characters")
+        if not line:
+            raise StopIteration
+        return line
 
 
 def _write_batch(writer: Any, schema: Any, batch: list[list[str | None]]) -> None:
@@ -764,6 +1338,41 @@ def _write_batch(writer: Any, schema: Any, batch: list[list[str | None]]) -> Non
             [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema
         )
     )
+
+
+def _ends_with_a_record(local: Path) -> bool:
+    """Whether the last record is not too long: DuckDB leaves one out that its buffer cannot hold.
+
+    The file is gone through beside DuckDB, which looks at the columns it needs and compares no
+    checksums of gzip: all must be text, to the end.
+    """
+    tail, size = b"", 0
+    decode = codecs.getincrementaldecoder("utf-8")().decode
+    with gzip.open(local) if _is_gzip(local) else local.open("rb") as file:
+        while chunk := file.read(LONGEST_RECORD // 2):
+            decode(chunk)
+            size += len(chunk)
+            tail = (tail + chunk)[-LONGEST_RECORD - 2 :]
+        decode(b"", final=True)
+    return size <= LONGEST_RECORD or bool({*b"\r\n"} & {*tail.rstrip(b"\r\n")})
+
+
+def _unpack(local: Path, to: Path) -> bool:
+    """Unpack a gzip file, for it is gone through more than once, and compare its checksums.
+
+    False where that cannot be, or where it is far larger than a bill becomes: it is then read as
+    it lies.
+    """
+    most = max(2**24, UNPACKED_TIMES * local.stat().st_size)
+    try:
+        with gzip.open(local) as file, to.open("wb") as text:
+            while chunk := file.read(LONGEST_RECORD // 2):
+                text.write(chunk)
+                if text.tell() > most:
+                    return False
+    except NO_TEXT:
+        return False
+    return True
 
 
 def _is_gzip(local: Path) -> bool:

@@ -1,0 +1,266 @@
+"""Bills as nobody should deliver them: each is read, quarantined or refused in words.
+
+Never a crash, never a lost cent: what can be read as money in the file is billed or quarantined.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import resource
+import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+from decimal import Decimal, InvalidOperation, localcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from finops_pipeline.errors import UnreadableFile
+
+from .test_bill import FOCUS, Read, Reader, read
+
+__all__ = ["read"]
+
+FEW = settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def money(text: str) -> Decimal:
+    """What `text` is worth as DECIMAL(38, 12); 0 where it is no such number."""
+    with suppress(InvalidOperation):
+        value = Decimal(text.strip())
+        if value.is_finite() and abs(value) < Decimal(10) ** 26:
+            return value
+    return Decimal(0)
+
+
+def arrived(done: Read) -> Decimal:
+    rows = [*done.charges, *done.refused]
+    return total(row["BilledCost"] or Decimal(0) for row in rows)
+
+
+def total(amounts: Iterable[Decimal]) -> Decimal:
+    """Their sum, exactly: 28 digits, Python's own, are fewer than DECIMAL(38, 12) has."""
+    with localcontext(prec=60):
+        return sum(amounts, Decimal(0))
+
+
+def as_csv(rows: list[dict[str, Any]]) -> str:
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(FOCUS), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
+def delivered(read: Reader, content: bytes, name: str = "bill.csv") -> Path:
+    file = read.tmp / name
+    file.write_bytes(content)
+    return file
+
+
+# -------------------------------------------------------------------------------- fixed cases
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_another_encoding_is_refused(read: Reader, encoding: str) -> None:
+    content = as_csv([FOCUS, FOCUS]).encode(encoding)
+
+    with pytest.raises(UnreadableFile, match=r"bill\.csv: "):
+        read(delivered(read, content))
+
+
+def test_bytes_that_are_no_text_are_refused(read: Reader) -> None:
+    content = as_csv([FOCUS, {**FOCUS, "ServiceName": "Gro\xdf"}]).encode("latin-1")
+
+    with pytest.raises(UnreadableFile, match=r"byte 0xdf.*deliver it again"):
+        read(delivered(read, content))
+
+
+@pytest.mark.parametrize(
+    ("cost", "worth"),
+    [
+        ("1e400", None),
+        ("-1e400", None),
+        ("NaN", None),
+        ("inf", None),
+        ("0x10", None),
+        ("1,5", None),
+        ("9999999999999999999999999", "9999999999999999999999999"),
+        ("100000000000000000000000000", None),
+        ("-0", "0"),
+        ("-0.0", "0"),
+        ("-7.25", "-7.25"),
+        ("1e-12", "0.000000000001"),
+        ("1.5E2", "150"),
+        (" 2 ", "2"),
+        ("0.1234567890125", "0.123456789013"),
+    ],
+)
+def test_numbers_at_the_edge(read: Reader, cost: str, worth: str | None) -> None:
+    done = read.focus({}, {"BilledCost": cost})
+
+    if worth is None:
+        assert [f"BilledCost is not a number: '{cost}'"] == done.reasons
+    else:
+        assert Decimal(worth) == done.charges[1]["BilledCost"]
+    assert Decimal("1.5") + Decimal(worth or 0) == arrived(done) == done.result.billed
+
+
+def test_negative_usage_is_usage(read: Reader) -> None:
+    (charge,) = read.focus({"ConsumedQuantity": "-3", "BilledCost": "-1"}).charges
+
+    assert (Decimal(-3), Decimal(-1)) == (charge["ConsumedQuantity"], charge["BilledCost"])
+
+
+@pytest.mark.parametrize("size", [64 * 1024, 1024 * 1024])
+def test_a_tag_of_any_length_is_kept(read: Reader, size: int) -> None:
+    tags = json.dumps({"team": "x" * size}, separators=(",", ":"))
+
+    (charge,) = read.focus({"Tags": tags}).charges
+
+    assert tags == charge["Tags"]
+
+
+@pytest.mark.parametrize(
+    "tags", ["{", "not json", "[]", '"text"', "1", "{'a': 1}", '{"a"}', "\x00"]
+)
+def test_tags_that_are_no_map_are_quarantined(read: Reader, tags: str) -> None:
+    done = read.focus({}, {"Tags": tags})
+
+    assert 1 == len(done.refused)
+    assert "Tags is not a JSON object" in done.reasons[0]
+    assert Decimal(3) == arrived(done)
+
+
+def test_an_embedded_nul_is_text(read: Reader) -> None:
+    file = delivered(read, as_csv([{**FOCUS, "ServiceName": "a\x00b"}, FOCUS]).encode())
+
+    done = read(file)
+
+    assert "a\x00b" == done.charges[0]["ServiceName"]
+    assert Decimal(3) == arrived(done)
+
+
+def test_a_nul_in_a_number_is_quarantined(read: Reader) -> None:
+    done = read(delivered(read, as_csv([{**FOCUS, "BilledCost": "1\x005"}, FOCUS]).encode()))
+
+    assert (1, 1) == (len(done.charges), len(done.refused))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"a" * 50_000_000 + b"\n", b'"' + b"a\n" * 25_000_000, b"a," * 25_000_000],
+    ids=["one field", "one quote", "fields"],
+)
+@pytest.mark.parametrize("header", [b"", as_csv([]).encode()])
+def test_a_small_gzip_file_of_one_endless_record_is_not_held(
+    read: Reader, line: bytes, header: bytes
+) -> None:
+    """50 MB in 50 kB, and gigabytes would be no other: memory stays that of one record."""
+    file = delivered(read, gzip.compress(header + line), "bill.csv.gz")
+    assert file.stat().st_size < 300_000
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    with pytest.raises(UnreadableFile, match=r"2097152 characters|field larger than"):
+        read(file)
+
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 700_000  # kilobytes
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_a_last_record_without_end_is_refused(read: Reader, end: bytes) -> None:
+    """DuckDB alone says nothing and leaves it out."""
+    file = delivered(read, as_csv([FOCUS]).encode() + b"a" * 50_000_000 + end)
+
+    with pytest.raises(UnreadableFile, match="2097152 characters"):
+        read(file)
+
+
+def test_money_that_no_sum_can_hold_is_refused(read: Reader) -> None:
+    with pytest.raises(UnreadableFile, match="Overflow in SUM of DECIMAL"):
+        read.focus({}, {"BilledCost": "9" * 26})
+
+
+def test_a_gzip_file_of_many_equal_rows_is_read_row_by_row(read: Reader) -> None:
+    """A sound file may expand a hundredfold: equal rows do."""
+    text = as_csv([FOCUS])
+    header, row = text.splitlines(keepends=True)
+    file = delivered(read, gzip.compress((header + row * 20_000).encode()), "bill.csv.gz")
+    assert file.stat().st_size * 100 < len(row) * 20_000
+
+    assert Decimal(30_000) == read(file).result.billed
+
+
+@pytest.mark.parametrize("after", [b"", b"\x00" * 10, b"garbage"])
+def test_what_follows_a_gzip_stream_is_no_silent_loss(read: Reader, after: bytes) -> None:
+    content = gzip.compress(as_csv([FOCUS]).encode())
+    file = delivered(read, content + gzip.compress(b"") + after, "bill.csv.gz")
+
+    with suppress(UnreadableFile):
+        assert Decimal("1.5") == read(file).result.billed
+
+
+def test_two_gzip_streams_are_one_file(read: Reader) -> None:
+    header, row = as_csv([FOCUS]).encode().splitlines(keepends=True)
+    file = delivered(read, gzip.compress(header + row) + gzip.compress(row), "bill.csv.gz")
+
+    assert Decimal(3) == read(file).result.billed
+
+
+# --------------------------------------------------------------------------------- random cases
+
+VALUES = st.one_of(
+    st.decimals(allow_nan=True, allow_infinity=True).map(str),
+    st.sampled_from(["", "-0", "1e400", "NaN", "1.5", "-2.25", "abc", " 3 ", "1_000", "+4", ".5"]),
+    st.text(max_size=12).filter(lambda t: not set(t) & {"\r", "\n", "\x00"}),
+)
+
+
+@FEW
+@given(rows=st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=12))
+def test_whatever_is_in_the_cost_column_no_cent_is_lost(rows: list[tuple[str, str]]) -> None:
+    written = [{**FOCUS, "BilledCost": cost, "ServiceName": name} for cost, name in rows]
+    with tempfile.TemporaryDirectory() as folder:
+        reader = Reader(Path(folder))
+        done = reader(delivered(reader, as_csv(written).encode("utf-8", "replace")))
+
+        assert len(rows) == len(done.charges) + len(done.refused)
+        assert done.result.billed in (arrived(done), None)
+        texts = [money(rows[c["x_SourceRow"] - 1][0]) for c in done.charges]
+        with localcontext(prec=60):
+            off = abs(total(c["BilledCost"] for c in done.charges) - total(texts))
+            assert off <= Decimal(1).scaleb(-12) * len(texts)
+
+
+@FEW
+@given(
+    edits=st.lists(
+        st.tuples(st.integers(0, 10_000), st.binary(min_size=0, max_size=3), st.integers(0, 3)),
+        min_size=1,
+        max_size=4,
+    ),
+    packed=st.booleans(),
+)
+def test_damaged_bytes_are_read_or_refused(
+    edits: list[tuple[int, bytes, int]], packed: bool
+) -> None:
+    """`Reader` holds what was read to rows in = rows out, and the same for money."""
+    content = bytearray(as_csv([{**FOCUS, "InvoiceId": str(n)} for n in range(20)]).encode())
+    if packed:
+        content = bytearray(gzip.compress(bytes(content), mtime=0))
+    for place, put, cut in edits:
+        at = place % (len(content) + 1)
+        content[at : at + cut] = put
+    with tempfile.TemporaryDirectory() as folder:
+        reader = Reader(Path(folder))
+        name = "bill.csv.gz" if packed else "bill.csv"
+        with suppress(UnreadableFile):
+            reader(delivered(reader, bytes(content), name))
