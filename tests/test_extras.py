@@ -24,6 +24,26 @@ def test_s3_without_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
         open_transport("s3://bucket/x", Config()).list("s3://bucket/*")
 
 
+def test_azure_without_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "azure.storage.blob", None)
+
+    with pytest.raises(MissingExtra, match=r"pip install 'finops-pipeline\[azure\]'"):
+        open_transport("az://container/x", Config()).list("az://container/*")
+
+
+@pytest.mark.parametrize("missing", ["google.cloud.storage", "google.cloud.bigquery"])
+def test_google_without_its_extra(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    import google.cloud
+
+    for name in (missing, "google.api_core", "google.auth"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delattr(google.cloud, missing.rsplit(".", 1)[-1], raising=False)
+    place = "gs://b/*" if missing.endswith("storage") else "bigquery://p/d/t/2026-07"
+
+    with pytest.raises(MissingExtra, match=r"pip install 'finops-pipeline\[gcp\]'"):
+        open_transport(place, Config()).list(place)
+
+
 def test_the_report_without_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "altair", None)
 
@@ -34,4 +54,4 @@ def test_the_report_without_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_extras_named_exist() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-    assert {"s3", "report", "all"} == set(project["optional-dependencies"])
+    assert {"azure", "gcp", "s3", "report", "all"} == set(project["optional-dependencies"])

@@ -62,8 +62,21 @@ def open_transport(location: str, config: Config) -> Transport:
         from .s3 import S3
 
         return S3(config.s3)
+    if scheme == "az":
+        from .azure_blob import AzureBlob
+
+        return AzureBlob(config.azure)
+    if scheme == "gs":
+        from .gcs import Gcs
+
+        return Gcs(config.gcs)
+    if scheme == "bigquery":
+        from .bigquery import BigQuery
+
+        return BigQuery(config, location)
     raise ConfigError(
-        f"{location}: nothing here reads {scheme}://; known are s3:// and paths without a scheme"
+        f"{location}: nothing here reads {scheme}://; known are s3://, az://, gs://, "
+        "bigquery:// and paths without a scheme"
     )
 
 
