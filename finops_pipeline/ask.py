@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -84,14 +84,19 @@ def as_csv(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return buffer.getvalue().rstrip("\n")
 
 
-def as_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Rows as aligned columns; numbers to the right, long text cut."""
+def as_table(
+    names: Sequence[str], rows: Sequence[Sequence[Any]], figures: Collection[int] = ()
+) -> str:
+    """Rows as aligned columns; numbers to the right, long text cut.
+
+    `figures` are the places of columns whose numbers are written out already.
+    """
     if not rows:
         return "(no rows)"
     cells = [[_short(_text(v)) for v in row] for row in rows]
     widths = [max(len(n), *(len(r[i]) for r in cells)) for i, n in enumerate(names)]
     right = [
-        all(isinstance(r[i], (int, Decimal)) or r[i] is None for r in rows)
+        i in figures or all(isinstance(r[i], (int, Decimal)) or r[i] is None for r in rows)
         for i in range(len(names))
     ]
 

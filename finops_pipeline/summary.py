@@ -22,6 +22,12 @@ def summary(config: Config, period: str) -> str:
         def rows(name: str) -> list[tuple[object, ...]]:
             return fetch(connection, queries.query(f"summary/{name}").text, {"period": period})[1]
 
+        changed = fetch(connection, queries.query("summary/closed_periods").text)[1]
+        if changed:
+            told.append(
+                "CLOSED PERIODS HAVE CHANGED\n\n"
+                + "\n".join(f"  {reason}" for (reason,) in changed)
+            )
         owners = rows("owners")
         for dimension in ("feature", "tenant"):
             mine = [r for r in owners if r[0] == dimension]

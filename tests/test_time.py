@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import duckdb
+import pytest
+
+from finops_pipeline import cli, history, pipeline
+from finops_pipeline.periods import after
+from finops_pipeline.warehouse import Warehouse
 
 from .small import PERIOD, TOML, Small
 
@@ -48,3 +54,111 @@ def test_a_month_of_berlin_hours_is_744_in_utc_and_the_long_day_has_25(tmp_path:
     )
     assert Decimal(25) == local[datetime(2026, 10, 25).date()]
     assert Decimal(744) == sum(local.values())
+
+
+# ------------------------------------------------------------------------- a zone is a view
+
+
+def hourly(small: Small, first: datetime, last: datetime, period: str) -> None:
+    """$1 an hour of UTC, on the bill of a period."""
+    rows = [HEADER]
+    begins = first
+    while begins < last:
+        ends = begins + timedelta(hours=1)
+        rows.append(
+            f"1,1,USD,{period}-01T00:00:00Z,{period}-28T00:00:00Z,{begins.isoformat()},"
+            f"{ends.isoformat()},Usage,Acme,Compute,Acme,{{}}"
+        )
+        begins = ends
+    folder = small.root / "in" / period
+    folder.mkdir(parents=True)
+    (folder / "bill.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+def read(small: Small, *periods: str) -> None:
+    """Read and publish bills; nothing else has anything to do with zones."""
+    with Warehouse(small.config).writing() as warehouse:
+        for period in periods:
+            for step in pipeline.steps():
+                if step.stage in ("bill", "allocation", "showback"):
+                    step.run(warehouse, period)
+        pipeline.publish_database(warehouse)
+
+
+def by_day(small: Small, period: str, zone: str | None) -> dict[str, tuple[int | None, Decimal]]:
+    """Hours and cost of each day, as `finops showback --by day --csv` has them."""
+    text = history.showback(small.config, period, by="day", time_zone=zone, csv=True)
+    lines = csv.DictReader(text.splitlines())
+    return {
+        line["day"]: (int(line["x_Hours"]) if zone else None, Decimal(line["BilledCost"]))
+        for line in lines
+    }
+
+
+@pytest.fixture(scope="module")
+def months(tmp_path_factory: pytest.TempPathFactory) -> Small:
+    """Every hour from February to April and from September to November, in six bills."""
+    small = Small.make(tmp_path_factory.mktemp("months"), TOML)
+    periods = ("2026-02", "2026-03", "2026-04", "2026-09", "2026-10", "2026-11")
+    for period in periods:
+        first = datetime.fromisoformat(f"{period}-01").replace(tzinfo=UTC)
+        last = datetime.fromisoformat(f"{after(period)}-01").replace(tzinfo=UTC)
+        hourly(small, first, last, period)
+    read(small, *periods)
+    return small
+
+
+@pytest.mark.parametrize(
+    ("zone", "period", "hours", "day", "of_the_day"),
+    [
+        (None, "2026-10", 744, "2026-10-25", 24),
+        ("Europe/Berlin", "2026-10", 745, "2026-10-25", 25),
+        ("Europe/Berlin", "2026-03", 743, "2026-03-29", 23),
+        ("America/Los_Angeles", "2026-03", 743, "2026-03-08", 23),
+        ("Asia/Kolkata", "2026-10", 744, "2026-10-25", 24),
+        ("Asia/Tokyo", "2026-10", 744, "2026-10-31", 24),
+    ],
+)
+def test_local_days_add_up_over_bills(
+    months: Small, zone: str | None, period: str, hours: int, day: str, of_the_day: int
+) -> None:
+    found = by_day(months, period, zone)
+
+    assert sum(cost for _, cost in found.values()) == hours
+    assert found[day][1] == of_the_day
+    assert {d[:7] for d in found} == {period}
+    if zone:
+        assert found[day][0] == of_the_day
+
+
+def test_all_local_days_are_all_utc_days_but_for_the_edges(months: Small) -> None:
+    local = sum(
+        cost
+        for period in ("2026-09", "2026-10", "2026-11")
+        for _, cost in by_day(months, period, "Europe/Berlin").values()
+    )
+
+    # The first two hours of September are on no bill here; the last hour of November is December.
+    assert local == Decimal(24 * (30 + 31 + 30) - 1)
+
+
+def test_what_other_bills_add_is_told(months: Small) -> None:
+    text = history.showback(months.config, "2026-10", by="day", time_zone="Europe/Berlin")
+
+    assert "total         745      745.00         745.00" in text
+    assert text.endswith("2.00 USD of it are on bills of other periods")
+
+
+def test_the_zone_of_the_configuration_is_for_days_only(
+    months: Small, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toml = months.toml.with_name("zone.toml")
+    toml.write_text(f'{months.toml.read_text()}\n[report]\ntime_zone = "Europe/Berlin"\n')
+    options = ["showback", "--config", str(toml), "--period", "2026-10", "--by"]
+
+    assert cli.main([*options, "day"]) == 0
+    assert "by day of Europe/Berlin" in capsys.readouterr().out
+    assert cli.main([*options, "service"]) == 0
+    assert "744.00" in capsys.readouterr().out
+    assert cli.main([*options, "day", "--time-zone", "UTC"]) == 0
+    assert "744.00" in capsys.readouterr().out

@@ -28,6 +28,7 @@ TOP = {
     "declined": 12,
     "invoices": 20,
     "quarantined": 10,
+    "reconciliation": 50,
 }
 
 # A year and the same month of the year before.
@@ -39,8 +40,10 @@ class PeriodAnswers:
     """All answers on one billing period: each field holds the rows of `sql/report/<field>.sql`."""
 
     period: str
+    states: list[Row]
     totals: list[Row]
     invoices: list[Row]
+    reconciliation: list[Row]
     coverage: list[Row]
     spend: list[Row]
     unit_costs: list[Row]

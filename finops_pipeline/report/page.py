@@ -33,6 +33,7 @@ KINDS = {
     "witness_disagrees": ("Witnesses disagree", "Those who used it are not whom the tag names."),
     "replica_drift": ("Replicas not as in Git", "Production was changed by hand."),
     "label_drift": ("Labels not as in Git", "Production carries other labels than Git declares."),
+    "closed_period_changed": ("A closed bill changed", "It is not what it was when it was closed."),
 }
 """Kind of finding -> its heading, and what it means."""
 

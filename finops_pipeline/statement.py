@@ -1,0 +1,168 @@
+"""The reconciliation statement: the providers' own invoices, and whether everything adds up.
+
+What belongs here: reading an invoice file, and asking the published tables again whether what
+was asked for is what was read and what was shown. What the statement says is decided in
+`sql/showback/reconciliation.sql`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from . import contracts, money, queries
+from .ask import as_table, opened
+from .config import BillingSection, Config
+from .errors import ConfigError, UnreadableFile
+from .transports import Item, Transport
+from .warehouse import identifier
+
+REQUIRED = ("invoice", "currency", "amount")
+SHOWN = {
+    "source": "x_Source",
+    "invoice": "InvoiceId",
+    "currency": "BillingCurrency",
+    "provider": "x_BilledSummary",
+    "read": "x_BilledIngested",
+    "quarantined": "x_BilledQuarantined",
+    "allocated": "x_BilledAllocated",
+    "idle": "x_BilledIdle",
+    "unallocated": "x_BilledUnallocated",
+    "difference": "x_Difference",
+    "because": "x_Reason",
+}
+
+
+def read_invoices(
+    transport: Transport, block: BillingSection, period: str, item: Item, into: Path
+) -> None:
+    """Write `invoice_summary.parquet` from a CSV file of invoices.
+
+    Raises `UnreadableFile` with the line when a column is missing or an amount is no number: a
+    total that was misread would hide what the statement is there to find.
+    """
+    import polars as pl
+
+    from .contracts.fields import TYPES
+
+    try:
+        text = transport.read(item).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnreadableFile(f"{item.address}: not UTF-8 text ({error.reason})") from None
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    missing = [name for name in REQUIRED if name not in (reader.fieldnames or ())]
+    if missing:
+        raise UnreadableFile(
+            f"{item.address}: the column {missing[0]!r} is missing; an invoice file has "
+            f"{', '.join(REQUIRED)} and perhaps reason"
+        )
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(reader, start=1):
+        currency = (line["currency"] or "").strip().upper()
+        invoice = (line["invoice"] or "").strip()
+        amount = _amount(line["amount"])
+        if amount is None or len(currency) != 3 or not invoice:
+            raise UnreadableFile(
+                f"{item.address}: row {number} is no invoice: {invoice!r}, {currency!r}, "
+                f"{line['amount']!r}; correct it"
+            )
+        rows.append(
+            {
+                "BillingPeriod": period,
+                "x_Source": block.name,
+                "InvoiceId": invoice,
+                "BillingCurrency": currency,
+                "x_BilledSummary": amount,
+                "x_MinorUnit": Decimal(1).scaleb(-money.minor_digits(currency)),
+                "x_Reason": (line.get("reason") or "").strip() or None,
+                "x_SourceFile": item.path,
+                "x_SourceRow": number,
+            }
+        )
+    schema = {n: TYPES[t] for n, t in contracts.table("invoice_summary").duckdb.items()}
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    frame.write_parquet(into / "invoice_summary.parquet", compression="zstd")
+
+
+def _amount(written: str | None) -> Decimal | None:
+    try:
+        amount = Decimal((written or "").strip())
+    except InvalidOperation:
+        return None
+    if not amount.is_finite() or amount.adjusted() >= 26:
+        return None
+    return amount if int(amount.as_tuple().exponent) >= -12 else None
+
+
+def reconcile(config: Config, period: str | None) -> tuple[str, bool]:
+    """The statement of a period, made anew from the published charges and showback.
+
+    Returns text for a terminal and whether everything adds up. The newest period by default.
+    """
+    with opened(config.database) as connection:
+        known = [
+            row[0]
+            for row in connection.execute(
+                "select BillingPeriod from cost_and_usage union "
+                "select BillingPeriod from quarantine order by 1 desc"
+            ).fetchall()
+        ]
+        wanted = period or next(iter(known), None)
+        if wanted not in known:
+            raise ConfigError(
+                f"there is no bill of {wanted or 'any period'}; "
+                f"known: {', '.join(known) or 'none, run `finops run` first'}"
+            )
+        return _statement(connection, str(wanted))
+
+
+def _statement(connection: duckdb.DuckDBPyConnection, period: str) -> tuple[str, bool]:
+    """Fill `invoice` and `reconciliation` again, in this session only; hold them to the rule."""
+    made = ("invoice", "reconciliation")
+    filling = [queries.query(f"showback/{name}") for name in made]
+    for name in sorted({r for q in filling for r in q.reads} - set(made)):
+        connection.execute(
+            f"create or replace temp view {identifier(name)} as "
+            f"from showback.main.{identifier(name)} where BillingPeriod = '{period}'"
+        )
+    for query in filling:
+        connection.execute(
+            f"create or replace temp table {identifier(query.name)} as {query.text}",
+            {"period": period},
+        )
+    lines = _rows(connection, queries.query("report/reconciliation"), period=period, top=1_000_000)
+    off = connection.execute(queries.query("checks/reconciliation__adds_up").text).fetchall()
+    told = [[_cell(line, column) for column in SHOWN.values()] for line in lines]
+    verdict = (
+        f"{len(off)} of {len(lines)} lines do not add up"
+        if off
+        else f"{len(lines)} of {len(lines)} lines add up"
+    )
+    table = as_table(list(SHOWN), told, range(3, 10))
+    return f"Reconciliation of {period}, BilledCost\n\n{table}\n\n{verdict}", not off
+
+
+def _rows(
+    connection: duckdb.DuckDBPyConnection, query: queries.Query, **bound: Any
+) -> Sequence[dict[str, Any]]:
+    answer = connection.execute(query.text, bound)
+    names = [d[0] for d in answer.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+
+
+def _cell(line: dict[str, Any], column: str) -> str:
+    """Money with all its digits, for this is where a missing millionth is looked for."""
+    if column == "x_Difference":
+        differences = ("x_SummaryDifference", "x_DeliveryDifference", "x_AllocationDifference")
+        found = [line[name] for name in differences if line[name]]
+        return ", ".join(money.exact(amount, line["BillingCurrency"]) for amount in found) or "0"
+    value = line[column]
+    if isinstance(value, Decimal):
+        return money.exact(value, line["BillingCurrency"])
+    return "" if value is None else str(value)

@@ -1,0 +1,265 @@
+"""Each invoice from the provider's own figure to what was shown back, to the last digit."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from finops_pipeline import cli, pipeline, report, statement
+from finops_pipeline.errors import CheckFailed, ConfigError, UnreadableFile
+from finops_pipeline.warehouse import Warehouse
+
+from .small import PERIOD, TOML, V1, V2, Small
+from .test_cases import engine, fill
+
+INVOICE = f"I-{PERIOD}"
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Small:
+    return Small.make(tmp_path, TOML + 'invoices = "invoices/{period}.csv"\n')
+
+
+def invoices(small: Small, *lines: str, header: str = "invoice,currency,amount,reason") -> None:
+    path = small.root / "invoices" / f"{PERIOD}.csv"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+
+
+def run(small: Small) -> None:
+    """The road from bill to showback, published."""
+    with Warehouse(small.config).writing() as warehouse:
+        for step in pipeline.steps():
+            if step.stage in ("bill", "allocation", "showback"):
+                step.run(warehouse, PERIOD)
+        pipeline.publish_database(warehouse)
+
+
+def lines(small: Small) -> list[tuple[Any, ...]]:
+    return small.ask(
+        "select InvoiceId, x_BilledSummary, x_BilledIngested, x_BilledQuarantined, "
+        "x_BilledAllocated, x_BilledIdle, x_BilledUnallocated, x_SummaryDifference, x_Reason "
+        "from reconciliation order by InvoiceId"
+    )
+
+
+# ------------------------------------------------------------------------------- the statement
+
+
+def test_an_invoice_is_what_was_read_and_what_was_shown(small: Small) -> None:
+    small.deliver(V1)
+    invoices(small, f"{INVOICE},usd,100.00")
+    run(small)
+
+    assert lines(small) == [(INVOICE, *map(Decimal, (100, 100, 0, 75, 0, 25, 0)), None)]
+    text, adds_up = statement.reconcile(small.config, None)
+    assert adds_up
+    assert text.splitlines()[0] == f"Reconciliation of {PERIOD}, BilledCost"
+    assert "100.00  100.00         0.00      75.00  0.00        25.00           0" in text
+    assert text.endswith("1 of 1 lines add up")
+
+
+def test_without_an_invoice_of_the_provider_there_is_nothing_to_differ(small: Small) -> None:
+    small.deliver(V1)
+    run(small)
+
+    assert lines(small) == [
+        (INVOICE, None, Decimal(100), *map(Decimal, (0, 75, 0, 25)), None, None)
+    ]
+
+
+def test_what_could_not_be_read_stays_in_the_statement(small: Small) -> None:
+    path = small.deliver(V1)
+    path.write_text(path.read_text().replace("2026-10-02T00", "soon", 1))
+    invoices(small, f"{INVOICE},USD,100.00")
+    run(small)
+
+    assert lines(small) == [(INVOICE, *map(Decimal, (100, 65, 35, 40, 0, 25, 0)), None)]
+
+
+def test_an_invoice_rounded_to_the_cent_has_that_for_a_reason(small: Small) -> None:
+    small.deliver((("01", "search", "10.0049"), ("02", "chat", "20.0001")))
+    invoices(small, f"{INVOICE},USD,30.00")
+    run(small)
+
+    ((*_, difference, reason),) = lines(small)
+    assert difference == Decimal("0.005")
+    assert reason == "the provider rounds its invoice to what can be paid"
+
+
+@pytest.mark.parametrize("amount", ["99.99", "100.006", "-100"])
+def test_a_difference_without_a_name_stops_publication(small: Small, amount: str) -> None:
+    small.deliver(V1)
+    invoices(small, f"{INVOICE},USD,100.00")
+    run(small)
+    invoices(small, f"{INVOICE},USD,{amount}")
+
+    with pytest.raises(CheckFailed, match="reconciliation__adds_up found offenders") as caught:
+        run(small)
+
+    assert f"InvoiceId={INVOICE}" in str(caught.value)
+    assert lines(small)[0][1] == Decimal(100)
+
+
+def test_a_difference_with_a_name_is_published_with_it(small: Small) -> None:
+    small.deliver(V1)
+    invoices(small, f'{INVOICE},USD,119.00,"tax, not in the export"')
+    run(small)
+
+    ((*_, difference, reason),) = lines(small)
+    assert (difference, reason) == (Decimal(-19), "tax, not in the export")
+    assert statement.reconcile(small.config, PERIOD)[1]
+
+
+def test_an_invoice_nobody_delivered_stops_publication(small: Small) -> None:
+    small.deliver(V1)
+    invoices(small, f"{INVOICE},USD,100", "I-other,USD,5")
+
+    with pytest.raises(CheckFailed, match=r"InvoiceId=I-other, .*x_SummaryDifference=-5"):
+        run(small)
+
+
+def test_currencies_of_one_invoice_are_lines_of_their_own(small: Small) -> None:
+    small.deliver(V1)
+    small.deliver(V2, "euro.csv", BillingCurrency="EUR")
+    invoices(small, f"{INVOICE},USD,100", f"{INVOICE},EUR,103.10")
+    run(small)
+
+    assert [line[1] for line in lines(small)] == [Decimal("103.10"), Decimal(100)]
+
+
+def test_an_invoice_of_two_sources_is_one_line(tmp_path: Path) -> None:
+    block = '[[billing]]\nname = "{0}"\ndialect = "focus"\nlocation = "in/{{period}}/{0}.csv"\n'
+    small = Small.make(tmp_path, block.format("a") + block.format("b"))
+    small.deliver(V1, "a.csv")
+    small.deliver(V2, "b.csv")
+    run(small)
+
+    found = small.ask("select x_Source, x_BilledIngested from reconciliation")
+    assert found == [("a, b", Decimal("203.10"))]
+    each = small.ask("select x_Source, BilledCost, x_ChargeRows from invoice")
+    assert each == [("a", Decimal(100), 3), ("b", Decimal("103.10"), 4)]
+
+
+# --------------------------------------------------------------------- what the statement finds
+
+
+def filled(**given: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The statement of a few rows, and what the rule says of it."""
+    connection = engine(given, {})
+    for name in ("invoice", "reconciliation"):
+        fill(connection, f"showback/{name}", {"period": PERIOD})
+    answer = connection.execute(
+        "select x_Source, InvoiceId, BillingCurrency, x_DeliveryDifference, "
+        "x_AllocationDifference from reconciliation order by InvoiceId"
+    )
+    names = [d[0] for d in answer.description]
+    return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+
+
+CHARGE = {"BilledCost": "10", "EffectiveCost": "10", "x_Source": "aws"}
+
+
+def test_money_lost_on_the_way_is_found() -> None:
+    (line,) = filled(
+        cost_and_usage=[CHARGE],
+        delivery=[{"x_Source": "aws", "BilledCost": "10"}],
+        showback=[{"BilledCost": "9.999999999999", "x_Feature": "search"}],
+    )
+
+    assert line["x_DeliveryDifference"] == 0
+    assert line["x_AllocationDifference"] == Decimal("0.000000000001")
+
+
+def test_money_lost_at_the_door_is_a_line_of_its_own() -> None:
+    delivery, invoice = filled(
+        cost_and_usage=[CHARGE],
+        delivery=[{"x_Source": "aws", "BilledCost": "12.50"}],
+        showback=[{"BilledCost": "10", "x_Feature": "search"}],
+    )
+
+    assert (delivery["InvoiceId"], delivery["BillingCurrency"]) == ("(delivery)", "USD")
+    assert delivery["x_DeliveryDifference"] == Decimal("2.50")
+    assert (invoice["x_DeliveryDifference"], invoice["x_AllocationDifference"]) == (0, 0)
+
+
+def test_money_shown_that_nobody_billed_is_found() -> None:
+    (line,) = filled(showback=[{"BilledCost": "1", "x_Feature": "search"}])
+
+    assert (line["x_Source"], line["x_AllocationDifference"]) == ("(none)", Decimal(-1))
+
+
+# --------------------------------------------------------------------------- files of invoices
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "said"),
+    [
+        ("invoice,amount", "I,1", "the column 'currency' is missing"),
+        ("invoice,currency,amount", "I,USD,1e400", "row 1 is no invoice: 'I', 'USD', '1e400'"),
+        ("invoice,currency,amount", "I,USD,NaN", "row 1 is no invoice"),
+        ("invoice,currency,amount", "I,USD,0.0000000000001", "row 1 is no invoice"),
+        ("invoice,currency,amount", "I,Euro,1", "row 1 is no invoice"),
+        ("invoice,currency,amount", ",USD,1", "row 1 is no invoice"),
+        ("invoice,currency,amount", "I,USD", "row 1 is no invoice"),
+    ],
+)
+def test_an_invoice_file_that_cannot_be_read_stops_the_run(
+    small: Small, header: str, line: str, said: str
+) -> None:
+    small.deliver(V1)
+    invoices(small, line, header=header)
+
+    with pytest.raises(UnreadableFile, match=said):
+        run(small)
+
+
+def test_an_invoice_file_must_be_of_a_period(tmp_path: Path) -> None:
+    small = Small.make(tmp_path, TOML + 'invoices = "invoices.csv"\n')
+    small.deliver(V1)
+
+    with pytest.raises(ConfigError, match=r"'invoices\.csv' must hold \{period\}"):
+        run(small)
+
+
+# ------------------------------------------------------------------------------- where it shows
+
+
+def test_the_command_says_whether_it_adds_up(
+    small: Small, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small.deliver(V1)
+    run(small)
+    options = ["reconcile", "--config", str(small.toml)]
+
+    assert cli.main(options) == 0
+    assert "1 of 1 lines add up" in capsys.readouterr().out
+    assert cli.main([*options, "2020-01"]) == 2
+    assert f"there is no bill of 2020-01; known: {PERIOD}" in capsys.readouterr().err
+
+    # Made anew from what is published: what was tampered with since does not add up.
+    with duckdb.connect(str(small.database)) as connection:
+        connection.execute(
+            "update showback set BilledCost = BilledCost + 1 where x_Feature = 'chat'"
+        )
+    assert cli.main([*options, PERIOD]) == 1
+    out = capsys.readouterr().out
+    assert "-1.00" in out
+    assert "1 of 1 lines do not add up" in out
+
+
+def test_the_page_has_the_statement(small: Small) -> None:
+    small.deliver(V1)
+    invoices(small, f"{INVOICE},USD,119.00,<tax>")
+    run(small)
+
+    page = report.write(small.database, small.root / "report").read_text(encoding="utf-8")
+
+    assert "<h2>Reconciliation</h2>" in page
+    assert "119.00 USD" in page
+    assert "\N{MINUS SIGN}19.00 <small><bdi>&lt;tax&gt;</bdi></small>" in page
+    assert "<bdi>acme</bdi>, USD, is closed since" in page
