@@ -1,4 +1,4 @@
-"""The command line: `finops init | check | sample | run | sql | explain | report`.
+"""The command line: `finops init | check | sample | run | sql | explain | showback | ...`.
 
 What belongs here: arguments, what is printed, and exit codes (0 done, 1 failed, 2 the
 configuration or the arguments are wrong, 75 try again later). What a command does is elsewhere.
@@ -7,6 +7,7 @@ configuration or the arguments are wrong, 75 try again later). What a command do
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from datetime import date
 from pathlib import Path
 
 from . import config as configuration
+from .config import SHOWN_BY
 from .errors import ConfigError, FinopsError
 from .periods import before, open_period, periods
 
@@ -26,6 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     given = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = given.command
+    # How far a long download is, and what a query will cost.
+    logging.basicConfig(format="finops: %(message)s")
+    logging.getLogger("finops_pipeline").setLevel(logging.INFO)
     try:
         return command(given)
     except FinopsError as error:
@@ -109,6 +114,57 @@ def _parser() -> argparse.ArgumentParser:
     ):
         explain.add_argument(f"--{option}", help=text)
     explain.add_argument("--rows", type=int, default=10, help="rows shown per step (default 10)")
+
+    showback = add("showback", _showback, "What a period cost, now or as it was published then.")
+    add_config(showback)
+    showback.add_argument(
+        "--period", metavar="YYYY-MM", help="billing period (default: the newest)"
+    )
+    showback.add_argument(
+        "--as-of",
+        metavar="DATE",
+        help="as published at the end of that day, at that time, or in that generation",
+    )
+    showback.add_argument("--by", choices=SHOWN_BY, default="feature", help="one line for each")
+    showback.add_argument(
+        "--time-zone",
+        metavar="ZONE",
+        help="with --by day: days of that zone, such as Europe/Berlin",
+    )
+    showback.add_argument(
+        "--currency",
+        nargs="?",
+        const="",
+        metavar="CODE",
+        help="convert with the dated rates of [currency] (default: to its `report`)",
+    )
+    showback.add_argument("--csv", action="store_true", help="print CSV, money in full")
+
+    diff = add("diff", _diff, "Explain row by row how a published period changed.")
+    add_config(diff)
+    diff.add_argument("period", metavar="YYYY-MM", help="billing period")
+    for option, text in (("from", "day, time or generation"), ("to", "the same (default: now)")):
+        diff.add_argument(
+            f"--{option}", dest=f"{option}_", metavar="DATE", help=text, required=option == "from"
+        )
+    diff.add_argument("--top", type=int, default=20, help="rows shown (default 20)")
+    diff.add_argument("--to-file", type=Path, help="write all rows there, as .csv or .parquet")
+
+    reconcile = add("reconcile", _reconcile, "Hold each invoice against what was shown back of it.")
+    add_config(reconcile)
+    reconcile.add_argument("period", nargs="?", metavar="YYYY-MM", help="default: the newest")
+
+    export = add("export", _export, "Write a published period as files in another's words.")
+    add_config(export)
+    export.add_argument("what", choices=("focus",), help="FOCUS 1.2, of the FinOps Foundation")
+    export.add_argument("period", metavar="YYYY-MM", help="billing period")
+    export.add_argument("--to", type=Path, required=True, metavar="DIR", help="folder to write to")
+    export.add_argument(
+        "--format", choices=("parquet", "csv"), default="parquet", help="of the files (parquet)"
+    )
+    export.add_argument(
+        "--table", choices=("cost_and_usage", "allocated_cost"), help="one of them (default: both)"
+    )
 
     report = add("report", _report, "Write the report page again from showback.duckdb.")
     add_config(report)
@@ -211,6 +267,66 @@ def _explain(given: argparse.Namespace) -> int:
         if getattr(given, name) is not None
     }
     print(explain(config, wanted, rows=given.rows))
+    return 0
+
+
+def _showback(given: argparse.Namespace) -> int:
+    from .history import showback
+
+    config = configuration.load(given.config)
+    zone = given.time_zone or (config.report.time_zone if given.by == "day" else None)
+    if zone is not None and given.by != "day":
+        raise ConfigError("--time-zone is about days; say --by day, or leave it out")
+    # UTC days are what is stored, with an owner for each charge.
+    zone = None if zone == "UTC" else zone
+    print(
+        showback(
+            config,
+            given.period,
+            as_of=given.as_of,
+            by=given.by,
+            time_zone=zone,
+            currency=given.currency,
+            csv=given.csv,
+        )
+    )
+    return 0
+
+
+def _diff(given: argparse.Namespace) -> int:
+    from .history import diff, told
+
+    found = diff(
+        configuration.load(given.config),
+        given.period,
+        given.from_,
+        given.to_,
+        top=given.top,
+        to_file=given.to_file,
+    )
+    print(told(found, given.period, top=given.top))
+    if given.to_file is not None:
+        print(f"\nwrote {given.to_file}")
+    return 0
+
+
+def _reconcile(given: argparse.Namespace) -> int:
+    from .statement import reconcile
+
+    text, adds_up = reconcile(configuration.load(given.config), given.period)
+    print(text)
+    return 0 if adds_up else 1
+
+
+def _export(given: argparse.Namespace) -> int:
+    from .export import TABLES, export_focus
+
+    config = configuration.load(given.config)
+    for table in [given.table] if given.table else TABLES:
+        done = export_focus(config, given.period, given.to, table, given.format)
+        print(f"wrote {done.path}: {done.rows} rows")
+        for told in done.told:
+            print(f"  {told.requirement}: not met by {told.rows} ({told.check}, docs/focus.md)")
     return 0
 
 
