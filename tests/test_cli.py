@@ -22,7 +22,10 @@ from finops_pipeline.warehouse import Warehouse
 
 from .conftest import Ran, finops
 
-COMMANDS = ("init", "check", "sample", "run", "sql", "explain", "report")
+COMMANDS = (
+    *("init", "check", "sample", "run", "sql", "explain"),
+    *("showback", "diff", "reconcile", "export", "report"),
+)
 
 
 def asked(road: Ran, query: str) -> list[dict[str, str]]:
@@ -39,7 +42,7 @@ def test_help_names_every_command() -> None:
     done = finops("--help")
 
     assert done.code == 0
-    assert tuple(re.findall(r"^    (\w+) ", done.out, re.MULTILINE)) == COMMANDS
+    assert tuple(re.findall(r"^    (\w+)(?: |$)", done.out, re.MULTILINE)) == COMMANDS
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -144,11 +147,12 @@ def test_check_tells_each_input(company: Path) -> None:
 
     assert there.code == 0, there.out
     assert "every key is known" in there.out
-    for name in ("aws", "azure", "acme-main", "otel", "gateway", "acme-gitops"):
+    bills = ("aws", "azure", "azure-amortized", "google", "databricks")
+    for name in (*bills, "acme-main", "otel", "gateway", "acme-gitops"):
         assert re.search(rf"^  ok  .*{name}: [1-9]", there.out, re.MULTILINE), name
     assert absent.code == 1
     assert re.search(r"^  --  \[\[billing\]\] aws: 0 file", absent.out, re.MULTILINE)
-    assert "5 input(s) not found; a run would go on without them" in absent.out
+    assert "8 input(s) not found; a run would go on without them" in absent.out
 
 
 # ------------------------------------------------------------------------------------ a run

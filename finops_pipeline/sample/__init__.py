@@ -63,7 +63,7 @@ def write(
         raise ConfigError(f"a scrape interval of {sample_minutes} minutes does not divide an hour")
     if directory.exists() and any(directory.iterdir()):
         raise ConfigError(f"{directory} is not empty; remove it, or name another folder")
-    from . import bill, gitops, inference, metrics, truth
+    from . import azure, bill, databricks, gitops, google, inference, metrics, truth
 
     period = Period(start, days, scale, seed)
     inputs = directory / "inputs"
@@ -74,7 +74,9 @@ def write(
     ledger = bill.Ledger()
     for month in period.months():
         bill.write_aws(inputs / "aws", period, month, tally.billed, ledger)
-        bill.write_azure(inputs / "azure-focus" / "data", period, month, tally.billed, ledger)
+        azure.write(inputs / "azure", period, month, tally.billed, ledger)
+        google.write(inputs / "google", period, month, tally.billed, ledger)
+        databricks.write(inputs / "databricks", period, month, ledger)
     metrics.write(inputs, period, tally, sample_minutes, days if openmetrics else 1)
     (directory / "finops.toml").write_text(truth.configuration(period), encoding="utf-8")
     answers = truth.answers(period, tally, ledger, commit)

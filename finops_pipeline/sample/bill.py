@@ -1,20 +1,18 @@
-"""Two bills: an AWS Data Exports delivery (CUR 2.0) and a FOCUS 1.2 export of Microsoft.
+"""What AWS bills: a Data Exports delivery (CUR 2.0). And the exact sums of all that is billed.
 
-What belongs here: how charges are laid out by a provider, and their exact sum, kept in integers
-of 10^-9 of the currency beside the files. Column names and types: AWS "Cost and Usage Report
-(CUR) 2.0" table dictionary, default query; FOCUS 1.2 columns as Microsoft's export orders them.
-Costs in CUR are doubles, so each is the double nearest to a decimal of at most nine places.
+What belongs here: how AWS lays charges out, and the ledger that every provider's bill is counted
+in, in integers of 10^-9 of the currency. Column names and types: "Cost and Usage Report (CUR)
+2.0" table dictionary, default query. Costs in CUR are doubles, so each is the double nearest to
+a decimal of at most nine places. Net columns are empty, as without private pricing.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -30,13 +28,11 @@ from .company import (
     PROD,
     RECURRING,
     REGION,
-    SUBSCRIPTION,
     TRANSFER,
     UNTAGGED,
     Fault,
     Month,
     Period,
-    Resource,
     api_resource,
     busy,
     each,
@@ -322,7 +318,7 @@ def _resource_lines(
     for copy, resource in each(period):
         rid = arn(resource.service, resource.name, resource.account[0], copy, period.seed)
         tags = user_tags(resource.tags)
-        _own(ledger, month.name, rid, resource)
+        own(ledger, month.name, rid, resource.truth, resource.tags, resource.faults)
         for usage_type, unit, rate, mean, follows in resource.meters:
             place += 1
             instance = (
@@ -475,20 +471,22 @@ def _monthly_lines(period: Period, month: Month, lines: list[Line]) -> list[Line
     return found
 
 
-def _own(
+def own(
     ledger: Ledger,
     month: str,
     resource: str,
-    what: Resource | Charge,
+    truth: Sequence[str | None],
+    tags: Mapping[str, str],
+    faults: Iterable[Fault] = (),
     currency: str = "USD",
 ) -> None:
-    """Note who really owns a resource and what is wrong with its tags."""
+    """Note who really owns a resource (feature, tenant, environment) and what is wrong."""
     entry = ledger.resources.setdefault(
         (month, resource), {"currency": currency, "effective": 0, "rows": 0}
     )
-    entry.update(zip(("feature", "tenant", "environment"), what.truth, strict=True))
-    entry["tags"] = what.tags
-    for fault in what.faults:
+    entry.update(zip(("feature", "tenant", "environment"), truth, strict=True))
+    entry["tags"] = tags
+    for fault in faults:
         ledger.faults.append((month, resource, fault))
 
 
@@ -497,7 +495,7 @@ def invoice_of(provider: str, month: Month, seed: int) -> str:
     if not month.closed:
         return ""
     digits = str(int(ident(seed, provider, month.name, size=12), 16))
-    prefix = {"aws": "20", "azure-usd": "G", "azure-eur": "E"}[provider]
+    prefix = {"aws": "20", "azure-usd": "G", "azure-eur": "E", "databricks": "DBX"}[provider]
     return prefix + digits[: 10 - len(prefix)]
 
 
@@ -531,7 +529,7 @@ def write_aws(
 
 def _name(meter: Meter) -> str:
     """What the truth calls it: the resource, or product and kind of a line without one."""
-    return meter.resource or f"({SERVICES[meter.service][0]} {meter.line_type})"
+    return meter.resource or f"({SERVICES[meter.service][1]} {meter.line_type})"
 
 
 def _columns() -> list[tuple[str, str]]:
@@ -580,7 +578,6 @@ def _cur_table(pa: Any, lines: list[Line], period: Period, month: Month, invoice
         "line_item_normalized_usage_amount": [0.0] * len(lines),
         "line_item_unblended_cost": [n.cost / NANO for n in lines],
         "line_item_blended_cost": [n.cost / NANO for n in lines],
-        "line_item_net_unblended_cost": [n.cost / NANO for n in lines],
         "pricing_public_on_demand_cost": [
             n.amount * n.meter.rate / NANO
             if n.meter.line_type in ("Usage", "SavingsPlanCoveredUsage")
@@ -613,6 +610,8 @@ def _cur_table(pa: Any, lines: list[Line], period: Period, month: Month, invoice
             arrays.append(pa.array(moving[name], kinds[kind]))
         else:
             empty: Any = [] if kind in ("m", "md") else 0.0 if kind == "d" else None
+            if "_net_" in name:
+                empty = None
             arrays.append(pa.array([f.get(name, empty) for f in fixed], kinds[kind]).take(index))
         names.append(name)
     return pa.Table.from_arrays(arrays, names=names)
@@ -644,7 +643,6 @@ def _meter_cells(meter: Meter, period: Period, month: Month, invoice: str) -> di
         "line_item_legal_entity": "Amazon Web Services, Inc.",
         "line_item_line_item_description": meter.description,
         "line_item_line_item_type": meter.line_type,
-        "line_item_net_unblended_rate": rate if usage else None,
         "line_item_operation": (meter.operation or operation) if usage else None,
         "line_item_product_code": code,
         "line_item_resource_id": meter.resource or None,
@@ -682,290 +680,4 @@ def _meter_cells(meter: Meter, period: Period, month: Month, invoice: str) -> di
         "savings_plan_savings_plan_rate": meter.savings_plan_rate / 1e6 if savings else 0.0,
         "savings_plan_start_time": "2026-03-01T00:00:00.000Z" if savings else None,
         "savings_plan_end_time": "2027-02-28T23:59:59.000Z" if savings else None,
-    }
-
-
-# ---------------------------------------------------------------------------------- Microsoft
-
-_FOCUS = """
-AvailabilityZone BilledCost BillingAccountId BillingAccountName BillingAccountType BillingCurrency
-BillingPeriodEnd BillingPeriodStart CapacityReservationId CapacityReservationStatus ChargeCategory
-ChargeClass ChargeDescription ChargeFrequency ChargePeriodEnd ChargePeriodStart
-CommitmentDiscountCategory CommitmentDiscountId CommitmentDiscountName CommitmentDiscountQuantity
-CommitmentDiscountStatus CommitmentDiscountType CommitmentDiscountUnit ConsumedQuantity ConsumedUnit
-ContractedCost ContractedUnitPrice EffectiveCost InvoiceId InvoiceIssuerName ListCost ListUnitPrice
-PricingCategory PricingCurrency PricingQuantity PricingUnit ProviderName PublisherName RegionId
-RegionName ResourceId ResourceName ResourceType ServiceCategory ServiceName ServiceSubcategory SkuId
-SkuMeter SkuPriceDetails SkuPriceId SubAccountId SubAccountName SubAccountType Tags
-"""
-FOCUS_COLUMNS = _FOCUS.split()
-
-ACCOUNTS = {
-    "USD": ("/providers/Microsoft.Billing/billingAccounts/8611537", "Acme AI Inc"),
-    "EUR": ("/providers/Microsoft.Billing/billingAccounts/9920418", "Acme AI GmbH"),
-}
-
-
-@dataclass(frozen=True)
-class Charge:
-    """A thing bought of Microsoft by the day. `amount` is a day's mean, in thousandths."""
-
-    currency: str
-    resource: str
-    kind: str
-    category: str
-    service: str
-    subcategory: str
-    meter: str
-    unit: str
-    rate: int
-    amount: int
-    region: tuple[str, str]
-    tags: Mapping[str, str]
-    truth: tuple[str | None, str | None, str | None]
-    faults: tuple[Fault, ...] = ()
-    follows: bool = False
-
-
-def _azure(path: str, group: str = "platform-prod") -> str:
-    return f"/subscriptions/{SUBSCRIPTION}/resourcegroups/{group}/providers/{path}"
-
-
-_EAST, _WEST = ("eastus", "East US"), ("westeurope", "West Europe")
-_VM = ("Compute", "Virtual Machines", "Virtual Machines")
-_BLOB = ("Storage", "Storage Accounts", "Object Storage")
-
-CHARGES = (
-    Charge(
-        "USD",
-        _azure("microsoft.compute/virtualmachines/recommend-batch"),
-        "Virtual machine",
-        *_VM,
-        "D16s v5",
-        "1 Hour",
-        768_000,
-        24_000,
-        _EAST,
-        {"feature": "recomend", "tenant": "shared", "environment": "production"},
-        ("recommend", "shared", "production"),
-        (Fault("typo", "feature", "feature", "recomend", "recommend"),),
-    ),
-    Charge(
-        "USD",
-        _azure("microsoft.compute/virtualmachines/summarise-eval"),
-        "Virtual machine",
-        *_VM,
-        "D8s v5",
-        "1 Hour",
-        384_000,
-        24_000,
-        _EAST,
-        {"feature": "summarise", "tenant": "shared", "env": "stage"},
-        ("summarise", "shared", "staging"),
-    ),
-    Charge(
-        "USD",
-        _azure("microsoft.storage/storageaccounts/acmesummaries"),
-        "Storage account",
-        *_BLOB,
-        "Hot LRS Data Stored",
-        "1 GB/Month",
-        20_800,
-        900_000,
-        _EAST,
-        {"Feature": "Summarise", "tenant": "shared", "Environment": "Prod"},
-        ("summarise", "shared", "production"),
-        (Fault("wrong_case", "feature", "Feature", "Summarise", "summarise"),),
-    ),
-    Charge(
-        "USD",
-        _azure("microsoft.storage/storageaccounts/acmewayneexports"),
-        "Storage account",
-        *_BLOB,
-        "Hot LRS Data Stored",
-        "1 GB/Month",
-        20_800,
-        400_000,
-        _EAST,
-        {"feature": "recommend", "tenant": "wayne", "environment": "production"},
-        ("recommend", "wayne", "production"),
-    ),
-    Charge(
-        "EUR",
-        _azure("microsoft.compute/virtualmachines/chat-eu", "eu-prod"),
-        "Virtual machine",
-        *_VM,
-        "D16s v5",
-        "1 Hour",
-        712_000,
-        48_000,
-        _WEST,
-        {"feature": "chat", "tenant": "umbrella", "environment": "production"},
-        ("chat", "umbrella", "production"),
-    ),
-    Charge(
-        "EUR",
-        _azure("microsoft.storage/storageaccounts/acmeeuaudit", "eu-prod"),
-        "Storage account",
-        *_BLOB,
-        "Hot ZRS Data Stored",
-        "1 GB/Month",
-        23_000,
-        600_000,
-        _WEST,
-        {"feature": "moderation", "tenant": "umbrella", "environment": "production"},
-        ("moderation", "umbrella", "production"),
-    ),
-    Charge(
-        "EUR",
-        _azure("microsoft.network/publicipaddresses/eu-gateway", "eu-prod"),
-        "Public IP address",
-        "Networking",
-        "Bandwidth",
-        "Data Transfer",
-        "Standard Data Transfer Out",
-        "1 GB",
-        74_000,
-        220_000,
-        _WEST,
-        {},
-        (None, None, None),
-        tuple(Fault("untagged", d) for d in ("feature", "tenant", "environment")),
-        True,
-    ),
-)
-
-
-def write_azure(
-    directory: Path, period: Period, month: Month, tokens: Tokens, ledger: Ledger
-) -> None:
-    """Write the month's FOCUS rows, one a day and meter, in dollars and in euros."""
-    invoices = {
-        "USD": invoice_of("azure-usd", month, period.seed),
-        "EUR": invoice_of("azure-eur", month, period.seed),
-    }
-    text = io.StringIO(newline="")
-    out = csv.DictWriter(text, FOCUS_COLUMNS, lineterminator="\r\n")
-    out.writeheader()
-    for charge, day, amount in _azure_days(period, month, tokens, ledger):
-        if not amount:
-            continue
-        cost = amount * charge.rate
-        invoice = invoices[charge.currency]
-        ledger.add(month.name, invoice or "(open)", charge.currency, charge.resource, cost, cost)
-        out.writerow(_focus_row(charge, day, amount, cost, invoice, period, month))
-    for copy in range(period.scale):
-        for charge in CHARGES:
-            _own(ledger, month.name, _copy(charge, copy).resource, charge, charge.currency)
-    path = directory / month.name / "focus-00001.csv"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(text.getvalue().encode())
-
-
-def _copy(charge: Charge, copy: int) -> Charge:
-    if copy == 0:
-        return charge
-    return Charge(**{**vars(charge), "resource": f"{charge.resource}-{copy}"})
-
-
-def _azure_days(
-    period: Period, month: Month, tokens: Tokens, ledger: Ledger
-) -> Iterable[tuple[Charge, date, int]]:
-    charges = [_copy(c, n) for n in range(period.scale) for c in CHARGES]
-    models = []
-    for endpoint in ENDPOINTS:
-        if endpoint.provider == "azure.ai.openai":
-            kinds = ("input", "cached input", "output")
-            rid = api_resource(period.seed, endpoint.group)
-            if fault := API_FAULTS.get(endpoint.group):
-                ledger.faults.append((month.name, rid, fault))
-            for n, (kind, rate) in enumerate(zip(kinds, endpoint.prices, strict=True)):
-                meter = Charge(
-                    "USD",
-                    api_resource(period.seed, endpoint.group),
-                    "Azure OpenAI account",
-                    "AI and Machine Learning",
-                    "Azure OpenAI",
-                    "Generative AI",
-                    f"{endpoint.model} {kind} glbl",
-                    "1K",
-                    rate,
-                    0,
-                    _EAST,
-                    API_TAGS[endpoint.group],
-                    (None, None, None),
-                )
-                models.append((meter, endpoint.group, n))
-    for day in month.days:
-        for place, charge in enumerate(charges):
-            amount = charge.amount
-            if charge.follows:
-                amount = (
-                    amount * (900 + noise(period.seed, 7000 + place, day.toordinal()) // 5) // 1000
-                )
-            yield charge, day, amount
-        midnight = datetime(day.year, day.month, day.day)
-        for charge, group, n in models:
-            by_hour = tokens.get(group, {})
-            hours = (midnight + timedelta(hours=h) for h in range(24))
-            yield charge, day, sum(by_hour[h][n] for h in hours if h in by_hour)
-
-
-def _focus_row(
-    charge: Charge, day: date, amount: int, cost: int, invoice: str, period: Period, month: Month
-) -> dict[str, str]:
-    stamp = "%Y-%m-%dT%H:%M:%SZ"
-    begin = datetime(day.year, day.month, day.day)
-    account, account_name = ACCOUNTS[charge.currency]
-    exact = format(Decimal(cost).scaleb(-9).normalize(), "f")
-    price = format(Decimal(charge.rate).scaleb(-6).normalize(), "f")
-    quantity = format(Decimal(amount).scaleb(-3).normalize(), "f")
-    sku = str(int(ident(period.seed, charge.meter, size=7), 16))
-    return {
-        "BilledCost": exact,
-        "BillingAccountId": account,
-        "BillingAccountName": account_name,
-        "BillingAccountType": "Billing Account",
-        "BillingCurrency": charge.currency,
-        "BillingPeriodEnd": month.end.strftime(stamp),
-        "BillingPeriodStart": month.begin.strftime(stamp),
-        "ChargeCategory": "Usage",
-        "ChargeDescription": f"{charge.service} - {charge.meter} - {charge.region[1]}",
-        "ChargeFrequency": "Usage-Based",
-        "ChargePeriodEnd": (begin + timedelta(days=1)).strftime(stamp),
-        "ChargePeriodStart": begin.strftime(stamp),
-        "ConsumedQuantity": quantity,
-        "ConsumedUnit": "Hours"
-        if charge.unit == "1 Hour"
-        else "GB"
-        if "GB" in charge.unit
-        else "1K Tokens",
-        "ContractedCost": exact,
-        "ContractedUnitPrice": price,
-        "EffectiveCost": exact,
-        "InvoiceId": invoice,
-        "InvoiceIssuerName": "Microsoft",
-        "ListCost": exact,
-        "ListUnitPrice": price,
-        "PricingCategory": "Standard",
-        "PricingCurrency": charge.currency,
-        "PricingQuantity": quantity,
-        "PricingUnit": charge.unit,
-        "ProviderName": "Microsoft",
-        "PublisherName": "Microsoft",
-        "RegionId": charge.region[0],
-        "RegionName": charge.region[1],
-        "ResourceId": charge.resource,
-        "ResourceName": charge.resource.rpartition("/")[2],
-        "ResourceType": charge.kind,
-        "ServiceCategory": charge.category,
-        "ServiceName": charge.service,
-        "ServiceSubcategory": charge.subcategory,
-        "SkuId": sku,
-        "SkuMeter": charge.meter,
-        "SkuPriceId": f"{sku}_{charge.region[0]}",
-        "SubAccountId": f"/subscriptions/{SUBSCRIPTION}",
-        "SubAccountName": "acme-ai",
-        "SubAccountType": "Subscription",
-        "Tags": json.dumps(charge.tags, sort_keys=True) if charge.tags else "",
     }

@@ -530,6 +530,19 @@ ENDPOINTS = (
         prices=(150, 75, 600),
         group="gpt-4o-mini",
     ),
+    Endpoint(
+        "gcp.vertex_ai/gemini-2.5-flash",
+        "gcp.vertex_ai",
+        "gemini-2.5-flash",
+        160,
+        {"search": 60, "recommend": 40},
+        MIX_EIGHT,
+        tokens_in=110_000,
+        tokens_out=4_000,
+        cached=20,
+        prices=(300, 75, 2500),
+        group="gemini-flash",
+    ),
 )
 
 # A bought model's resource on the bill: what its tags say.
@@ -539,6 +552,7 @@ API_TAGS: dict[str, dict[str, str]] = {
     "titan-embed": {"environment": "production"},
     "gpt-4o": {"environment": "production"},
     "gpt-4o-mini": {"feature": "search", "environment": "production"},
+    "gemini-flash": {"environment": "production"},
 }
 _LOG = ("inference_log",)
 API_FAULTS = {
@@ -554,6 +568,12 @@ def api_resource(seed: int, group: str) -> str:
         return (
             f"/subscriptions/{SUBSCRIPTION}/resourcegroups/ai-prod/providers/"
             f"microsoft.cognitiveservices/accounts/acme-{group}"
+        )
+    if group.startswith("gemini"):
+        model = next(e.model for e in ENDPOINTS if e.group == group)
+        return (
+            "//aiplatform.googleapis.com/projects/acme-ai-prod/locations/us-central1/"
+            f"publishers/google/models/{model}"
         )
     profile = ident(seed, "profile", group, size=12)
     return f"arn:aws:bedrock:{REGION}:{PROD[0]}:application-inference-profile/{profile}"

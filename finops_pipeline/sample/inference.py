@@ -195,6 +195,14 @@ def _span(call: Call, period: Period, day: date) -> str:
     return _dump(span) + "\n"
 
 
+_PLACES = {
+    "aws.bedrock": ("bedrock", "https://bedrock-runtime.us-east-1.amazonaws.com"),
+    "azure.ai.openai": ("azure", "https://acme-{}.openai.azure.com/"),
+    "gcp.vertex_ai": ("vertex_ai", "https://us-central1-aiplatform.googleapis.com"),
+}
+"""What LiteLLM calls a provider, and the address it calls there."""
+
+
 def _spend(call: Call, period: Period, day: date) -> list[str]:
     """The line of a call; now and then delivered twice. A retry is a call of its own."""
     e = call.endpoint
@@ -224,7 +232,7 @@ def _spend(call: Call, period: Period, day: date) -> list[str]:
         "status": "failure" if call.failed else "success",
         "usage_object": usage if known else None,
     }
-    azure = e.provider == "azure.ai.openai"
+    reached, address = _PLACES[e.provider]
     stamp = "%Y-%m-%dT%H:%M:%S.%f"
     line = {
         "request_id": request,
@@ -239,10 +247,8 @@ def _spend(call: Call, period: Period, day: date) -> list[str]:
         "request_duration_ms": call.latency_ms,
         "model": e.model,
         "model_group": e.group,
-        "custom_llm_provider": "azure" if azure else "bedrock",
-        "api_base": f"https://acme-{e.group}.openai.azure.com/"
-        if azure
-        else "https://bedrock-runtime.us-east-1.amazonaws.com",
+        "custom_llm_provider": reached,
+        "api_base": address.format(e.group),
         "user": "llm-gateway",
         "metadata": metadata,
         "cache_hit": "False",

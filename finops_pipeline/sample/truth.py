@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .azure import reservation
 from .bill import Ledger, money, savings_plan_arn
 from .company import (
     CLUSTER,
@@ -45,9 +46,31 @@ location = "inputs/aws/acme-cur/data/BILLING_PERIOD={{period}}/acme-cur-*.snappy
 manifest = "inputs/aws/acme-cur/metadata/BILLING_PERIOD={{period}}/acme-cur-Manifest.json"
 
 [[billing]]
-name = "azure"
-dialect = "focus"                   # Microsoft's own FOCUS 1.2 export, in dollars and in euros
-location = "inputs/azure-focus/data/{{period}}/focus-*.csv"
+name = "azure"                      # in dollars and in euros; what the invoices ask for
+dialect = "azure"                   # Cost Management exports of actual and amortised costs
+costs = "actual"
+pair = "azure-amortized"
+location = "inputs/azure/acme-actual/{{yyyymm}}01-*/*/part_*.csv"
+manifest = "inputs/azure/acme-actual/{{yyyymm}}01-*/*/manifest.json"
+
+[[billing]]
+name = "azure-amortized"            # the same bill, its reservation spread over what it covers
+dialect = "azure"
+costs = "amortized"
+pair = "azure"
+location = "inputs/azure/acme-amortized/{{yyyymm}}01-*/*/part_*.csv"
+manifest = "inputs/azure/acme-amortized/{{yyyymm}}01-*/*/manifest.json"
+
+[[billing]]
+name = "google"
+dialect = "gcp"                     # detailed usage cost export, as EXPORT DATA writes it
+location = "inputs/google/invoice_month={{yyyymm}}/gcp_billing_export_resource_v1-*.parquet"
+invoices = "inputs/google/invoices-{{period}}.csv"
+
+[[billing]]
+name = "databricks"
+dialect = "focus"                   # who speaks FOCUS needs no dialect of its own
+location = "inputs/databricks/{{period}}/focus-*.csv"
 
 # ------------------------------------------------------------ what clusters and models have done
 
@@ -91,7 +114,7 @@ development = ["dev"]
 # Charges that cannot be tagged. What is left open here stays visible as (unallocated).
 
 [[rule]]
-where = {{ ProviderName = "AWS", ServiceName = "AWSSupportBusiness" }}
+where = {{ ProviderName = "AWS", ServiceName = "AWS Support (Business)" }}
 feature = "platform"
 tenant = "shared"
 environment = "production"
@@ -117,6 +140,20 @@ feature = "platform"
 tenant = "shared"
 environment = "production"
 why = "What the savings plan did not cover is the platform team's to explain."
+
+[[rule]]
+where = {{ ResourceId = "{reservation}" }}
+feature = "platform"
+tenant = "shared"
+environment = "production"
+why = "Hours that the Azure reservation was not used are the platform team's to explain."
+
+[[rule]]
+where = {{ ProviderName = "Google Cloud", CommitmentDiscountStatus = "Unused" }}
+feature = "platform"
+tenant = "shared"
+environment = "production"
+why = "What nobody used of the Google commitment is the platform team's to explain."
 
 # Bought models: their charges follow the calls the gateway logged.
 {splits}
@@ -144,6 +181,7 @@ def configuration(period: Period) -> str:
         first=period.months()[0].name,
         cluster=CLUSTER,
         savings_plan=savings_plan_arn(period.seed),
+        reservation=reservation(period.seed),
         splits=splits,
     )
 
