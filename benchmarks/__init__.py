@@ -10,6 +10,7 @@ when nothing changed, when one day changed, and when one file of the bill was re
     python -m benchmarks                                    10 million charges; about 15 minutes
     python -m benchmarks --charges 200000 --pod-hours 20000 --calls 400000       a first look
     python -m benchmarks --plot                             growth from 1 to 20 million charges
+    python -m benchmarks --dialects                         each dialect, CSV.gz and Parquet
     python -m benchmarks --keep DIR                         keep the data, and use it again
 
 Results go to `benchmarks/results/*.json` (not in git), Markdown to standard output. With
@@ -19,5 +20,6 @@ are of the same minute, not seconds.
 
     inputs.py    the month of data           stage.py     one step in this process, timed
     bounds.py    the bound of one step       real.py      a real day of calls, where there is one
+    dialects.py  a file of each dialect, its reader and DuckDB's bare conversion of it
     __main__.py  the runs and the tables
 """

@@ -5,20 +5,22 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import multiprocessing
 import os
 import platform
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from finops_pipeline import pipeline
 
-from . import inputs
+from . import dialects, inputs
 from .stage import EVERYTHING
 
 STAGE_TARGET, ROAD_TARGET, MEMORY_TARGET = 2.0, 3.0, 4096
@@ -37,11 +39,18 @@ def main() -> None:
         action="store_true",
         help=f"growth at {', '.join(f'{n:,}' for n in GROWTH)} charges",
     )
+    parser.add_argument(
+        "--dialects",
+        action="store_true",
+        help=f"each dialect from CSV.gz and Parquet, at most {dialects.LINES:,} charges",
+    )
     given = parser.parse_args()
     size = inputs.Size(given.charges, given.pod_hours, given.calls)
     with _folder(given.keep) as folder:
         print(f"Python {platform.python_version()}, {os.cpu_count()} cores\n")
-        if given.plot:
+        if given.dialects:
+            _save("dialects", each_dialect(folder, min(size.charges, dialects.LINES)))
+        elif given.plot:
             _save("growth", growth(folder, size))
         else:
             _save("road", road(folder, size))
@@ -69,7 +78,7 @@ def _save(name: str, result: dict[str, Any]) -> None:
 def measured(module: str, *arguments: object) -> dict[str, Any]:
     """What a module printed last, run in a process of its own, with the memory it took.
 
-    `cpu` is of the whole process, start included; `seconds` of the work alone.
+    `seconds` and `cpu` are of the work alone: starting a process is told as `start`.
     """
     with tempfile.TemporaryFile("w+") as out:
         child = subprocess.Popen(
@@ -82,7 +91,7 @@ def measured(module: str, *arguments: object) -> dict[str, Any]:
         out.seek(0)
         told: dict[str, Any] = json.loads(out.read().strip().splitlines()[-1])
     # ru_maxrss is in KiB on Linux
-    return {**told, "cpu": used.ru_utime + used.ru_stime, "peak_mb": used.ru_maxrss / 1024}
+    return {**told, "peak_mb": used.ru_maxrss / 1024}
 
 
 # ------------------------------------------------------------------------------- the whole road
@@ -101,18 +110,18 @@ def road(folder: Path, size: inputs.Size) -> dict[str, Any]:
     )
     for step in [*(s.name for s in pipeline.steps()), "publish"]:
         took = measured("stage", config, inputs.PERIOD, step)
-        floor: dict[str, Any] = {"seconds": 0.0, "rows": 0, "cpu": 0.0}
-        if step != "publish":
-            floor = measured("bounds", config, inputs.PERIOD, step)
+        floor = measured("bounds", config, inputs.PERIOD, step)
         steps.append({**took, "bound": floor})
         print(_row(step, took, floor), flush=True)
+    stages = _stages(steps)
     total = sum(s["seconds"] for s in steps)
     floors = sum(s["bound"]["seconds"] for s in steps)
     peak = max(s["peak_mb"] for s in steps)
+    start = statistics.median(s["start"] for s in steps)
     print(
         f"\nThe road: {total:.1f} s against {floors:.1f} s of bounds, {total / floors:.2f} times "
-        f"(target {ROAD_TARGET:g}); largest process {peak:,.0f} MB (target {MEMORY_TARGET:,}); "
-        f"a step's target is {STAGE_TARGET:g}.\n"
+        f"(target {ROAD_TARGET:g}); largest process {peak:,.0f} MB (target {MEMORY_TARGET:,}). "
+        f"Starting takes {start:.1f} s, once a run, and is not counted.\n"
     )
     print("| run | seconds | peak MB | engines started | partitions built | tables built |")
     print("|---|--:|--:|--:|--:|---|")
@@ -125,13 +134,50 @@ def road(folder: Path, size: inputs.Size) -> dict[str, Any]:
         # As it was, for whoever keeps the data.
         inputs.calls_day(engine, home, size, 20, f"{inputs.PERIOD}-21")
         inputs.bill_file(engine, home, size, 4)
-    return {"size": size.__dict__, "steps": steps, "again": again}
+    return {"size": size.__dict__, "steps": steps, "stages": stages, "again": again}
+
+
+def _stages(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same by stage of the road: what the target of a stage is held against."""
+    stage_of = {s.name: s.stage for s in pipeline.steps()} | {"publish": "publish"}
+    print(
+        "\n| stage | seconds | bound | ratio | CPU s | bound CPU s | peak MB |\n"
+        "|---|--:|--:|--:|--:|--:|--:|"
+    )
+    found = []
+    for stage in dict.fromkeys(stage_of.values()):
+        mine = [s for s in steps if stage_of[s["step"]] == stage]
+        told = {
+            "stage": stage,
+            "seconds": sum(s["seconds"] for s in mine),
+            "bound": sum(s["bound"]["seconds"] for s in mine),
+            "cpu": sum(s["cpu"] for s in mine),
+            "bound_cpu": sum(s["bound"]["cpu"] for s in mine),
+            "peak_mb": max(s["peak_mb"] for s in mine),
+        }
+        ratio = f"{told['seconds'] / told['bound']:.1f}" if told["bound"] > 0.05 else ""
+        print(
+            f"| {stage} | {told['seconds']:.1f} | {told['bound']:.1f} | {ratio} "
+            f"| {told['cpu']:.1f} | {told['bound_cpu']:.1f} | {told['peak_mb']:,.0f} |"
+        )
+        found.append(told)
+    print(f"\nThe target of a stage is {STAGE_TARGET:g} times its bound.")
+    return found
 
 
 def _make(home: Path, size: inputs.Size) -> None:
     started = time.perf_counter()
-    inputs.write(home, size)
+    _apart(inputs.write, home, size)
     print(f"inputs ready in {time.perf_counter() - started:.0f} s", file=sys.stderr)
+
+
+def _apart(write: Callable[..., None], *arguments: object) -> None:
+    """Make inputs in a process of its own: a child's peak memory is not told below its parent's."""
+    making = multiprocessing.get_context("spawn").Process(target=write, args=arguments)
+    making.start()
+    making.join()
+    if making.exitcode:
+        raise SystemExit("the inputs could not be made")
 
 
 def _row(step: str, took: dict[str, Any], floor: dict[str, Any]) -> str:
@@ -206,6 +252,61 @@ def _draw(found: list[dict[str, Any]], to: Path) -> None:
         color=alt.Color("what:N", title=None),
     )
     encoded.properties(width=480, height=280).save(to)
+
+
+# ------------------------------------------------------------------------------------ dialects
+
+
+def each_dialect(folder: Path, lines: int) -> dict[str, Any]:
+    """The reader of each dialect beside DuckDB's bare conversion of the same file.
+
+    The two take turns, and the least of the rounds counts, of each number: others use the cores.
+    """
+    home = folder / "dialects"
+    _apart(dialects.write, home, lines)
+    print(
+        "| dialect | file | MB | seconds | rows a second | bare | ratio | CPU s | bare CPU s "
+        "| ratio | peak MB | bare peak MB |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
+    )
+    found = []
+    for dialect in dialects.MADE:
+        for kind in dialects.FORMATS:
+            file = home / f"{dialect}.{kind}"
+            rounds = [
+                [measured("dialects", what, dialect, file) for what in ("read", "bare")]
+                for _ in range(dialects.ROUNDS)
+            ]
+            ours, bare = (
+                {k: min(o[k] for o in of) for k in of[0]} for of in zip(*rounds, strict=True)
+            )
+            print(
+                f"| {dialect} | {kind} | {file.stat().st_size / 1e6:,.0f} | {ours['seconds']:.1f} "
+                f"| {ours['rows'] / ours['seconds']:,.0f} | {bare['seconds']:.1f} "
+                f"| {ours['seconds'] / bare['seconds']:.2f} | {ours['cpu']:.1f} | {bare['cpu']:.1f} "
+                f"| {ours['cpu'] / bare['cpu']:.2f} | {ours['peak_mb']:,.0f} "
+                f"| {bare['peak_mb']:,.0f} |",
+                flush=True,
+            )
+            found.append({"dialect": dialect, "file": kind, "read": ours, "bare": bare})
+    print(f"\nThe target of a dialect is {dialects.TARGET:g} times the bare conversion.")
+    return {"lines": lines, "dialects": found, "focus-converter": _focus_converter(home, lines)}
+
+
+def _focus_converter(home: Path, lines: int) -> dict[str, Any] | None:
+    command = os.environ.get("FINOPS_FOCUS_CONVERTER")
+    if not command:
+        print("focus-converter was left out: FINOPS_FOCUS_CONVERTER does not name it.")
+        return None
+    took = dialects.focus_converter(command, home / "aws_cur.csv.gz", home)
+    if took is None:
+        print(f"focus-converter did not end well within {dialects.PATIENCE} s.")
+        return None
+    print(
+        f"focus-converter, the same CSV file of aws_cur, whole process: {took['seconds']:.1f} s, "
+        f"{lines / took['seconds']:,.0f} rows a second, {took['cpu']:.1f} CPU s, "
+        f"{took['peak_mb']:,.0f} MB."
+    )
+    return took
 
 
 # ---------------------------------------------------------------------------------- real calls

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from finops_pipeline import bill, bindings, contracts, pipeline, queries
 from finops_pipeline import config as configuration
 from finops_pipeline.config import Config
 from finops_pipeline.periods import days
+from finops_pipeline.publish import is_kept
 from finops_pipeline.warehouse import Warehouse, bind_files, connect, identifier, literal
 
 COSTS = "sum(BilledCost) as b, sum(EffectiveCost) as e"
@@ -46,6 +48,12 @@ GRAIN: dict[str, tuple[str, str, str]] = {
         "SubAccountId, ServiceCategory, ServiceName, ChargeCategory, x_TagSetId, ResourceId is null "
         f"as r, {COSTS}",
         "1, 2, 3, 4, 5, 6, 7, 8, 9, 10",
+    ),
+    "charge_kind": (
+        "cost_and_usage",
+        "InvoiceId, BillingCurrency, ProviderName, SubAccountId, ServiceCategory, ServiceName, "
+        f"ChargeCategory, count(*) as n, {COSTS}",
+        "1, 2, 3, 4, 5, 6, 7",
     ),
     "usage_share": (
         "inference_usage",
@@ -88,17 +96,19 @@ def bound(path: Path, period: str, step: str) -> dict[str, Any]:
             return _convert(connection, sorted((path.parent / "bill").rglob("*.parquet")), folder)
         if step == "usage":
             return _read_usage(connection, path.parent, period, folder)
+        if step == "publish":
+            return _copy_tables(connection, warehouse, folder)
         tables = next(s.tables for s in pipeline.steps() if s.name == step)
-        if step == "declared":
-            return {"seconds": 0.0, "rows": 0}
+        if not any(step in queries.stems(stage) for stage in contracts.STAGES):
+            return {"seconds": 0.0, "cpu": 0.0, "rows": 0}
         return _query(connection, config, warehouse, period, tables[0], folder)
 
 
-def _timed(connection: duckdb.DuckDBPyConnection, statements: Iterable[str]) -> float:
-    started = time.perf_counter()
+def _timed(connection: duckdb.DuckDBPyConnection, statements: Iterable[str]) -> dict[str, float]:
+    started, cpu = time.perf_counter(), time.process_time()
     for statement in statements:
         connection.execute(statement).fetchall()
-    return time.perf_counter() - started
+    return {"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu}
 
 
 def _convert(
@@ -119,7 +129,7 @@ def _convert(
             if type_.startswith("MAP")
             else f"cast({name} as {kind}) as {name}"
         )
-    seconds = _timed(
+    took = _timed(
         connection,
         (
             f"copy (select {', '.join(columns)} from read_parquet({literal(f)})) "
@@ -128,7 +138,7 @@ def _convert(
         ),
     )
     rows = connection.execute(f"select count(*) from read_parquet({listed})").fetchall()[0][0]
-    return {"seconds": seconds, "rows": rows}
+    return {**took, "rows": rows}
 
 
 def _read_usage(
@@ -152,7 +162,26 @@ def _read_usage(
         for file in (metrics, calls):
             found = connection.execute(f"select count(*) from read_parquet({literal(file)})")
             rows += found.fetchall()[0][0]
-    return {"seconds": _timed(connection, statements), "rows": rows}
+    return {**_timed(connection, statements), "rows": rows}
+
+
+def _copy_tables(
+    connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, folder: Path
+) -> dict[str, Any]:
+    """The tables that the database holds as tables, written as Parquet again."""
+    statements, rows = [], 0
+    generation = warehouse.current or warehouse.next
+    for table in contracts.tables().values():
+        files = sorted((generation / table.name).glob("*/*.parquet"))
+        if is_kept(table) and files:
+            bind_files(connection, table, files)
+            name = identifier(table.name)
+            rows += connection.execute(f"select count(*) from {name}").fetchall()[0][0]
+            statements.append(
+                f"copy (from {name}) to {literal(folder / 'result.parquet')} "
+                "(format parquet, compression zstd)"
+            )
+    return {**_timed(connection, statements), "rows": rows}
 
 
 def _query(
@@ -173,6 +202,7 @@ def _query(
             inputs[source] = sorted({*inputs.get(source, []), *there})
     warehouse.bind(connection, inputs, query.reads)
     bound = {**bindings.parameters(config), "period": period}
+    bound |= {"from_day": date.min, "until_day": date.max}
     bound.update(bindings.recommender_parameters(config, name))
     plan = connection.execute(
         f"explain (format json) {query.text}", {k: bound[k] for k in query.parameters}
@@ -197,7 +227,7 @@ def _query(
         f"copy (from {identifier(name)}) to {literal(folder / 'result.parquet')} "
         "(format parquet, compression zstd)"
     )
-    return {"seconds": _timed(connection, statements), "rows": rows}
+    return {**_timed(connection, statements), "rows": rows}
 
 
 def _columns_read(plan: Any, sources: Iterable[str]) -> dict[str, set[str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 import time
 from datetime import date
 from pathlib import Path
@@ -33,9 +34,13 @@ def run(path: Path, period: str, wanted: str) -> dict[str, Any]:
         to.symlink_to(path.parent.resolve() / "metrics" / f"{day}.parquet")
 
     usage._ask_server = answer  # noqa: SLF001 -- a server at this size is no part of the road
-    started, cpu = time.perf_counter(), time.process_time()
+    start = warm()
     built = []
     with warehouses.Warehouse(settings).writing() as warehouse:
+        if wanted != EVERYTHING:
+            with warehouse.engine():
+                pass  # opened once a run, not once a step
+        started, cpu = time.perf_counter(), time.process_time()
         for step in pipeline.steps():
             if wanted in {step.name, EVERYTHING}:
                 built += step.run(warehouse, period)
@@ -43,14 +48,29 @@ def run(path: Path, period: str, wanted: str) -> dict[str, Any]:
             publish(warehouse)
     return {
         "step": wanted,
+        "start": start,
         "seconds": time.perf_counter() - started,
         "cpu": time.process_time() - cpu,
         "rows": sum(b.state.rows for b in built),
         "partitions": len(built),
         "rebuilt": sorted({b.table for b in built if not b.skipped}),
         "rebuilt_partitions": sum(not b.skipped for b in built),
-        "engines": engines[0],
+        "engines": engines[0] - 1,  # that of the start is not the road's
     }
+
+
+def warm() -> float:
+    """Seconds to load the libraries, open an engine and check a first, empty table.
+
+    A run pays them once, as it pays for Dagster's start; here every step is a process.
+    """
+    started = time.perf_counter()
+    pipeline.steps()  # every SQL file is parsed
+    with tempfile.TemporaryDirectory() as scratch:
+        settings = configuration.parse({}, Path(scratch))
+        with warehouses.Warehouse(settings).writing() as warehouse:
+            warehouse.ingest(("declared_workload",), "", [])
+    return time.perf_counter() - started
 
 
 def _count_engines() -> list[int]:
