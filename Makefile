@@ -2,6 +2,7 @@
 #   make demo    a made-up company's month, from inputs to pull requests, under demo/
 #   make test    what CI runs       make floor   the SQL on the oldest DuckDB we support
 #   make ui      Dagster's user interface over the demo (or FINOPS_CONFIG)
+#   make tools   emulators and bill makers that some tests use; without them those say so
 #   make check   linter, formatter, types
 #   make lock    resolve versions anew      make docs   write generated docs anew
 
@@ -18,7 +19,14 @@ DEMO_PERIOD := 2026-10
 DEMO_DAYS := 31
 FINOPS_CONFIG ?= $(DEMO)/finops.toml
 
-.PHONY: demo test floor ui check lock docs bench clean
+# What tests of other places are held against, each in a folder of its own: never installed beside
+# the product, never needed to use it.
+TOOLS := .tools
+export FINOPS_AZURITE ?= $(wildcard $(CURDIR)/$(TOOLS)/node_modules/.bin/azurite-blob)
+export FINOPS_BQEMULATOR ?= $(wildcard $(CURDIR)/$(TOOLS)/bqemulator/bin/bqemulator)
+export FINOPS_NISE ?= $(wildcard $(CURDIR)/$(TOOLS)/nise/bin/nise)
+
+.PHONY: demo test tools floor ui check lock docs bench clean
 
 $(VENV)/.installed: requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 14) else f"finops needs Python 3.11, 3.12 or 3.13; {sys.executable} is {v[0]}.{v[1]}. Say which: make PYTHON=python3.12 ...")'
@@ -35,6 +43,21 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest
+
+# Emulators of Azure Blob Storage and BigQuery, and a maker of AWS, Google Cloud and Azure bills.
+tools: $(TOOLS)/.installed
+
+$(TOOLS)/.installed: $(VENV)/.installed
+	npm install --silent --no-audit --no-fund --prefix $(TOOLS) azurite@3.35.0
+	$(BIN)/uv venv --quiet --clear $(TOOLS)/bqemulator
+	VIRTUAL_ENV=$(TOOLS)/bqemulator $(BIN)/uv pip install --quiet bqemulator==1.4.0 duckdb==1.5.5 \
+		duckdb-extensions==1.5.5 duckdb-extension-spatial==1.5.5 numpy==2.4.4
+	mkdir -p $(TOOLS)/bqemulator/home
+	HOME=$(CURDIR)/$(TOOLS)/bqemulator/home $(TOOLS)/bqemulator/bin/python -c \
+		"from duckdb_extensions import import_extension as i; i('spatial')"
+	$(BIN)/uv venv --quiet --clear $(TOOLS)/nise
+	VIRTUAL_ENV=$(TOOLS)/nise $(BIN)/uv pip install --quiet koku-nise==5.4.4
+	@touch $@
 
 # The oldest DuckDB we support, over everything that is SQL.
 floor: $(VENV)/.installed

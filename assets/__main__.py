@@ -6,6 +6,7 @@ the whole range of billing periods.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -34,6 +35,9 @@ def main(first: str, last: str, proposals: bool) -> int:
 
     Nothing is tried again: 75 says that the same command may pass later.
     """
+    # How far a long download is, and what a query will cost.
+    logging.basicConfig(format="finops: %(message)s")
+    logging.getLogger("finops_pipeline").setLevel(logging.INFO)
     os.environ.setdefault("DAGSTER_HOME", str(Path.cwd() / ".dagster"))
     home = Path(os.environ["DAGSTER_HOME"])
     home.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,7 @@ EXAMPLES: dict[str, str] = {
     "billing.dialect": '"aws_cur"',
     "billing.location": '"s3://acme-billing/cur/acme/data/BILLING_PERIOD={period}/*.parquet"',
     "billing.manifest": '"s3://acme-billing/cur/acme/metadata/BILLING_PERIOD={period}/*-Manifest.json"',
+    "billing.invoices": '"invoices/aws-{period}.csv"',
     "metrics.name": '"production"',
     "metrics.kind": '"prometheus"',
     "metrics.cluster": '"production"',
@@ -43,9 +44,68 @@ EXAMPLES: dict[str, str] = {
     "inference_split.name": '"bedrock"',
     "inference_split.where": '{ ServiceName = "Amazon Bedrock" }',
     "inference_split.endpoint": '"aws.bedrock/*"',
+    "currency.rates": '"rates.csv"',
+    "currency.report": '"USD"',
     "s3.region": '"eu-central-1"',
     "s3.profile": '"finops"',
     "s3.endpoint_url": '"http://127.0.0.1:9000"',
+    "s3.role_arn": '"arn:aws:iam::123456789012:role/billing-reader"',
+    "s3.external_id": '"acme-finops"',
+    "s3.sse_customer_key_env": '"FINOPS_SSE_KEY"',
+    "azure.account": '"acmebilling"',
+    "azure.endpoint_url": '"http://127.0.0.1:10000/devstoreaccount1"',
+    "gcs.billing_project": '"acme-finops"',
+    "gcs.endpoint_url": '"http://127.0.0.1:9023"',
+    "bigquery.billing_project": '"acme-finops"',
+    "bigquery.endpoint_url": '"http://127.0.0.1:9050"',
+    "bigquery.storage_endpoint": '"127.0.0.1:9060"',
+}
+
+# Whole blocks for the bills that are not like the first. They stand further in than what can be
+# used by taking the `#` away, so that nobody has four bills by accident.
+FURTHER: dict[str, str] = {
+    "billing": """\
+Further bills; docs/bills.md says what to switch on at each provider, and what becomes of it.
+
+Azure tells one bill twice, as actual and as amortised cost:
+
+    [[billing]]
+    name = "azure"
+    dialect = "azure"
+    costs = "actual"
+    pair = "azure-amortized"
+    location = "az://billing/actual/*/{yyyymm}01-*/*/*/part_*"
+    manifest = "az://billing/actual/*/{yyyymm}01-*/*/*/manifest.json"
+
+    [[billing]]
+    name = "azure-amortized"
+    dialect = "azure"
+    costs = "amortized"
+    pair = "azure"
+    location = "az://billing/amortized/*/{yyyymm}01-*/*/*/part_*"
+    manifest = "az://billing/amortized/*/{yyyymm}01-*/*/*/manifest.json"
+
+Google Cloud from BigQuery; [bigquery] below says what reading may cost:
+
+    [[billing]]
+    name = "google"
+    dialect = "gcp"
+    location = "bigquery://acme-billing/billing/gcp_billing_export_resource_v1_0A0B0C/{period}"
+
+or from a bucket, as Parquet:
+
+    [[billing]]
+    name = "google-bucket"
+    dialect = "gcp"
+    location = "gs://acme-billing/export/{yyyymm}/*.parquet"
+
+Anyone who speaks FOCUS, 1.0 to 1.4:
+
+    [[billing]]
+    name = "oracle"
+    dialect = "focus"
+    location = "bills/oracle/{period}/*.csv.gz"
+""",
 }
 
 
@@ -67,6 +127,8 @@ def template() -> str:
                 ]
             continue
         lines += _section(name, model, repeated=_is_list(field))
+        if name in FURTHER:
+            lines += [f"# {line}".rstrip() for line in FURTHER[name].splitlines()] + [""]
     return "\n".join(lines).rstrip() + "\n"
 
 

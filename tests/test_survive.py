@@ -468,7 +468,7 @@ def test_order_times_and_threads_do_not_matter(road: Ran, company: Path, tmp_pat
         shutil.copyfile(path, to)
         os.utime(to, (n, n))
     toml = root / "finops.toml"
-    toml.write_text(toml.read_text().replace("[warehouse]", "[warehouse]\nthreads = 1"))
+    toml.write_text(toml.read_text().replace("[warehouse]", "[warehouse]\nthreads = 3"))
     assert (
         config.load(toml).warehouse.threads
         != config.load(company / "finops.toml").warehouse.threads

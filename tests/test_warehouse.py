@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-import time
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
@@ -195,31 +194,11 @@ def test_a_changed_setting_renews_what_reads_it(ran: Small) -> None:
 # -------------------------------------------------------------------------------- generations
 
 
-def test_generations_are_kept_by_age(small: Small) -> None:
-    small.configure("[warehouse]\nkeep_days = 7")
-    names = []
-    for rows in (V1, V2, V1):
-        small.deliver(rows)
-        small.run()
-        names.append(small.generation.name)
-    day = 86400
-    for name, age in zip(names, (20, 10, 3), strict=True):
-        at = time.time() - age * day
-        os.utime(small.config.home / "generations" / name, (at, at))
-
-    small.run()
-
-    # The first was replaced ten days ago, the second three.
-    assert names == ["000001", "000002", "000003"]
-    assert ["000002", "000003"] == sorted(
-        p.name for p in (small.config.home / "generations").iterdir()
-    )
-
-
 def test_the_database_never_asks_a_generation_that_is_gone(
     small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small.configure("[warehouse]\nkeep_days = 0")
+    keep_none = "keep_days = 0\nkeep_daily_days = 0\nkeep_months = 0\nkeep_closed = false"
+    small.configure(f"[warehouse]\n{keep_none}")
     small.run()
     small.deliver(V2)
     answers: list[Any] = []
