@@ -93,9 +93,10 @@ def bound(path: Path, period: str, step: str) -> dict[str, Any]:
     ):
         folder = Path(scratch)
         if step == "bill":
-            return _convert(connection, sorted((path.parent / "bill").rglob("*.parquet")), folder)
+            files = sorted((path.parent / "bill").rglob("*.parquet"))
+            return _read_bill(connection, files, warehouse, folder)
         if step == "usage":
-            return _read_usage(connection, path.parent, period, folder)
+            return _read_usage(connection, path.parent, period, warehouse, folder)
         if step == "publish":
             return _copy_tables(connection, warehouse, folder)
         tables = next(s.tables for s in pipeline.steps() if s.name == step)
@@ -111,10 +112,10 @@ def _timed(connection: duckdb.DuckDBPyConnection, statements: Iterable[str]) -> 
     return {"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu}
 
 
-def _convert(
-    connection: duckdb.DuckDBPyConnection, files: list[Path], folder: Path
+def _read_bill(
+    connection: duckdb.DuckDBPyConnection, files: list[Path], warehouse: Warehouse, folder: Path
 ) -> dict[str, Any]:
-    """The delivery's columns that the dialect reads, as they are declared, written as Parquet."""
+    """The delivered columns that the dialect reads, as they are declared, and the step's tables."""
     listed = f"[{', '.join(literal(f) for f in files)}]"
     kinds = {c.name: c for c in bill.dialect("aws_cur").columns}
     columns = []
@@ -125,44 +126,56 @@ def _convert(
             continue
         kind = bill.KINDS[kinds[name].kind]
         columns.append(
-            f"cast(to_json({name}) as varchar) as {name}"
+            f"cast(to_json({name}) as varchar)"
             if type_.startswith("MAP")
-            else f"cast({name} as {kind}) as {name}"
+            else f"cast({name} as {kind})"
         )
-    took = _timed(
-        connection,
-        (
-            f"copy (select {', '.join(columns)} from read_parquet({literal(f)})) "
-            f"to {literal(folder / f'{n}.parquet')} (format parquet, compression zstd)"
-            for n, f in enumerate(files)
-        ),
-    )
+    scan = f"select bit_xor(hash({', '.join(columns)})) from read_parquet({listed})"
     rows = connection.execute(f"select count(*) from read_parquet({listed})").fetchall()[0][0]
-    return {**took, "rows": rows}
+    written = _written(warehouse, pipeline.BILL_TABLES, bill.COPY, folder)
+    return {**_timed(connection, [scan, *written]), "rows": rows}
 
 
 def _read_usage(
-    connection: duckdb.DuckDBPyConnection, root: Path, period: str, folder: Path
+    connection: duckdb.DuckDBPyConnection,
+    root: Path,
+    period: str,
+    warehouse: Warehouse,
+    folder: Path,
 ) -> dict[str, Any]:
-    """Metrics copied, calls grouped by hour and owner, a day at a time."""
+    """Metrics scanned, calls grouped by hour and owner, a day at a time, and the step's tables."""
     statements, rows = [], 0
     for day in days(period):
         metrics, calls = root / "metrics" / f"{day}.parquet", root / "calls" / f"{day}.parquet"
         statements.append(
-            f"copy (from read_parquet({literal(metrics)})) to {literal(folder / 'm.parquet')} "
-            "(format parquet, compression zstd)"
+            f"select bit_xor(hash(metric)) from read_parquet({literal(metrics)}) as metric"
         )
         statements.append(
-            f"copy (select {CALLS} from (select *, date_trunc('hour', x_Time) as x_HourStart, "
+            f"select bit_xor(hash(grouped)) from (select {CALLS} from (select *, "
+            "date_trunc('hour', x_Time) as x_HourStart, "
             "x_InputTokens as i, x_CachedInputTokens as c, x_OutputTokens as o, x_GpuMs as g, "
             f"x_LatencyMs as l, x_CallId as id from read_parquet({literal(calls)})) as call "
-            f"group by 1, 2, 3, 4, 5, 6, 7) to {literal(folder / 'c.parquet')} "
-            "(format parquet, compression zstd)"
+            "group by 1, 2, 3, 4, 5, 6, 7) as grouped"
         )
         for file in (metrics, calls):
             found = connection.execute(f"select count(*) from read_parquet({literal(file)})")
             rows += found.fetchall()[0][0]
+    statements += _written(
+        warehouse, pipeline.USAGE_TABLES, "(format parquet, compression zstd)", folder
+    )
     return {**_timed(connection, statements), "rows": rows}
+
+
+def _written(warehouse: Warehouse, tables: Iterable[str], codec: str, folder: Path) -> list[str]:
+    """Statements that write what a step has written once more, a file for each of its files."""
+    return [
+        f"copy (select {', '.join(identifier(c) for c in contracts.table(name).names)} "
+        f"from read_parquet({literal(file)}, hive_partitioning = false)) "
+        f"to {literal(folder / 'result.parquet')} {codec}"
+        for name in tables
+        for partition in warehouse.partitions(name)
+        for file in sorted(warehouse.folder(name, partition).glob("*.parquet"))
+    ]
 
 
 def _copy_tables(

@@ -758,7 +758,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BigquerySecti
                 endpoint_url=f"http://127.0.0.1:{rest}", storage_endpoint=f"127.0.0.1:{grpc}"
             )
         finally:
-            process.terminate()
+            process.kill()  # some wait for open connections when asked to end
 
 
 def bq_fields(schema: Any) -> list[Any]:

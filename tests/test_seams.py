@@ -143,7 +143,7 @@ def gcs_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                     time.sleep(0.1)
             yield f"http://127.0.0.1:{port}"
         finally:
-            process.terminate()
+            process.kill()  # some wait for open connections when asked to end
 
 
 @pytest.fixture(scope="session")
@@ -176,7 +176,7 @@ def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                     time.sleep(0.1)
             yield endpoint
         finally:
-            process.terminate()
+            process.kill()  # some wait for open connections when asked to end
 
 
 class Container:
@@ -240,7 +240,7 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                     time.sleep(0.1)
             yield f"http://127.0.0.1:{port}"
         finally:
-            process.terminate()
+            process.kill()  # some wait for open connections when asked to end
 
 
 class Wire:
