@@ -19,10 +19,12 @@ import duckdb
 from . import contracts, queries
 from .config import Config
 from .errors import CheckFailed, ConfigError, UnknownName
-from .warehouse import Warehouse, bind_files, connect, copy, identifier, literal
+from .warehouse import Warehouse, bind_files, connect, copy, literal
 
 FORMATS = ("parquet", "csv")
 TABLES = ("cost_and_usage", "allocated_cost")
+WRITTEN = "focus_export"
+"""What a rule calls the written file."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,13 @@ class Exported:
 
 
 def rules(table: str) -> list[Rule]:
-    """The checks of the export of `table`, by name: `sql/checks/focus/<table>__<rule>.sql`."""
+    """The checks of the export of `table`, by name.
+
+    They are `sql/checks/focus/<table>__<rule>.sql`, and `focus__<rule>.sql` for every table.
+    """
     found = []
     for stem in queries.stems("checks/focus"):
-        if stem.split("__", 1)[0] != table:
+        if stem.split("__", 1)[0] not in {table, "focus"}:
             continue
         check = queries.query(f"checks/focus/{stem}")
         said: dict[str, list[str]] = {"requirement": [], "severity": []}
@@ -140,14 +145,13 @@ def _check(
     connection: duckdb.DuckDBPyConnection, generation: Path, draft: Path, table: str, period: str
 ) -> tuple[int, tuple[Told, ...]]:
     """Rows of the draft, and what the rules that do not block found."""
-    written = f"focus_{table}"
     connection.execute(
-        f"create or replace temp view {identifier(written)} as "
+        f"create or replace temp view {WRITTEN} as "
         f"select * from read_parquet({literal(draft)}, hive_partitioning = false)"
     )
     told: list[Told] = []
     for rule in rules(table):
-        _bind(connection, generation, rule.query.reads - {written}, "*")
+        _bind(connection, generation, rule.query.reads - {WRITTEN}, "*")
         bound = {"period": period} if "period" in rule.query.parameters else {}
         found = [
             Told(requirement, int(rows), rule.query.name)
@@ -161,7 +165,7 @@ def _check(
                 f"sql/export/focus_{table}.sql, please report it."
             )
         told += found
-    rows = connection.execute(f"select count(*) from {identifier(written)}").fetchall()[0][0]
+    rows = connection.execute(f"select count(*) from {WRITTEN}").fetchall()[0][0]
     return int(rows), tuple(told)
 
 

@@ -555,17 +555,17 @@ def test_a_rule_of_ours_finds_what_the_export_would_have_done_wrong(
 ) -> None:
     published.publish(**shares(1, 1, 1))
     done = published.export(table)
-    written = f"focus_{table}"
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
-        connection.execute(f"create table {written} as from '{done.path}'")
-        types = {r[0]: r[1] for r in connection.execute(f"describe {written}").fetchall()}
+        connection.execute(f"create table focus_export as from '{done.path}'")
+        types = {r[0]: r[1] for r in connection.execute(f"describe focus_export").fetchall()}
         something = {
             n: "now()" if "TIME" in t else f"'{n}'" if t == "VARCHAR" else "1"
             for n, t in types.items()
         }
-        shape = next(r for r in rules(table) if r.query.name.endswith("shape"))
-        assert [] == connection.execute(shape.query.text).fetchall()
+        shapes = [r for r in rules(table) if r.query.name.endswith(("shape", "split"))]
+        text = " union all ".join(f"({r.query.text})" for r in shapes)
+        assert [] == connection.execute(text).fetchall()
         # Whatever a charge must have, it has not; whatever it must not have, it has.
         nothing = dict.fromkeys(types, "null") | {"ChargeCategory": "'Usage'"}
         without = ("CommitmentDiscountId", "CapacityReservationId", "AllocatedMethodId")
@@ -580,17 +580,17 @@ def test_a_rule_of_ours_finds_what_the_export_would_have_done_wrong(
         ]
         for row in rows:
             values = ", ".join(f"cast({row[n]} as {t})" for n, t in types.items())
-            connection.execute(f"insert into {written} select {values}")
-        found = {r for r, _ in connection.execute(shape.query.text).fetchall()}
+            connection.execute(f"insert into focus_export select {values}")
+        found = {r for r, _ in connection.execute(text).fetchall()}
 
-    assert set(shape.requirements) == found
+    assert {r for rule in shapes for r in rule.requirements} == found
 
 
 def test_parts_that_are_not_the_whole_are_found(published: Published) -> None:
     published.publish(**shares(1, 1, 1))
     done = published.export("allocated_cost")
     with duckdb.connect() as connection:
-        connection.execute(f"create table focus_allocated_cost as from '{done.path}' limit 2")
+        connection.execute(f"create table focus_export as from '{done.path}' limit 2")
         ratios = queries.query("checks/focus/allocated_cost__ratios")
 
         assert [("AllocatedMethodDetails", 1)] == connection.execute(ratios.text).fetchall()
@@ -669,11 +669,10 @@ def documented(heading: str) -> dict[str, str]:
 
 def test_docs_list_what_is_told_and_what_blocks() -> None:
     blocking: dict[str, list[str]] = {}
-    for table in TABLES:
-        for rule in rules(table):
-            if rule.blocks:
-                for requirement in rule.requirements:
-                    blocking.setdefault(requirement, []).append(f"`{rule.query.name}`")
+    for name, rule in {r.query.name: r for table in TABLES for r in rules(table)}.items():
+        if rule.blocks:
+            for requirement in rule.requirements:
+                blocking.setdefault(requirement, []).append(f"`{name}`")
 
     assert set(told_requirements()) == set(documented("What an export tells"))
     assert {r: ", ".join(c) for r, c in blocking.items()} == documented("What stops an export")

@@ -11,7 +11,7 @@ origin as (
             json_extract_string(AllocatedMethodDetails, '$.Elements[0].AllocatedRatio')
             as decimal(38, 12)
         )) as whole
-    from focus_allocated_cost
+    from focus_export
     where AllocatedMethodId is not null
     group by x_PoolId, ChargeCategory
 )

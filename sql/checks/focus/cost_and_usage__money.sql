@@ -35,7 +35,7 @@ from (
                 where ListUnitPrice < 0
             )}
         ] as counted
-        from focus_cost_and_usage
+        from focus_export
     ) as listed
 ) as told
 where x_Rows > 0

@@ -9,21 +9,21 @@ child as (
         'ServiceName-C-005-C' as Requirement,
         ProviderName, ServiceName as child,
         count(distinct ServiceCategory) as parents
-    from focus_cost_and_usage
+    from focus_export
     group by ProviderName, ServiceName
     union all
     select
         'ServiceName-C-008-C' as Requirement,
         ProviderName, ServiceName as child,
         count(distinct ServiceSubcategory) as parents
-    from focus_cost_and_usage
+    from focus_export
     group by ProviderName, ServiceName
     union all
     select
         'SkuPriceId-C-008-M' as Requirement,
         ProviderName, SkuPriceId as child,
         count(distinct SkuId) as parents
-    from focus_cost_and_usage
+    from focus_export
     where SkuPriceId is not null
     group by ProviderName, SkuPriceId
 )

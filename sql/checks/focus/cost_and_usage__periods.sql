@@ -19,7 +19,7 @@ from (
                     BillingPeriodStart
             )}
         ] as counted
-        from focus_cost_and_usage
+        from focus_export
     ) as listed
 ) as told
 where x_Rows > 0

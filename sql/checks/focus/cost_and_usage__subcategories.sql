@@ -72,7 +72,7 @@ allowed (ServiceCategory, ServiceSubcategory) as (
 ),
 used as (
     select ServiceCategory, ServiceSubcategory, count(*) as x_Rows
-    from focus_cost_and_usage
+    from focus_export
     where ServiceSubcategory <> 'Other (' || ServiceCategory || ')'
     group by ServiceCategory, ServiceSubcategory
 ),

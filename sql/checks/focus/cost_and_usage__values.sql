@@ -57,7 +57,7 @@ from (
             )},
             {'Requirement': 'Tags-C-001-M', 'x_Rows': count(*) filter (where not json_valid(Tags))}
         ] as counted
-        from focus_cost_and_usage
+        from focus_export
     ) as listed
 ) as told
 where x_Rows > 0

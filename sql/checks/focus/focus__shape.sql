@@ -184,7 +184,7 @@ from (
         ] as counted
         from (
             select *, ChargeCategory in ('Usage', 'Purchase') and ChargeClass is null as is_sold
-            from focus_cost_and_usage
+            from focus_export
         ) as charge
     ) as listed
 ) as told

@@ -27,7 +27,7 @@ written as (
     select
         InvoiceId, BillingCurrency,
         sum(BilledCost) as BilledCost, sum(EffectiveCost) as EffectiveCost
-    from focus_cost_and_usage
+    from focus_export
     group by InvoiceId, BillingCurrency
 )
 select
