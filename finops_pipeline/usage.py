@@ -48,8 +48,8 @@ SERIES: dict[str, str] = {
     "memory_peak": "bytes, the largest working set sample in the hour",
     "memory_request": "byte-seconds of memory asked for",
     "memory_limit": "bytes",
-    "gpu_request": "GPU-milliseconds asked for",
-    "gpu_busy": "GPU-milliseconds the engine was active",
+    "gpu_request": "device-milliseconds asked for; x_Labels holds the resource",
+    "gpu_busy": "device-milliseconds the engine was active; x_Labels holds the MIG profile",
     "gpu_memory_peak": "bytes, the largest sample in the hour",
     "oom_kills": "containers ended by the OOM killer",
     "pod_running": "milliseconds the pod was listed; x_Node is null while it waited for one",
@@ -60,7 +60,7 @@ SERIES: dict[str, str] = {
     "node_labels": "milliseconds these labels stood",
     "node_cpu_capacity": "core-milliseconds",
     "node_memory_capacity": "byte-seconds",
-    "node_gpu_capacity": "GPU-milliseconds",
+    "node_gpu_capacity": "device-milliseconds; x_Labels holds the resource",
     "deployment_replicas": "replicas asked for at the end of the hour",
 }
 """Every value of `metric_hour.x_Series`, with the unit of its x_Value."""
@@ -68,14 +68,18 @@ SERIES: dict[str, str] = {
 _POD = ("namespace", "exported_namespace", "pod", "exported_pod", "uid")
 _CONTAINER = (*_POD, "container", "exported_container")
 _CGROUP = (*_CONTAINER, "id")
-_GPU = (*_CONTAINER, "UUID", "GPU_I_ID")
+_GPU = (*_CONTAINER, "UUID", "GPU_I_ID", "GPU_I_PROFILE")
 _NODE = ("node", "exported_node")
 _OWNER = ("namespace", "exported_namespace", "owner_kind", "owner_name")
 _ALL: tuple[str, ...] = ()
 
 # (label, must match, pattern of the whole value)
 _REAL = (("container", False, "|POD"),)
-_GPUS = "nvidia_com_gpu|amd_com_gpu"
+_GPUS = (
+    "nvidia_com_gpu(_shared)?|nvidia_com_mig_.+|amd_com_gpu|gpu_intel_com_(i915|xe)"
+    "|habana_ai_gaudi|google_com_tpu|aws_amazon_com_neuron"
+)
+"""Resources that are accelerators, as kube-state-metrics writes their names."""
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,18 @@ create or replace macro normal_key(tag_key) as
 -- Tag values that mean the same: case and outer blanks never matter, empty is missing.
 create or replace macro normal_value(tag_value) as nullif(lower(trim(tag_value)), '');
 
+-- Compute slices of a MIG device, by its resource (`nvidia_com_mig_3g_20gb`), profile (`3g.20gb`,
+-- `1c.3g.20gb`: one of three slices) or product (`A100-SXM4-40GB-MIG-3g.20gb`); else null.
+create or replace macro mig_slices(device) as
+    try_cast(coalesce(
+        nullif(regexp_extract(device, '([0-9]+)c[._][0-9]+g[._][0-9]+gb', 1), ''),
+        nullif(regexp_extract(device, '([0-9]+)g[._][0-9]+gb', 1), '')
+    ) as bigint);
+
+-- Parts that a GPU is counted in: halves to tenths, sevenths (MIG), 16ths, 32nds and 48ths
+-- (replicas) are whole numbers of them.
+create or replace macro gpu_parts() as 10080;
+
 -- A JSON object of text as a map.
 create or replace macro json_map(object) as
     cast(cast(object as json) as map(varchar, varchar));

@@ -249,7 +249,13 @@ def _cluster(con: duckdb.DuckDBPyConnection) -> None:
     put(con, "node_usage", [hour | {"x_Node": "n", "ResourceId": "i-ama"}])
     put(con, "pod_usage", [hour | {
         "x_Namespace": "llm", "x_Workload": "assistant-server", "x_GpuRequestMs": 3600000,
-        "x_GpuBusyMs": 900000,
+        "x_GpuBusyMs": 900000, "x_GpuAllocatedParts": 36288000000,
+    }])  # fmt: skip
+    put(con, "gpu_cost", [{
+        "x_Cluster": "prod", "BillingPeriod": "2026-10", "BillingCurrency": "USD",
+        "x_Endpoint": "llm/assistant-server", "EffectiveCost": Decimal(4),
+        "x_BusyCost": Decimal(1), "x_HeldIdleCost": Decimal(3), "x_GpuHeldMs": 3600000,
+        "x_GpuBusyMs": 900000, "x_GpuBasis": "dcgm",
     }])  # fmt: skip
 
 

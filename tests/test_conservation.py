@@ -59,6 +59,7 @@ POD = st.fixed_dictionaries(
         "x_CpuAllocatedCoreMs": BIG,
         "x_MemoryAllocatedByteSeconds": BIG,
         "x_GpuRequestMs": BIG,
+        "x_GpuAllocatedParts": BIG,
     }
 )
 NODE = st.fixed_dictionaries(

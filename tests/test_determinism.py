@@ -81,6 +81,7 @@ def company(dice: random.Random) -> dict[str, list[dict[str, Any]]]:
                 "x_CpuAllocatedCoreMs": dice.randint(0, 10**8),
                 "x_MemoryAllocatedByteSeconds": dice.randint(0, 10**13),
                 "x_GpuRequestMs": dice.randint(0, 10**7),
+                "x_GpuAllocatedParts": dice.randint(0, 10**11),
             }
             for n in range(40)
             for hour in HOURS

@@ -64,12 +64,13 @@ def test_a_worked_query_gives_money_as_decimal(
     assert {} == {n: k for n, k in money.items() if k not in exact}, question
 
 
-def test_there_are_thirteen_with_a_sentence_each() -> None:
+def test_there_are_a_dozen_with_a_sentence_each() -> None:
     text = (DOCS / "queries.md").read_text(encoding="utf-8")
+    count = len(worked_queries())
 
-    assert 13 == len(worked_queries())
-    assert 13 == len(re.findall(r"```\n\n[^#\n]", text))
-    assert text.count("```sql") == len(worked_queries())
+    assert 12 <= count
+    assert count == len(re.findall(r"```\n\n[^#\n]", text))
+    assert count == text.count("```sql")
 
 
 @pytest.mark.parametrize("method", ALLOCATION_METHODS)

@@ -558,7 +558,7 @@ def test_a_rule_of_ours_finds_what_the_export_would_have_done_wrong(
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
         connection.execute(f"create table focus_export as from '{done.path}'")
-        types = {r[0]: r[1] for r in connection.execute(f"describe focus_export").fetchall()}
+        types = {r[0]: r[1] for r in connection.execute("describe focus_export").fetchall()}
         something = {
             n: "now()" if "TIME" in t else f"'{n}'" if t == "VARCHAR" else "1"
             for n, t in types.items()

@@ -10,6 +10,7 @@ import gzip
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def measure(
     usage.read_metrics(engine, block, DAY, [("samples.parquet", file)], into)
     for name in ("metric_hour", "unread_usage"):
         engine.execute(f"create table {name} as from '{into}/{name}.parquet'")
-    for name in ("container_usage", "pod_usage", "node_usage", "workload_replicas"):
+    for name in ("node_usage", "container_usage", "pod_usage", "workload_replicas"):
         engine.execute(f"create table {name} as {queries.query(f'usage/{name}').text}")
     return into
 
@@ -469,6 +470,144 @@ def test_a_node_is_found_on_the_bill_by_its_provider_id(
     assert found == [
         ("n1", resource_id, "m5.large", "L40S", 3_600_000, 4 * 3_600_000, GIB * 3600, 2 * 3_600_000)
     ]
+
+
+def gpu_node(resources: dict[str, float], **labels: str) -> list[Sample]:
+    """An hour of a node that lists these devices and carries these labels."""
+    minutes = range(0, 60, 5)
+    capacity = "kube_node_status_capacity"
+    return [
+        *every(minutes, "kube_node_info", {"node": "n1", "provider_id": "aws:///z/i-1"}, 1),
+        *every(
+            minutes,
+            "kube_node_labels",
+            {"node": "n1"} | {f"label_{k}": v for k, v in labels.items()},
+            1,
+        ),
+        *[
+            sample
+            for resource, count in resources.items()
+            for sample in every(minutes, capacity, {"node": "n1", "resource": resource}, count)
+        ],
+    ]
+
+
+A100 = "NVIDIA-A100-SXM4-40GB"
+
+
+@pytest.mark.parametrize(
+    ("resources", "labels", "asked", "gpus", "held"),
+    [
+        pytest.param({"nvidia_com_gpu": 8}, {}, {"nvidia_com_gpu": 2}, 8, Fraction(2), id="whole"),
+        pytest.param(
+            {"nvidia_com_gpu": 4},
+            {"nvidia_com_gpu_replicas": "4", "nvidia_com_gpu_product": "Tesla-T4-SHARED"},
+            {"nvidia_com_gpu": 1},
+            1,
+            Fraction(1, 4),
+            id="shared in time",
+        ),
+        pytest.param(
+            {"nvidia_com_gpu": 0, "nvidia_com_gpu_shared": 20},
+            {"nvidia_com_gpu_replicas": "10"},
+            {"nvidia_com_gpu_shared": 3},
+            2,
+            Fraction(3, 10),
+            id="shared, under another name",
+        ),
+        pytest.param(
+            {"nvidia_com_gpu": 6},
+            {"cloud_google_com_gke_max_shared_clients_per_gpu": "3"},
+            {"nvidia_com_gpu": 1},
+            2,
+            Fraction(1, 3),
+            id="shared by GKE",
+        ),
+        pytest.param(
+            {"nvidia_com_gpu": 7},
+            {"nvidia_com_gpu_product": f"{A100}-MIG-1g.5gb"},
+            {"nvidia_com_gpu": 2},
+            1,
+            Fraction(2, 7),
+            id="cut into one kind of slice",
+        ),
+        pytest.param(
+            {"nvidia_com_gpu": 1, "nvidia_com_mig_3g_20gb": 2},
+            {"nvidia_com_gpu_product": A100},
+            {"nvidia_com_mig_3g_20gb": 1},
+            2,  # a whole one and one cut, of which a seventh fits no profile
+            Fraction(3, 7),
+            id="cut into several kinds",
+        ),
+        pytest.param(
+            {"nvidia_com_mig_1c_3g_20gb": 6},
+            {"nvidia_com_gpu_product": A100},
+            {"nvidia_com_mig_1c_3g_20gb": 1},
+            1,
+            Fraction(1, 7),
+            id="one of three slices",
+        ),
+        pytest.param(
+            {"nvidia_com_mig_1g_6gb": 4},
+            {"nvidia_com_gpu_product": "NVIDIA-A30"},
+            {"nvidia_com_mig_1g_6gb": 1},
+            1,
+            Fraction(1, 4),
+            id="a GPU of four slices",
+        ),
+    ],
+)
+def test_a_device_is_what_it_is_of_a_gpu(
+    engine: duckdb.DuckDBPyConnection,
+    tmp_path: Path,
+    resources: dict[str, float],
+    labels: dict[str, str],
+    asked: dict[str, float],
+    gpus: int,
+    held: Fraction,
+) -> None:
+    minutes = range(0, 60, 5)
+    samples = [*gpu_node(resources, **labels), *every(minutes, "kube_pod_info", pod(), 1)]
+    for resource, count in asked.items():
+        samples += every(minutes, REQUESTS, asks(resource), count)
+    measure(engine, tmp_path, samples)
+
+    assert [(gpus * 3_600_000,)] == engine.execute(
+        "select x_GpuCapacityMs from node_usage"
+    ).fetchall()
+    assert [(held * 10080 * 3_600_000, "request")] == engine.execute(
+        "select x_GpuAllocatedParts, x_GpuBasis from pod_usage"
+    ).fetchall()
+
+
+def test_claimed_gpus_are_those_dcgm_saw(engine: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    """Two whole ones and a slice, in no request and in no capacity; the label has the count."""
+    minutes = range(0, 60, 5)
+    active = "DCGM_FI_PROF_GR_ENGINE_ACTIVE"
+    seen = {**pod(), "container": "main"}
+    measure(
+        engine,
+        tmp_path,
+        [
+            *gpu_node({}, nvidia_com_gpu_count="4", nvidia_com_gpu_product=A100),
+            *every(minutes, "kube_pod_info", pod(), 1),
+            *every(minutes, active, {**seen, "UUID": "GPU-1"}, 0.5),
+            *every(minutes, active, {**seen, "UUID": "GPU-2"}, 0),
+            *every(
+                minutes,
+                active,
+                {**seen, "UUID": "GPU-3", "GPU_I_ID": "1", "GPU_I_PROFILE": "2g.10gb"},
+                1,
+            ),
+        ],
+    )
+
+    assert [(4 * 3_600_000,)] == engine.execute("select x_GpuCapacityMs from node_usage").fetchall()
+    assert [
+        (3 * 3_600_000, 1_800_000 + 3_600_000, (2 * 10080 + 2 * 1440) * 3_600_000, "dcgm")
+    ] == engine.execute(
+        "select x_GpuRequestMs, x_GpuBusyMs, x_GpuAllocatedParts, x_GpuBasis from pod_usage"
+    ).fetchall()
 
 
 def test_replicas_are_those_at_the_end_of_the_hour(

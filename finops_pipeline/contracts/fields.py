@@ -274,11 +274,40 @@ FIELDS: dict[str, Field] = {
     "x_MemoryPeakBytes": Field(
         "BIGINT", "Largest working set sample in the hour, bytes; null where not measured.", ge=0
     ),
-    "x_GpuRequestMs": Field("BIGINT", "Requested GPUs, GPU-milliseconds.", ge=0),
-    "x_GpuBusyMs": Field(
-        "BIGINT", "GPU engine active time, GPU-milliseconds; null where DCGM is absent.", ge=0
+    "x_GpuRequestMs": Field(
+        "BIGINT",
+        "Requested GPU devices (whole GPUs, replicas of shared ones, MIG slices), device-milliseconds.",
+        ge=0,
     ),
-    "x_GpuCapacityMs": Field("BIGINT", "GPU capacity of the node, GPU-milliseconds.", ge=0),
+    "x_GpuDeviceMs": Field(
+        "BIGINT", "Of x_GpuRequestMs, whole GPUs and replicas of shared ones.", ge=0
+    ),
+    "x_GpuSliceMs": Field(
+        "BIGINT", "Compute slices of the MIG devices requested, slice-milliseconds.", ge=0
+    ),
+    "x_GpuBasis": Field(
+        "VARCHAR",
+        "What GPUs are known by. Of a pod: its `request`, or `dcgm` where they were claimed and not requested; null where it held none. Of a cost: `dcgm` where every hour was measured, else `request`.",
+        isin=("dcgm", "request"),
+    ),
+    "x_GpuBusyMs": Field(
+        "BIGINT", "GPU engine active time, device-milliseconds; null where DCGM is absent.", ge=0
+    ),
+    "x_GpuAllocatedParts": Field(
+        "BIGINT", "Held of real GPUs, in 10080ths of a GPU-millisecond.", ge=0
+    ),
+    "x_GpuHeldMs": Field("BIGINT", "Real GPUs held, whole or in part, GPU-milliseconds.", ge=0),
+    "x_BusyCost": Field(MONEY, "Part of the cost for the time the GPUs were busy."),
+    "x_HeldIdleCost": Field(
+        MONEY, "Part of the cost for the time the GPUs were held and not busy."
+    ),
+    "x_GpuCapacityMs": Field(
+        "BIGINT", "Real GPUs of the node, however shared or cut, GPU-milliseconds.", ge=0
+    ),
+    "x_GpuDeviceParts": Field(
+        "BIGINT", "What a listed GPU device is of a real GPU, in 10080ths.", ge=0
+    ),
+    "x_GpuSliceParts": Field("BIGINT", "What a MIG slice is of a real GPU, in 10080ths.", ge=0),
     "x_OomKills": Field(
         "BIGINT", "Containers last ended by the kernel's OOM killer in the hour.", ge=0
     ),

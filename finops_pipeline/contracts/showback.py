@@ -23,6 +23,13 @@ TABLES = tables_of(
             x_Calls x_FailedCalls x_UnknownTokenCalls x_InputTokens x_OutputTokens x_Tokens
             x_UnitCostPerCall? x_UnitCostPerThousandTokens?""",
         ),
+        "gpu_cost": (
+            """One row per cluster, workload that held GPUs, and currency: what it cost, and how much
+            of that its GPUs were busy for.""",
+            "x_Cluster x_Endpoint BillingCurrency",
+            """BillingPeriod x_Cluster x_Endpoint BillingCurrency EffectiveCost x_BusyCost?
+            x_HeldIdleCost? x_GpuHeldMs x_GpuBusyMs? x_GpuBasis""",
+        ),
         "coverage": (
             """One row per currency and dimension: how much of the bill has a named owner.""",
             "BillingCurrency x_Dimension",

@@ -21,7 +21,8 @@ TABLES = tables_of(
             x_CpuRequestCoreMs x_CpuUsageCoreMs? x_CpuPeakMillicores? x_CpuPeriods?
             x_CpuThrottledPeriods? x_CpuLimitMillicores?
             x_MemoryRequestByteSeconds x_MemoryUsageByteSeconds? x_MemoryPeakBytes?
-            x_MemoryLimitBytes? x_GpuRequestMs x_GpuBusyMs? x_OomKills""",
+            x_MemoryLimitBytes? x_GpuRequestMs x_GpuDeviceMs x_GpuSliceMs x_GpuBasis? x_GpuBusyMs?
+            x_OomKills""",
         ),
         "pod_usage": (
             """One row per cluster, hour and pod UID: the resources the pod held, that is the larger
@@ -29,13 +30,14 @@ TABLES = tables_of(
             "x_Cluster x_HourStart x_PodUid",
             """x_Day x_Cluster x_HourStart x_Namespace x_Pod x_PodUid x_Node? x_Workload
             x_WorkloadKind x_Labels x_RunningMs x_CpuAllocatedCoreMs x_MemoryAllocatedByteSeconds
-            x_GpuRequestMs x_GpuBusyMs?""",
+            x_GpuRequestMs x_GpuBusyMs? x_GpuAllocatedParts x_GpuBasis?""",
         ),
         "node_usage": (
             """One row per cluster, hour and node: its capacity and the id it has on the bill.""",
             "x_Cluster x_HourStart x_Node",
             """x_Day x_Cluster x_HourStart x_Node x_ProviderId? ResourceId? x_InstanceType? x_GpuModel?
-            x_Labels x_RunningMs x_CpuCapacityCoreMs x_MemoryCapacityByteSeconds x_GpuCapacityMs""",
+            x_Labels x_RunningMs x_CpuCapacityCoreMs x_MemoryCapacityByteSeconds x_GpuCapacityMs
+            x_GpuDeviceParts x_GpuSliceParts""",
         ),
         "workload_replicas": (
             """One row per cluster, hour and workload: the replicas production was asked for.""",

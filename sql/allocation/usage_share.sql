@@ -109,7 +109,8 @@ caller as (
 pod as (
     select
         x_Cluster, x_Node, x_HourStart, x_Namespace, x_WorkloadKind, x_Workload, x_Labels,
-        x_CpuAllocatedCoreMs, x_MemoryAllocatedByteSeconds, x_GpuRequestMs
+        x_CpuAllocatedCoreMs, x_MemoryAllocatedByteSeconds, x_GpuRequestMs,
+        x_GpuAllocatedParts
     from pod_usage
     where x_Node is not null
         and x_HourStart >= cast($from_day as date)
@@ -157,7 +158,8 @@ held as (
         n.node_no, w.workload_no,
         sum(p.x_CpuAllocatedCoreMs) as cpu,
         quotient(sum(p.x_MemoryAllocatedByteSeconds) * 1000, 1048576) as memory,
-        sum(p.x_GpuRequestMs) as gpu
+        sum(p.x_GpuAllocatedParts) as gpu,
+        sum(p.x_GpuRequestMs) as gpu_device_ms
     from pod as p
     inner join node as n
         on n.x_Cluster = p.x_Cluster and n.x_HourStart = p.x_HourStart and n.x_Node = p.x_Node
@@ -178,7 +180,7 @@ node_hour as (
         n.node_no, n.ResourceId, n.x_HourStart,
         cast(n.x_CpuCapacityCoreMs as hugeint) as cpu,
         cast(n.x_MemoryCapacityByteSeconds as hugeint) * 1000 // 1048576 as memory,
-        cast(n.x_GpuCapacityMs as hugeint) as gpu,
+        cast(n.x_GpuCapacityMs as hugeint) * gpu_parts() as gpu,
         coalesce(h.cpu, 0) as cpu_held,
         coalesce(h.memory, 0) as memory_held,
         coalesce(h.gpu, 0) as gpu_held,
@@ -284,7 +286,7 @@ workload_hour as (
 ),
 -- ------------------------------------------------------------- from workloads to callers
 endpoint_held as (
-    select n.x_HourStart, w.x_Endpoint, sum(h.gpu) as gpu
+    select n.x_HourStart, w.x_Endpoint, sum(h.gpu_device_ms) as gpu
     from held as h
     inner join node as n on n.node_no = h.node_no
     inner join workload as w on w.workload_no = h.workload_no

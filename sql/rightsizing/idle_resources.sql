@@ -34,7 +34,7 @@ held_pod as (
     select
         u.x_Namespace, u.x_WorkloadKind, u.x_Workload, u.x_HourStart, u.x_Cluster, u.x_Node,
         u.x_PodUid, u.x_Labels, u.x_GpuRequestMs, u.x_GpuBusyMs, u.x_CpuAllocatedCoreMs,
-        u.x_MemoryAllocatedByteSeconds
+        u.x_MemoryAllocatedByteSeconds, u.x_GpuAllocatedParts
     from pod_usage as u
     semi join holder as h
         on h.x_Namespace = u.x_Namespace
@@ -98,7 +98,7 @@ pod_node as (
         sum(
             cast(x_CpuAllocatedCoreMs as hugeint) * 1024 * $cpu_weight
             + (cast(x_MemoryAllocatedByteSeconds as hugeint) * 1000 // 1048576) * $memory_weight
-            + cast(x_GpuRequestMs as hugeint) * 1024 * $gpu_weight
+            + cast(x_GpuAllocatedParts as hugeint) * 1024 * $gpu_weight // gpu_parts()
         ) as worth
     from held_pod
     group by x_Namespace, x_WorkloadKind, x_Workload, x_Cluster, x_Node

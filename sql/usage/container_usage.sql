@@ -4,7 +4,9 @@
 -- two shared the name, to the one that ran longer. A pod that is waiting for a node or has ended
 -- holds nothing, though its requests are still listed: they count for the time it ran. What was
 -- not measured is null, never zero; a container without a request asked for nothing. A running
--- pod of which no container was measured is one row, container `(unknown)`.
+-- pod of which no container was measured is one row, container `(unknown)`. GPUs that are claimed
+-- (dynamic resource allocation) are in no request: those DCGM saw the pod hold count, and
+-- x_GpuBasis says so.
 -- One row per cluster, hour, pod UID and container.
 with uid_hour as (
     select
@@ -181,7 +183,22 @@ container_hour as (
         max(x_Value) filter (where x_Series = 'memory_peak') as memory_peak,
         max(x_Value) filter (where x_Series = 'memory_limit') as memory_limit,
         cast(sum(x_Value) filter (where x_Series = 'gpu_request') as bigint) as gpu_request,
+        cast(sum(
+            case x_Series
+                when 'gpu_request' then case when mig_slices(x_Labels) is null then x_Value end
+            end
+        ) as bigint) as gpu_devices,
+        cast(sum(
+            case x_Series when 'gpu_request' then x_Value * mig_slices(x_Labels) end
+        ) as bigint) as gpu_slices,
         cast(sum(x_Value) filter (where x_Series = 'gpu_busy') as bigint) as gpu_busy,
+        count(*) filter (where x_Series = 'gpu_busy') as seen,
+        count(
+            case x_Series when 'gpu_busy' then case when mig_slices(x_Labels) is null then 1 end end
+        ) as seen_devices,
+        cast(coalesce(sum(
+            case x_Series when 'gpu_busy' then mig_slices(x_Labels) end
+        ), 0) as bigint) as seen_slices,
         cast(sum(x_Value) filter (where x_Series = 'oom_kills') as bigint) as oom_kills
     from identified
     where x_Container is not null
@@ -213,7 +230,13 @@ told as (
         container_hour.memory_peak,
         container_hour.memory_limit,
         coalesce(container_hour.gpu_request, 0) as gpu_request,
+        coalesce(container_hour.gpu_devices, 0) as gpu_devices,
+        coalesce(container_hour.gpu_slices, 0) as gpu_slices,
+        coalesce(container_hour.gpu_request, 0) = 0 and container_hour.seen > 0 as is_claimed,
         container_hour.gpu_busy,
+        container_hour.seen,
+        container_hour.seen_devices,
+        container_hour.seen_slices,
         container_hour.oom_kills
     from pod_hour
     full outer join container_hour
@@ -259,11 +282,30 @@ select
     told.memory_peak as x_MemoryPeakBytes,
     told.memory_limit as x_MemoryLimitBytes,
     case
+        when told.is_claimed then told.seen * told.x_RunningMs
         when told.listed_ms > told.x_RunningMs then cast(
             cast(told.gpu_request as hugeint) * told.x_RunningMs // told.listed_ms as bigint
         )
         else told.gpu_request
     end as x_GpuRequestMs,
+    case
+        when told.is_claimed then told.seen_devices * told.x_RunningMs
+        when told.listed_ms > told.x_RunningMs then cast(
+            cast(told.gpu_devices as hugeint) * told.x_RunningMs // told.listed_ms as bigint
+        )
+        else told.gpu_devices
+    end as x_GpuDeviceMs,
+    case
+        when told.is_claimed then told.seen_slices * told.x_RunningMs
+        when told.listed_ms > told.x_RunningMs then cast(
+            cast(told.gpu_slices as hugeint) * told.x_RunningMs // told.listed_ms as bigint
+        )
+        else told.gpu_slices
+    end as x_GpuSliceMs,
+    case
+        when told.is_claimed then 'dcgm'
+        when told.gpu_request > 0 then 'request'
+    end as x_GpuBasis,
     told.gpu_busy as x_GpuBusyMs,
     coalesce(told.oom_kills, 0) as x_OomKills
 from told

@@ -5,7 +5,8 @@
 --   * who it is: exporters without honor_labels move our labels to `exported_*`; a pod's UID is
 --     its label, or is read from the cgroup path that cAdvisor puts in `id`;
 --   * what runs it: a pod's owner, a ReplicaSet replaced by its Deployment, a Job by its CronJob;
---   * which GPU series counts: the profiling one where it is there, else utilisation;
+--   * which GPU series counts: the profiling one where it is there, else utilisation; devices are
+--     told apart by resource or MIG profile, for a slice is not a GPU;
 --   * labels as JSON with sorted keys.
 -- Values become integers here: half a unit and a millionth is added before the rest is cut off,
 -- so that noise in the last bits of a float cannot decide.
@@ -171,6 +172,7 @@ gpu_busy as (
         x_Container,
         coalesce(labels['UUID'], '') as gpu,
         coalesce(labels['GPU_I_ID'], '') as slice,
+        coalesce(labels['GPU_I_PROFILE'], '') as profile,
         coalesce(
             max(case x_Series when 'gpu_engine_active' then x_Value end),
             max(case x_Series when 'gpu_utilisation' then x_Value end)
@@ -179,7 +181,7 @@ gpu_busy as (
     where x_Series like 'gpu%'
         and x_Series in ('gpu_engine_active', 'gpu_utilisation')
         and x_Pod is not null
-    group by 1, 2, 3, 4, 5, 6, 7
+    group by 1, 2, 3, 4, 5, 6, 7, 8
 ),
 
 -- Restarts of an hour at whose end the last death was the OOM killer's; or the kernel's own
@@ -232,7 +234,9 @@ grouped as (
         null as x_Node,
         null as x_Workload,
         null as x_WorkloadKind,
-        '{}' as x_Labels,
+        case profile
+            when '' then '{}' else cast(json_object('profile', profile) as varchar)
+        end as x_Labels,
         x_Value
     from gpu_busy
     union all
@@ -297,7 +301,10 @@ measured as (
         x_Node,
         cast(null as varchar) as x_Workload,
         cast(null as varchar) as x_WorkloadKind,
-        '{}' as x_Labels,
+        case x_Series
+            when 'gpu_request' then cast(json_object('resource', labels['resource']) as varchar)
+            else '{}'
+        end as x_Labels,
         x_Value
     from named_object
     -- not a list: the engine makes a join of a long one, and a join loses the order
@@ -347,6 +354,8 @@ measured as (
             when 'node_running' then cast(json_object(
                 'provider_id', coalesce(labels['provider_id'], '')
             ) as varchar)
+            when 'node_gpu_capacity'
+                then cast(json_object('resource', labels['resource']) as varchar)
             else '{}'
         end as x_Labels,
         x_Value
