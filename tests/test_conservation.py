@@ -18,6 +18,7 @@ MONEY = st.decimals(
     min_value=Decimal(-1000000), max_value=Decimal(1000000), places=12, allow_nan=False
 )
 BIG = st.integers(min_value=0, max_value=10**15)
+CAPACITY = st.integers(min_value=0, max_value=10**13)  # a node of two million cores or GPUs
 WORK = st.integers(min_value=0, max_value=10**12)
 HOURS = st.sampled_from(
     ["2026-10-01 00:00", "2026-10-01 01:00", "2026-10-02 00:00", "2026-10-31 23:00"]
@@ -65,9 +66,9 @@ POD = st.fixed_dictionaries(
 NODE = st.fixed_dictionaries(
     {
         "x_HourStart": HOURS,
-        "x_CpuCapacityCoreMs": BIG,
+        "x_CpuCapacityCoreMs": CAPACITY,
         "x_MemoryCapacityByteSeconds": BIG,
-        "x_GpuCapacityMs": BIG,
+        "x_GpuCapacityMs": CAPACITY,
     }
 )
 CALL = st.fixed_dictionaries(

@@ -191,7 +191,7 @@ node_hour as (
     from node as n
     left join held_total as h on h.node_no = n.node_no
 ),
--- Part of the node-hour that each resource stands for, in 10^-12 of it.
+-- Part of the node-hour that each resource stands for, in 10^-15 of it.
 node_part as (
     select
         node_no, ResourceId, x_HourStart,
@@ -201,9 +201,9 @@ node_part as (
         greatest(cpu - cpu_held, 0) as cpu_idle,
         greatest(memory - memory_held, 0) as memory_idle,
         greatest(gpu - gpu_held, 0) as gpu_idle,
-        1000000000000 * cpu_worth // (cpu_worth + memory_worth + gpu_worth) as cpu_part,
-        1000000000000 * memory_worth // (cpu_worth + memory_worth + gpu_worth) as memory_part,
-        1000000000000 * gpu_worth // (cpu_worth + memory_worth + gpu_worth) as gpu_part
+        1000000000000000 * cpu_worth // (cpu_worth + memory_worth + gpu_worth) as cpu_part,
+        1000000000000000 * memory_worth // (cpu_worth + memory_worth + gpu_worth) as memory_part,
+        1000000000000000 * gpu_worth // (cpu_worth + memory_worth + gpu_worth) as gpu_part
     from node_hour
     where cpu_worth + memory_worth + gpu_worth > 0
 ),
@@ -278,7 +278,7 @@ node_weight as (
 workload_hour as (
     select
         c.pool_no, c.x_HourStart, p.workload_no,
-        sum(quotient(c.units * p.part, 1000000000)) as weight
+        sum(quotient(c.units * p.part, 1000000000000)) as weight
     from node_weight as c
     inner join part as p on p.node_no = c.node_no
     group by c.pool_no, c.x_HourStart, p.workload_no
