@@ -24,6 +24,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -40,6 +41,9 @@ from .periods import days, days_around
 
 STATE = "_state.json"
 STAMP = "_generation.json"
+PARTS_AT_ONCE = 2
+"""Parts of a month worked on at a time: while one is sorted or written, which takes one thread, the
+other has the rest. More would not be faster, and each takes its memory."""
 
 
 @dataclass(frozen=True)
@@ -368,12 +372,17 @@ class Warehouse:
         def cut(draft: Path) -> None:
             month = self.work / "month.parquet"
             ask(month)
-            with self.engine() as connection:
-                _cut(connection, table, month, self.day_ranges(partition), draft)
+
+            def take(part: DayRange) -> None:
+                with self.engine() as connection:
+                    _take(connection, table, month, part, draft)
+
+            _at_once(take, self.day_ranges(partition))
             month.unlink()
 
         def each_part(draft: Path) -> dict[str, Any]:
             marks = {}
+            changed = []
             known = self.state(query.name, partition)
             before = known.note.get("parts", {}) if known is not None else {}
             for part in self.day_ranges(partition):
@@ -383,7 +392,8 @@ class Warehouse:
                 if before.get(part.file) == mark and there.exists():
                     os.link(there, draft / part.file)
                 else:
-                    ask(draft / part.file, part)
+                    changed.append(part)
+            _at_once(lambda part: ask(draft / part.file, part), changed)
             return {"parts": marks}
 
         make: Callable[[Path], dict[str, Any] | None] = whole
@@ -640,24 +650,25 @@ def _bound(
     return {k: v for k, v in {**given, **days}.items() if k in query.parameters}
 
 
-def _cut(
-    connection: duckdb.DuckDBPyConnection,
-    table: Table,
-    whole: Path,
-    ranges: Sequence[DayRange],
-    into: Path,
+def _at_once(work: Callable[[DayRange], None], parts: Iterable[DayRange]) -> None:
+    """Do the same for several parts; after an error none is begun."""
+    with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
+        list(pool.map(work, parts))
+
+
+def _take(
+    connection: duckdb.DuckDBPyConnection, table: Table, month: Path, part: DayRange, into: Path
 ) -> None:
-    """A month's rows, in order of days, as one file for each of its parts."""
-    bind_files(connection, table, [whole])
-    for part in ranges:
-        copy(
-            connection,
-            f"from {identifier(table.name)} where x_ChargeDay >= $from_day "
-            "and x_ChargeDay < $until_day",
-            into / part.file,
-            {"from_day": part.start, "until_day": part.until},
-            table.names[0],
-        )
+    """One part of a month's rows, in their order."""
+    bind_files(connection, table, [month])
+    copy(
+        connection,
+        f"from {identifier(table.name)} where x_ChargeDay >= $from_day "
+        "and x_ChargeDay < $until_day",
+        into / part.file,
+        {"from_day": part.start, "until_day": part.until},
+        table.names[0],
+    )
 
 
 def _sha256(file: Path) -> str:
