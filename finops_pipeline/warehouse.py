@@ -370,15 +370,26 @@ class Warehouse:
             ask(draft / "part.parquet")
 
         def cut(draft: Path) -> None:
-            month = self.work / "month.parquet"
-            ask(month)
+            # A table of the engine's, for every session to see: it spills if it must.
+            with self.engine() as connection:
+                self.bind(connection, needed, query.reads)
+                connection.execute(
+                    f"create or replace table month as (\n{query.text}\n)", _bound(query, given)
+                )
 
             def take(part: DayRange) -> None:
                 with self.engine() as connection:
-                    _take(connection, table, month, part, draft)
+                    copy(
+                        connection,
+                        "from month where x_ChargeDay >= $from_day and x_ChargeDay < $until_day",
+                        draft / part.file,
+                        {"from_day": part.start, "until_day": part.until},
+                        table.names[0],
+                    )
 
             _at_once(take, self.day_ranges(partition))
-            month.unlink()
+            with self.engine() as connection:
+                connection.execute("drop table month")
 
         def each_part(draft: Path) -> dict[str, Any]:
             marks = {}
@@ -654,21 +665,6 @@ def _at_once(work: Callable[[DayRange], None], parts: Iterable[DayRange]) -> Non
     """Do the same for several parts; after an error none is begun."""
     with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
         list(pool.map(work, parts))
-
-
-def _take(
-    connection: duckdb.DuckDBPyConnection, table: Table, month: Path, part: DayRange, into: Path
-) -> None:
-    """One part of a month's rows, in their order."""
-    bind_files(connection, table, [month])
-    copy(
-        connection,
-        f"from {identifier(table.name)} where x_ChargeDay >= $from_day "
-        "and x_ChargeDay < $until_day",
-        into / part.file,
-        {"from_day": part.start, "until_day": part.until},
-        table.names[0],
-    )
 
 
 def _sha256(file: Path) -> str:
