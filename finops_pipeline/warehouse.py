@@ -42,8 +42,8 @@ from .periods import days, days_around
 STATE = "_state.json"
 STAMP = "_generation.json"
 PARTS_AT_ONCE = 2
-"""Parts of a month worked on at a time: while one is sorted or written, which takes one thread, the
-other has the rest. More would not be faster, and each takes its memory."""
+"""Parts of a month worked on at a time: one thread plans, sorts and writes a part, and the other
+part has the rest. More would take more memory, each that of its part."""
 
 
 @dataclass(frozen=True)
@@ -662,7 +662,7 @@ def _bound(
 
 
 def _at_once(work: Callable[[DayRange], None], parts: Iterable[DayRange]) -> None:
-    """Do the same for several parts; after an error none is begun."""
+    """Do the same for several parts; an error cancels those that were not begun."""
     with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
         list(pool.map(work, parts))
 
