@@ -24,6 +24,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -40,6 +41,9 @@ from .periods import days, days_around
 
 STATE = "_state.json"
 STAMP = "_generation.json"
+PARTS_AT_ONCE = 2
+"""Parts of a month worked on at a time: one thread plans, sorts and writes a part, and the other
+part has the rest. More would take more memory, each that of its part."""
 
 
 @dataclass(frozen=True)
@@ -366,14 +370,30 @@ class Warehouse:
             ask(draft / "part.parquet")
 
         def cut(draft: Path) -> None:
-            month = self.work / "month.parquet"
-            ask(month)
+            # A table of the engine's, for every session to see: it spills if it must.
             with self.engine() as connection:
-                _cut(connection, table, month, self.day_ranges(partition), draft)
-            month.unlink()
+                self.bind(connection, needed, query.reads)
+                connection.execute(
+                    f"create or replace table month as (\n{query.text}\n)", _bound(query, given)
+                )
+
+            def take(part: DayRange) -> None:
+                with self.engine() as connection:
+                    copy(
+                        connection,
+                        "from month where x_ChargeDay >= $from_day and x_ChargeDay < $until_day",
+                        draft / part.file,
+                        {"from_day": part.start, "until_day": part.until},
+                        table.names[0],
+                    )
+
+            _at_once(take, self.day_ranges(partition))
+            with self.engine() as connection:
+                connection.execute("drop table month")
 
         def each_part(draft: Path) -> dict[str, Any]:
             marks = {}
+            changed = []
             known = self.state(query.name, partition)
             before = known.note.get("parts", {}) if known is not None else {}
             for part in self.day_ranges(partition):
@@ -383,7 +403,8 @@ class Warehouse:
                 if before.get(part.file) == mark and there.exists():
                     os.link(there, draft / part.file)
                 else:
-                    ask(draft / part.file, part)
+                    changed.append(part)
+            _at_once(lambda part: ask(draft / part.file, part), changed)
             return {"parts": marks}
 
         make: Callable[[Path], dict[str, Any] | None] = whole
@@ -640,24 +661,10 @@ def _bound(
     return {k: v for k, v in {**given, **days}.items() if k in query.parameters}
 
 
-def _cut(
-    connection: duckdb.DuckDBPyConnection,
-    table: Table,
-    whole: Path,
-    ranges: Sequence[DayRange],
-    into: Path,
-) -> None:
-    """A month's rows, in order of days, as one file for each of its parts."""
-    bind_files(connection, table, [whole])
-    for part in ranges:
-        copy(
-            connection,
-            f"from {identifier(table.name)} where x_ChargeDay >= $from_day "
-            "and x_ChargeDay < $until_day",
-            into / part.file,
-            {"from_day": part.start, "until_day": part.until},
-            table.names[0],
-        )
+def _at_once(work: Callable[[DayRange], None], parts: Iterable[DayRange]) -> None:
+    """Do the same for several parts; an error cancels those that were not begun."""
+    with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
+        list(pool.map(work, parts))
 
 
 def _sha256(file: Path) -> str:

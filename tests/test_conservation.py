@@ -261,6 +261,26 @@ def test_a_quotient_is_exact() -> None:
             assert found == product // total, (product, total)
 
 
+def test_a_charge_that_changed_its_owner_is_found() -> None:
+    """Costs that two owners of a pool exchanged leave every sum as it was."""
+    one = {"x_PoolId": "p", "x_Feature": "a", "BilledCost": "1", "EffectiveCost": "1"}
+    two = {**one, "x_Feature": "b", "EffectiveCost": "2"}
+    split = {**one, "x_PoolId": "q", "x_Pool": "node/c"}
+
+    def found(*allocated: dict[str, Any]) -> int:
+        connection = engine({"charge_owner": [one, two, split], "allocated_cost": [*allocated]}, {})
+        check = queries.query("checks/allocated_cost__keeps_owner")
+        return len(connection.execute(check.text).fetchall())
+
+    assert found(two, one) == 0
+    assert found(one, two, {**split, "x_Feature": "caller"}) == 0
+    assert found({**one, "x_Feature": "b"}, {**two, "x_Feature": "a"}) == 1
+    assert found(one, {**two, "x_Tenant": "t"}) == 1
+    assert found(one) == 1
+    assert found(one, two, {**one, "x_PoolId": "r"}) == 1
+    assert found() == 1
+
+
 def test_the_checks_can_fail() -> None:
     given_rows = {
         "cost_and_usage": [{"BilledCost": "1", "EffectiveCost": "1"}],

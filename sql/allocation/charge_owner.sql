@@ -11,6 +11,19 @@
 --
 -- One row per pool (what charges share: day, invoice, service, ...) and owner by tag or rule.
 with
+-- Charges are grouped by numbers: one for all that the bill's kinds have in text, and, as few owners
+-- stand behind many sets of tags, one for the owner.
+kind as (
+    select
+        InvoiceId, BillingCurrency, ProviderName, SubAccountId, ServiceCategory, ServiceName,
+        ChargeCategory,
+        row_number() over (
+            order by
+                InvoiceId, BillingCurrency, ProviderName, SubAccountId, ServiceCategory,
+                ServiceName, ChargeCategory
+        ) as kind_no
+    from charge_kind
+),
 named_resource as (
     select ResourceId from owner_rule where ResourceId is not null
     union
@@ -23,7 +36,6 @@ named_status as (
     from inference_split
     where CommitmentDiscountStatus is not null
 ),
--- Few owners stand behind many sets of tags: charges are grouped by a number for the owner.
 owner as (
     select
         x_Feature, x_Tenant, x_Environment,
@@ -40,109 +52,99 @@ tag_set_owner as (
 ),
 line as (
     select
-        cast(cost_and_usage.ChargePeriodStart as date) as x_ChargeDay,
-        cost_and_usage.InvoiceId,
-        cost_and_usage.BillingCurrency,
-        cost_and_usage.ProviderName,
-        cost_and_usage.SubAccountId,
-        cost_and_usage.ServiceCategory,
-        cost_and_usage.ServiceName,
-        cost_and_usage.ChargeCategory,
+        cast(c.ChargePeriodStart as date) as x_ChargeDay,
+        kind.kind_no,
         tag_set_owner.owner_no,
         node_id.x_Cluster,
         named_resource.ResourceId,
         named_status.CommitmentDiscountStatus,
         case
-            when $unused_commitment = 'users'
-                and cost_and_usage.CommitmentDiscountStatus in ('Used', 'Unused')
-                then cost_and_usage.CommitmentDiscountId
+            when $unused_commitment = 'users' and c.CommitmentDiscountStatus in ('Used', 'Unused')
+                then c.CommitmentDiscountId
         end as CommitmentDiscountId,
         -- The longest day has 25 hours.
         case
-            when $unused_commitment <> 'buyer'
-                and cost_and_usage.CommitmentDiscountStatus = 'Unused'
-                then cost_and_usage.ChargePeriodEnd
-                    > cost_and_usage.ChargePeriodStart + interval 25 hour
+            when $unused_commitment <> 'buyer' and c.CommitmentDiscountStatus = 'Unused'
+                then c.ChargePeriodEnd > c.ChargePeriodStart + interval 25 hour
         end as is_long_unused,
-        cost_and_usage.BilledCost,
-        cost_and_usage.EffectiveCost
-    from cost_and_usage
-    left join tag_set_owner on tag_set_owner.x_TagSetId = cost_and_usage.x_TagSetId
-    left join node_id on node_id.ResourceId = cost_and_usage.ResourceId
-    left join named_resource on named_resource.ResourceId = cost_and_usage.ResourceId
+        c.BilledCost,
+        c.EffectiveCost
+    from cost_and_usage as c
+    inner join kind
+        on kind.InvoiceId = c.InvoiceId
+        and kind.BillingCurrency = c.BillingCurrency
+        and kind.ProviderName = c.ProviderName
+        and kind.SubAccountId is not distinct from c.SubAccountId
+        and kind.ServiceCategory = c.ServiceCategory
+        and kind.ServiceName = c.ServiceName
+        and kind.ChargeCategory = c.ChargeCategory
+    left join tag_set_owner on tag_set_owner.x_TagSetId = c.x_TagSetId
+    left join node_id on node_id.ResourceId = c.ResourceId
+    left join named_resource on named_resource.ResourceId = c.ResourceId
     left join named_status
-        on named_status.CommitmentDiscountStatus = cost_and_usage.CommitmentDiscountStatus
+        on named_status.CommitmentDiscountStatus = c.CommitmentDiscountStatus
 ),
 day_charge as (
     select
-        x_ChargeDay, InvoiceId, BillingCurrency, ProviderName, SubAccountId, ServiceCategory,
-        ServiceName, ChargeCategory, owner_no, x_Cluster, ResourceId,
-        CommitmentDiscountStatus, CommitmentDiscountId, is_long_unused,
+        x_ChargeDay, kind_no, owner_no, x_Cluster, ResourceId, CommitmentDiscountStatus,
+        CommitmentDiscountId, is_long_unused,
         count(*) as x_ChargeRows,
         sum(BilledCost) as BilledCost,
         sum(EffectiveCost) as EffectiveCost
     from line
     group by
-        x_ChargeDay, InvoiceId, BillingCurrency, ProviderName, SubAccountId, ServiceCategory,
-        ServiceName, ChargeCategory, owner_no, x_Cluster, ResourceId,
-        CommitmentDiscountStatus, CommitmentDiscountId, is_long_unused
+        x_ChargeDay, kind_no, owner_no, x_Cluster, ResourceId, CommitmentDiscountStatus,
+        CommitmentDiscountId, is_long_unused
 ),
 -- What rules look at, once each: far fewer rows than charges.
-kind as (
-    select distinct
-        ProviderName, SubAccountId, ServiceName, ServiceCategory, ChargeCategory, ResourceId,
-        CommitmentDiscountStatus
-    from day_charge
+asked as (
+    select
+        d.kind_no, k.ProviderName, k.SubAccountId, k.ServiceName, k.ServiceCategory,
+        k.ChargeCategory, d.ResourceId, d.CommitmentDiscountStatus
+    from (select distinct kind_no, ResourceId, CommitmentDiscountStatus from day_charge) as d
+    inner join kind as k on k.kind_no = d.kind_no
 ),
 ruled as (
     select
-        kind.ProviderName, kind.SubAccountId, kind.ServiceName, kind.ServiceCategory,
-        kind.ChargeCategory, kind.ResourceId, kind.CommitmentDiscountStatus,
+        a.kind_no, a.ResourceId, a.CommitmentDiscountStatus,
         arg_min(r.x_Feature, r.x_Rank) filter (where r.x_Feature is not null) as x_Feature,
         arg_min(r.x_Tenant, r.x_Rank) filter (where r.x_Tenant is not null) as x_Tenant,
         arg_min(r.x_Environment, r.x_Rank)
             filter (where r.x_Environment is not null) as x_Environment
-    from kind
+    from asked as a
     inner join owner_rule as r
-        on (r.ProviderName is null or r.ProviderName = kind.ProviderName)
-        and (r.SubAccountId is null or r.SubAccountId = kind.SubAccountId)
-        and (r.ServiceName is null or r.ServiceName = kind.ServiceName)
-        and (r.ServiceCategory is null or r.ServiceCategory = kind.ServiceCategory)
-        and (r.ChargeCategory is null or r.ChargeCategory = kind.ChargeCategory)
-        and (r.ResourceId is null or r.ResourceId = kind.ResourceId)
+        on (r.ProviderName is null or r.ProviderName = a.ProviderName)
+        and (r.SubAccountId is null or r.SubAccountId = a.SubAccountId)
+        and (r.ServiceName is null or r.ServiceName = a.ServiceName)
+        and (r.ServiceCategory is null or r.ServiceCategory = a.ServiceCategory)
+        and (r.ChargeCategory is null or r.ChargeCategory = a.ChargeCategory)
+        and (r.ResourceId is null or r.ResourceId = a.ResourceId)
         and (
             r.CommitmentDiscountStatus is null
-            or r.CommitmentDiscountStatus = kind.CommitmentDiscountStatus
+            or r.CommitmentDiscountStatus = a.CommitmentDiscountStatus
         )
-    group by
-        kind.ProviderName, kind.SubAccountId, kind.ServiceName, kind.ServiceCategory,
-        kind.ChargeCategory, kind.ResourceId, kind.CommitmentDiscountStatus
+    group by a.kind_no, a.ResourceId, a.CommitmentDiscountStatus
 ),
 split as (
     select
-        kind.ProviderName, kind.SubAccountId, kind.ServiceName, kind.ServiceCategory,
-        kind.ChargeCategory, kind.ResourceId, kind.CommitmentDiscountStatus,
-        arg_min(s.x_Name, s.x_Rank) as x_Name
-    from kind
+        a.kind_no, a.ResourceId, a.CommitmentDiscountStatus, arg_min(s.x_Name, s.x_Rank) as x_Name
+    from asked as a
     inner join inference_split as s
-        on (s.ProviderName is null or s.ProviderName = kind.ProviderName)
-        and (s.SubAccountId is null or s.SubAccountId = kind.SubAccountId)
-        and (s.ServiceName is null or s.ServiceName = kind.ServiceName)
-        and (s.ServiceCategory is null or s.ServiceCategory = kind.ServiceCategory)
-        and (s.ChargeCategory is null or s.ChargeCategory = kind.ChargeCategory)
-        and (s.ResourceId is null or s.ResourceId = kind.ResourceId)
+        on (s.ProviderName is null or s.ProviderName = a.ProviderName)
+        and (s.SubAccountId is null or s.SubAccountId = a.SubAccountId)
+        and (s.ServiceName is null or s.ServiceName = a.ServiceName)
+        and (s.ServiceCategory is null or s.ServiceCategory = a.ServiceCategory)
+        and (s.ChargeCategory is null or s.ChargeCategory = a.ChargeCategory)
+        and (s.ResourceId is null or s.ResourceId = a.ResourceId)
         and (
             s.CommitmentDiscountStatus is null
-            or s.CommitmentDiscountStatus = kind.CommitmentDiscountStatus
+            or s.CommitmentDiscountStatus = a.CommitmentDiscountStatus
         )
-    group by
-        kind.ProviderName, kind.SubAccountId, kind.ServiceName, kind.ServiceCategory,
-        kind.ChargeCategory, kind.ResourceId, kind.CommitmentDiscountStatus
+    group by a.kind_no, a.ResourceId, a.CommitmentDiscountStatus
 ),
 owned as (
     select
-        c.x_ChargeDay, c.InvoiceId, c.BillingCurrency, c.ProviderName, c.SubAccountId,
-        c.ServiceCategory, c.ServiceName, c.ChargeCategory,
+        c.x_ChargeDay, c.kind_no,
         case
             when split.x_Name is not null then 'inference/' || split.x_Name
             when c.x_Cluster is not null then 'node/' || c.x_Cluster
@@ -167,26 +169,17 @@ owned as (
     from day_charge as c
     left join owner on owner.owner_no = c.owner_no
     left join ruled
-        on ruled.ProviderName = c.ProviderName
-        and ruled.SubAccountId is not distinct from c.SubAccountId
-        and ruled.ServiceName = c.ServiceName
-        and ruled.ServiceCategory = c.ServiceCategory
-        and ruled.ChargeCategory = c.ChargeCategory
+        on ruled.kind_no = c.kind_no
         and ruled.ResourceId is not distinct from c.ResourceId
         and ruled.CommitmentDiscountStatus is not distinct from c.CommitmentDiscountStatus
     left join split
-        on split.ProviderName = c.ProviderName
-        and split.SubAccountId is not distinct from c.SubAccountId
-        and split.ServiceName = c.ServiceName
-        and split.ServiceCategory = c.ServiceCategory
-        and split.ChargeCategory = c.ChargeCategory
+        on split.kind_no = c.kind_no
         and split.ResourceId is not distinct from c.ResourceId
         and split.CommitmentDiscountStatus is not distinct from c.CommitmentDiscountStatus
 ),
 parted as (
     select
-        x_ChargeDay, InvoiceId, BillingCurrency, ProviderName, SubAccountId, ServiceCategory,
-        ServiceName, ChargeCategory, coalesce(commitment_pool, x_Pool) as x_Pool,
+        x_ChargeDay, kind_no, coalesce(commitment_pool, x_Pool) as x_Pool,
         case when commitment_pool is not null or is_long_unused is null
             then CommitmentDiscountId end as CommitmentDiscountId,
         x_Feature, x_Tenant, x_Environment, x_AllocationMethod, x_ChargeRows,
@@ -196,49 +189,67 @@ parted as (
     union all
     -- The charge was counted above.
     select
-        x_ChargeDay, InvoiceId, BillingCurrency, ProviderName, SubAccountId, ServiceCategory,
-        ServiceName, ChargeCategory, x_Pool, null as CommitmentDiscountId, x_Feature, x_Tenant,
+        x_ChargeDay, kind_no, x_Pool, null as CommitmentDiscountId, x_Feature, x_Tenant,
         x_Environment, x_AllocationMethod, 0 as x_ChargeRows, BilledCost, 0 as EffectiveCost
     from owned
     where commitment_pool is not null and BilledCost <> 0
 ),
 grouped as (
     select
-        x_ChargeDay, InvoiceId, BillingCurrency, ProviderName, SubAccountId, ServiceCategory,
-        ServiceName, ChargeCategory, x_Pool, CommitmentDiscountId, x_Feature, x_Tenant,
-        x_Environment, x_AllocationMethod,
+        x_ChargeDay, kind_no, x_Pool, CommitmentDiscountId, x_Feature, x_Tenant, x_Environment,
+        x_AllocationMethod,
         cast(sum(x_ChargeRows) as bigint) as x_ChargeRows,
         sum(BilledCost) as BilledCost,
         sum(EffectiveCost) as EffectiveCost
     from parted
     group by
-        x_ChargeDay, InvoiceId, BillingCurrency, ProviderName, SubAccountId, ServiceCategory,
-        ServiceName, ChargeCategory, x_Pool, CommitmentDiscountId, x_Feature, x_Tenant,
-        x_Environment, x_AllocationMethod
+        x_ChargeDay, kind_no, x_Pool, CommitmentDiscountId, x_Feature, x_Tenant, x_Environment,
+        x_AllocationMethod
+),
+-- A pool has its id once, and ids in order have numbers in order.
+pool as (
+    select
+        x_ChargeDay, kind_no, x_Pool, CommitmentDiscountId, x_PoolId,
+        row_number() over (order by x_ChargeDay, x_PoolId) as pool_no
+    from (
+        select
+            g.x_ChargeDay, g.kind_no, g.x_Pool, g.CommitmentDiscountId,
+            md5(concat_ws(
+                chr(31), g.x_ChargeDay, k.InvoiceId, k.BillingCurrency, k.ProviderName,
+                coalesce(k.SubAccountId, ''), k.ServiceCategory, k.ServiceName, k.ChargeCategory,
+                coalesce(g.x_Pool, ''), g.CommitmentDiscountId
+            )) as x_PoolId
+        from (
+            select distinct x_ChargeDay, kind_no, x_Pool, CommitmentDiscountId from grouped
+        ) as g
+        inner join kind as k on k.kind_no = g.kind_no
+    ) as pooled
 )
 select
     $period as BillingPeriod,
-    md5(concat_ws(
-        chr(31), x_ChargeDay, InvoiceId, BillingCurrency, ProviderName,
-        coalesce(SubAccountId, ''), ServiceCategory, ServiceName, ChargeCategory,
-        coalesce(x_Pool, ''), CommitmentDiscountId
-    )) as x_PoolId,
-    x_ChargeDay,
-    InvoiceId,
-    BillingCurrency,
-    ProviderName,
-    SubAccountId,
-    ServiceCategory,
-    ServiceName,
-    ChargeCategory,
-    x_Pool,
-    CommitmentDiscountId,
-    x_Feature,
-    x_Tenant,
-    x_Environment,
-    x_AllocationMethod,
-    x_ChargeRows,
-    cast(BilledCost as decimal(38, 12)) as BilledCost,
-    cast(EffectiveCost as decimal(38, 12)) as EffectiveCost
-from grouped
-order by x_ChargeDay, x_PoolId, x_Feature, x_Tenant, x_Environment, x_AllocationMethod
+    p.x_PoolId,
+    g.x_ChargeDay,
+    k.InvoiceId,
+    k.BillingCurrency,
+    k.ProviderName,
+    k.SubAccountId,
+    k.ServiceCategory,
+    k.ServiceName,
+    k.ChargeCategory,
+    g.x_Pool,
+    g.CommitmentDiscountId,
+    g.x_Feature,
+    g.x_Tenant,
+    g.x_Environment,
+    g.x_AllocationMethod,
+    g.x_ChargeRows,
+    cast(g.BilledCost as decimal(38, 12)) as BilledCost,
+    cast(g.EffectiveCost as decimal(38, 12)) as EffectiveCost
+from grouped as g
+inner join kind as k on k.kind_no = g.kind_no
+inner join pool as p
+    on p.x_ChargeDay = g.x_ChargeDay
+    and p.kind_no = g.kind_no
+    and p.x_Pool is not distinct from g.x_Pool
+    and p.CommitmentDiscountId is not distinct from g.CommitmentDiscountId
+order by p.pool_no, g.x_Feature, g.x_Tenant, g.x_Environment, g.x_AllocationMethod
