@@ -22,12 +22,14 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
@@ -40,6 +42,9 @@ from .periods import days, days_around
 
 STATE = "_state.json"
 STAMP = "_generation.json"
+
+Asked = TypeVar("Asked")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -144,6 +149,16 @@ def connect(config: Config, spill: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
+def two_at_a_time(make: Callable[[Asked], Made], of: Iterable[Asked]) -> list[Made]:
+    """What `make` makes of each, in order, while the next one is made beside it.
+
+    A query is seldom busy on two cores from its first row to its last, and what is around it never
+    is. After the first error, which is raised, none is begun.
+    """
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(make, of))
+
+
 def literal(value: object) -> str:
     """A SQL text literal. Only for what cannot be bound: paths and settings."""
     return "'" + str(value).replace("'", "''") + "'"
@@ -166,6 +181,7 @@ class Warehouse:
         self._tables = bindings.small_tables(config)
         self._parameters = bindings.parameters(config)
         self._instance: duckdb.DuckDBPyConnection | None = None
+        self._starting = threading.Lock()
 
     # ---------------------------------------------------------------- reading
 
@@ -183,8 +199,9 @@ class Warehouse:
     @contextlib.contextmanager
     def engine(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A session of this run's engine: what is bound in it is seen by no other."""
-        if self._instance is None:
-            self._instance = connect(self.config, self.work / "spill")
+        with self._starting:
+            if self._instance is None:
+                self._instance = connect(self.config, self.work / "spill")
         with contextlib.closing(self._instance.cursor()) as session:
             yield session
 
@@ -373,18 +390,20 @@ class Warehouse:
             month.unlink()
 
         def each_part(draft: Path) -> dict[str, Any]:
-            marks = {}
             known = self.state(query.name, partition)
             before = known.note.get("parts", {}) if known is not None else {}
-            for part in self.day_ranges(partition):
+
+            def one(part: DayRange) -> tuple[str, str]:
                 of = self._identities(self.inputs(table, partition, query.reads, part), part)
-                mark = marks[part.file] = fingerprint(of, _bound(query, given, part))
+                mark = fingerprint(of, _bound(query, given, part))
                 there = self.folder(query.name, partition) / part.file
                 if before.get(part.file) == mark and there.exists():
                     os.link(there, draft / part.file)
                 else:
                     ask(draft / part.file, part)
-            return {"parts": marks}
+                return part.file, mark
+
+            return {"parts": dict(two_at_a_time(one, self.day_ranges(partition)))}
 
         make: Callable[[Path], dict[str, Any] | None] = whole
         if table.by_day:
@@ -423,7 +442,7 @@ class Warehouse:
 
         The last table of `names` depends on the others, so that none is published alone.
         """
-        fresh = self.work / "parts"
+        fresh = self.work / f"{names[-1]}.{partition or 'all'}.parts"
         shutil.rmtree(fresh, ignore_errors=True)
         files: dict[str, list[Path]] = {n: [] for n in names}
         for part in sorted(parts, key=lambda p: p.name):
@@ -627,7 +646,9 @@ def copy(
             f"union all by name select null as {identifier(column)} where random() < -1"
         )
     connection.execute(
-        f"copy (\n{select}\n) to {literal(to)} (format parquet, compression zstd)",
+        f"copy (\n{select}\n) to {literal(to)} "
+        # the first level takes a quarter less time for text, and not more room
+        "(format parquet, compression zstd, compression_level 1)",
         dict(parameters or {}),
     )
 
