@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -27,7 +28,7 @@ from .landed import Landed, forget
 from .periods import day_before, days, open_period
 from .publish import publish
 from .transports import Item, Transport, open_transport
-from .warehouse import Built, Part, Warehouse, digest
+from .warehouse import Built, Part, Warehouse, digest, two_at_a_time
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 BILL_TABLES = ("delivery", "delivered_tag_set", "quarantine", "cost_and_usage")
 USAGE_TABLES = ("unread_usage", "metric_hour", "inference_usage")
 DECLARED_TABLES = ("declared_field", "declared_workload")
+
+_FETCHING = threading.Lock()
+"""Two days that are read side by side may want the same file."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +89,10 @@ def _sql(stage: str, query: queries.Query) -> Step:
             return [warehouse.build_query(query.path, period, extra)]
         driving = "metric_hour"
         there = set(warehouse.partitions(driving))
-        return [
-            warehouse.build_query(query.path, day, extra) for day in days(period) if day in there
-        ]
+        return two_at_a_time(
+            lambda day: warehouse.build_query(query.path, day, extra),
+            [day for day in days(period) if day in there],
+        )
 
     reads = _reads(query)
     return Step(query.name, stage, (query.name,), reads, query.doc, run)
@@ -213,21 +218,23 @@ def _metrics_and_logs() -> Step:
 
 def read_usage(warehouse: Warehouse, period: str) -> list[Built]:
     """Read the days of a period; a day whose files did not change is not read again."""
-    built: list[Built] = []
-    for day in days(period):
-        parts = [*_metric_parts(warehouse, day), *_call_parts(warehouse, day)]
-        known = warehouse.state("unread_usage", day)
-        if parts or known is not None:
-            sources: list[tuple[str, MetricsSection | InferenceSection]] = [
-                *(("metrics", block) for block in warehouse.config.metrics),
-                *(("calls", block) for block in warehouse.config.inference),
-            ]
-            for what, block in sources:
-                mine, place = f"{block.name}.{what}", str(block.location)
-                _refuse_vanished(warehouse, "unread_usage", day, mine, block.name, parts, place)
-            built += warehouse.ingest(USAGE_TABLES, day, parts)
+    built = two_at_a_time(functools.partial(_read_day, warehouse), days(period))
     forget(warehouse.landing)
-    return built
+    return [b for of_day in built for b in of_day]
+
+
+def _read_day(warehouse: Warehouse, day: str) -> list[Built]:
+    parts = [*_metric_parts(warehouse, day), *_call_parts(warehouse, day)]
+    if not parts and warehouse.state("unread_usage", day) is None:
+        return []
+    sources: list[tuple[str, MetricsSection | InferenceSection]] = [
+        *(("metrics", block) for block in warehouse.config.metrics),
+        *(("calls", block) for block in warehouse.config.inference),
+    ]
+    for what, block in sources:
+        mine, place = f"{block.name}.{what}", str(block.location)
+        _refuse_vanished(warehouse, "unread_usage", day, mine, block.name, parts, place)
+    return warehouse.ingest(USAGE_TABLES, day, parts)
 
 
 def _metric_parts(warehouse: Warehouse, day: str) -> Iterable[Part]:
@@ -271,7 +278,8 @@ def _stamps(found: list[tuple[Transport, Item]]) -> list[tuple[str, str]]:
 
 
 def _local(warehouse: Warehouse, found: list[tuple[Transport, Item]]) -> list[tuple[str, Path]]:
-    return [(item.path, place.fetch(item, warehouse.landing)) for place, item in found]
+    with _FETCHING:
+        return [(item.path, place.fetch(item, warehouse.landing)) for place, item in found]
 
 
 def _read_metrics(

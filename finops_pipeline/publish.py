@@ -65,6 +65,8 @@ def write_database(generation: Path, to: Path) -> None:
     """A DuckDB file of every table, in storage version v1.0.0, which any client can open."""
     with contextlib.closing(duckdb.connect()) as connection:
         connection.execute("set TimeZone = 'UTC'")
+        # Rows that several threads append are compressed twice, and take more room.
+        connection.execute("set threads = 1")
         # What DuckDB 2 writes by default no 1.x client, command line or browser can read.
         connection.execute(f"attach {literal(to)} as published (storage_version 'v1.0.0')")
         # One transaction: else every table and comment waits for the disk on its own.

@@ -11,6 +11,7 @@ import contextlib
 import gzip
 import os
 import tempfile
+import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 NamedFile = tuple[str, Path]
 """A delivered file: its path relative to its source, and where it lies on this machine."""
+
+_ASKING = threading.Lock()
+"""A server is asked for one day at a time, whatever is read beside it."""
 
 # ------------------------------------------------------------------- what is measured, and how
 
@@ -197,7 +201,8 @@ def read_metrics(
     with tempfile.TemporaryDirectory(dir=into) as scratch:
         staged = Path(scratch)
         if block.kind == "prometheus":
-            _ask_server(block, day, staged / "series_hour.parquet")
+            with _ASKING:
+                _ask_server(block, day, staged / "series_hour.parquet")
             _refuse_nothing(connection)
         else:
             if block.kind == "openmetrics":

@@ -1,6 +1,7 @@
 -- All findings of the period, for those who want one list.
 --
 -- Findings of different dimensions may be about the same charges: their costs do not add up.
+-- Rows keep the order of the three tables, which is fixed, so nothing is sorted again.
 --
 -- One row per finding and currency.
 with
@@ -35,4 +36,3 @@ select
     x_SourceRow,
     x_Reason
 from found
-order by x_FindingId, BillingCurrency

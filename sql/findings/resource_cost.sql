@@ -21,7 +21,6 @@ charge as (
         max(ResourceName) as ResourceName,
         sum(EffectiveCost) as EffectiveCost,
         count(*) as x_ChargeRows,
-        max(EffectiveCost) as x_LargestCharge,
         min(struct_pack(cost := -EffectiveCost, file := x_SourceFile, line := x_SourceRow))
             as largest
     from cost_and_usage
@@ -81,7 +80,7 @@ select
     c.BillingCurrency,
     cast(c.EffectiveCost as decimal(38, 12)) as EffectiveCost,
     cast(c.x_ChargeRows as bigint) as x_ChargeRows,
-    c.x_LargestCharge,
+    cast(-c.largest.cost as decimal(38, 12)) as x_LargestCharge,
     c.largest.file as x_SourceFile,
     c.largest.line as x_SourceRow
 from charge as c

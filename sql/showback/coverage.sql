@@ -5,13 +5,13 @@
 with
 owner as (
     select BillingCurrency, EffectiveCost, 'feature' as x_Dimension, x_Feature as x_Owner
-    from allocated_cost
+    from showback
     union all
     select BillingCurrency, EffectiveCost, 'tenant' as x_Dimension, x_Tenant as x_Owner
-    from allocated_cost
+    from showback
     union all
     select BillingCurrency, EffectiveCost, 'environment' as x_Dimension, x_Environment as x_Owner
-    from allocated_cost
+    from showback
 ),
 summed as (
     select

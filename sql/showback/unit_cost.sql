@@ -10,7 +10,7 @@ cost as (
     select
         BillingCurrency, x_Feature, x_Tenant, x_Environment, x_Model,
         cast(sum(EffectiveCost) as decimal(38, 12)) as EffectiveCost
-    from allocated_cost
+    from showback
     where x_AllocationMethod = 'inference'
     group by BillingCurrency, x_Feature, x_Tenant, x_Environment, x_Model
 ),
@@ -23,6 +23,21 @@ label as (
     from (select distinct x_Namespace, x_Workload, x_Labels from pod_usage) as p
     inner join tag_owner as o on o.Tags = p.x_Labels
     group by p.x_Namespace || '/' || p.x_Workload
+),
+-- Grouped as logged first: spellings are few, hours many.
+logged as (
+    select
+        x_Endpoint, x_Feature, x_Tenant, x_Environment, x_Model,
+        sum(x_Calls) as x_Calls,
+        sum(x_FailedCalls) as x_FailedCalls,
+        sum(x_UnknownTokenCalls) as x_UnknownTokenCalls,
+        sum(x_InputTokens) as x_InputTokens,
+        sum(x_OutputTokens) as x_OutputTokens
+    from inference_usage
+    where
+        x_HourStart >= cast($period || '-01' as timestamp)
+        and x_HourStart < cast($period || '-01' as timestamp) + interval 1 month
+    group by x_Endpoint, x_Feature, x_Tenant, x_Environment, x_Model
 ),
 call as (
     select
@@ -38,7 +53,7 @@ call as (
         sum(u.x_UnknownTokenCalls) as x_UnknownTokenCalls,
         sum(u.x_InputTokens) as x_InputTokens,
         sum(u.x_OutputTokens) as x_OutputTokens
-    from inference_usage as u
+    from logged as u
     left join label on label.x_Endpoint = u.x_Endpoint
     left join value_alias as f
         on f.x_Dimension = 'feature' and f.x_From = normal_value(u.x_Feature)
@@ -46,8 +61,6 @@ call as (
         on t.x_Dimension = 'tenant' and t.x_From = normal_value(u.x_Tenant)
     left join value_alias as e
         on e.x_Dimension = 'environment' and e.x_From = normal_value(u.x_Environment)
-    where u.x_HourStart >= cast($period || '-01' as timestamp)
-        and u.x_HourStart < cast($period || '-01' as timestamp) + interval 1 month
     group by 1, 2, 3, 4
 )
 select

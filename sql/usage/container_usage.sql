@@ -25,29 +25,13 @@ with uid_hour as (
 -- Of two that ran equally long, the first.
 listed_pod as (
     select
-        uid_hour.x_Cluster,
-        uid_hour.x_HourStart,
-        uid_hour.x_Namespace,
-        uid_hour.x_Pod,
-        min(uid_hour.x_PodUid) as x_PodUid
+        x_Cluster,
+        x_HourStart,
+        x_Namespace,
+        x_Pod,
+        min(struct_pack(presence := -presence, uid := x_PodUid)).uid as x_PodUid
     from uid_hour
-    inner join (
-        select
-            x_Cluster,
-            x_HourStart,
-            x_Namespace,
-            x_Pod,
-            max(presence) as presence
-        from uid_hour
-        group by x_Cluster, x_HourStart, x_Namespace, x_Pod
-    ) as longest
-        on longest.x_Cluster = uid_hour.x_Cluster
-        and longest.x_HourStart = uid_hour.x_HourStart
-        and longest.x_Namespace = uid_hour.x_Namespace
-        and longest.x_Pod = uid_hour.x_Pod
-        and longest.presence = uid_hour.presence
-    group by
-        uid_hour.x_Cluster, uid_hour.x_HourStart, uid_hour.x_Namespace, uid_hour.x_Pod
+    group by x_Cluster, x_HourStart, x_Namespace, x_Pod
 ),
 
 -- Where the hour says nothing of the name, the rest of the day does.

@@ -112,4 +112,4 @@ group by
     x_Source, date_trunc('hour', x_Time), x_Endpoint, x_Provider, x_Feature, x_Tenant,
     x_Environment, x_Model
 order by
-    x_Source, x_HourStart, x_Endpoint, x_Provider, x_Feature, x_Tenant, x_Environment, x_Model
+    x_HourStart, x_Endpoint, x_Provider, x_Feature, x_Tenant, x_Environment, x_Model, x_Source
