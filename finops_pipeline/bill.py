@@ -96,12 +96,14 @@ class Delivery:
     """The files of one source and period, sorted by path, and what was left out of it.
 
     `duplicates` pairs a second copy with the file it repeats; only the latter is in `files`.
-    `rows` has, by path, how many rows a file must hold, where the manifest tells.
+    `listing` is the manifest that lists them, as it was delivered. `rows` has, by path, how many
+    rows a file must hold, where the manifest tells.
     """
 
     files: tuple[Item, ...]
     duplicates: tuple[tuple[Item, Item], ...] = ()
     manifest: Item | None = None
+    listing: bytes = b""
     rows: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -154,7 +156,7 @@ def delivery(
                 if part.rows is not None and (file := files[part.path]) is not None
             }
             whole = tuple(sorted({item for item in files.values() if item}))
-            return Delivery(whole, (), listing.manifest, rows)
+            return Delivery(whole, (), listing.manifest, listing.content, rows)
         unfinished = unfinished or (
             f"{listing.manifest.address} lists {len(missing)} of {len(listing.parts)} "
             f"files that are not there: {', '.join(missing[:5])}"
@@ -224,6 +226,7 @@ class _Listing:
     """
 
     manifest: Item
+    content: bytes
     parts: tuple[_ListedFile, ...]
     submitted: str = ""
     start: str | None = None
@@ -234,10 +237,10 @@ def _listed(manifest: Item, content: bytes) -> _Listing:
     """What a manifest lists.
 
     It is `dataFiles` of AWS Data Exports, `reportKeys` of the older CUR, or `blobs` of Azure's
-    Cost Management exports.
+    Cost Management exports. It is UTF-8, as JSON between systems has to be (RFC 8259, 8.1).
     """
     try:
-        listed = json.loads(content)
+        listed = json.loads(content.decode().removeprefix("\ufeff"))
         blobs = listed.get("blobs")
         if isinstance(blobs, list):
             run = listed.get("runInfo", {})
@@ -247,6 +250,7 @@ def _listed(manifest: Item, content: bytes) -> _Listing:
             )
             return _Listing(
                 manifest,
+                content,
                 parts,
                 run.get("submittedTime") or "",
                 run.get("startDate"),
@@ -254,13 +258,34 @@ def _listed(manifest: Item, content: bytes) -> _Listing:
             )
         names = listed.get("dataFiles", listed.get("reportKeys"))
         if isinstance(names, list) and all(isinstance(n, str) and n for n in names):
-            return _Listing(manifest, tuple(_ListedFile(n) for n in names))
+            return _Listing(manifest, content, tuple(_ListedFile(n) for n in names))
     except (ValueError, AttributeError, KeyError, TypeError):
         pass
     raise IncompleteDelivery(
         f"{manifest.address}: not a whole manifest (JSON with a list `dataFiles`, `reportKeys` or "
         "`blobs`); it may still be on its way, so try later"
     )
+
+
+def keep_manifest(
+    block: BillingSection, period: str, manifest: Item, content: bytes, into: Path
+) -> None:
+    """Write `delivery_manifest.parquet`: a manifest as it was delivered, byte for byte."""
+    import polars as pl
+
+    from .contracts.fields import TYPES
+
+    row = {
+        "BillingPeriod": period,
+        "x_Source": block.name,
+        "x_Manifest": manifest.path,
+        "x_Bytes": len(content),
+        "x_Sha256": hashlib.sha256(content).hexdigest(),
+        "x_Content": content.decode(),
+    }
+    schema = {n: TYPES[t] for n, t in table("delivery_manifest").duckdb.items()}
+    frame = pl.DataFrame([row], schema=schema, orient="row")
+    frame.write_parquet(into / "delivery_manifest.parquet", compression="zstd")
 
 
 def _find(part: _ListedFile, found: list[Item]) -> Item | None:

@@ -32,7 +32,8 @@ from .warehouse import Built, Part, Warehouse, digest
 if TYPE_CHECKING:
     import polars as pl
 
-BILL_TABLES = ("delivery", "delivered_tag_set", "quarantine", "cost_and_usage")
+FILE_TABLES = ("delivery", "delivered_tag_set", "quarantine", "cost_and_usage")
+BILL_TABLES = (*FILE_TABLES, "delivery_manifest")
 USAGE_TABLES = ("unread_usage", "metric_hour", "inference_usage")
 DECLARED_TABLES = ("declared_field", "declared_workload")
 
@@ -113,10 +114,13 @@ def read_bill(warehouse: Warehouse, period: str) -> list[Built]:
     config = warehouse.config
     landed = Landed(warehouse.landing / "bill", period)
     parts: list[Part] = []
+    listings: list[Part] = []
     for block in config.billing:
         transport = landed.open(open_transport(block.location, config))
         delivery = bill.delivery(block, config, period, transport)
         manifest = delivery.manifest.path if delivery.manifest is not None else None
+        if delivery.manifest is not None:
+            listings.append(_listing(block, period, delivery.manifest, delivery.listing))
         dialect = queries.query(f"bill/{block.dialect}")
         parts += [
             Part(
@@ -129,7 +133,7 @@ def read_bill(warehouse: Warehouse, period: str) -> list[Built]:
                     dialect.digest,
                     block.costs,
                 ),
-                tables=BILL_TABLES,
+                tables=FILE_TABLES,
                 read=functools.partial(
                     _read_bill_file,
                     warehouse,
@@ -146,9 +150,21 @@ def read_bill(warehouse: Warehouse, period: str) -> list[Built]:
         _refuse_vanished(
             warehouse, "delivery", period, f"{block.name}.", block.name, parts, block.location
         )
-    built = warehouse.ingest(BILL_TABLES, period, parts)
+    built = warehouse.ingest(FILE_TABLES, period, parts)
+    # By itself: a manifest written anew around the same files is no new bill.
+    built += warehouse.ingest(("delivery_manifest",), period, listings)
     landed.keep()
     return built
+
+
+def _listing(block: BillingSection, period: str, manifest: Item, content: bytes) -> Part:
+    """The part that keeps a manifest."""
+    return Part(
+        name=part_name(block.name, f"manifest/{manifest.path}"),
+        fingerprint=digest(block.name, manifest.path, content.decode()),
+        tables=("delivery_manifest",),
+        read=functools.partial(bill.keep_manifest, block, period, manifest, content),
+    )
 
 
 def part_name(source: str, path: str) -> str:

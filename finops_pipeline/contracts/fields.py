@@ -191,6 +191,7 @@ FIELDS: dict[str, Field] = {
         "VARCHAR",
         "Path of the manifest that lists the file, relative to the fixed part of `manifest`; null where the source has none.",
     ),
+    "x_Content": Field("VARCHAR", "The manifest as it was delivered: its bytes, which are UTF-8."),
     # ---------------------------------------------------------------------------- owner
     "x_Feature": Field(
         "VARCHAR",
