@@ -23,6 +23,7 @@ A dialect says in its header what it needs:
     -- tag list: project.labels = project: lists of key and value; the first list with a key wins,
                                            another value is kept under the prefix
     -- period: invoice.month               YYYYMM of the bill a row is on; a file may hold several
+    -- invoices: when final                 the provider says so: a row has no InvoiceId until it is
 
 A line may go on in the next, after a backslash.
 
@@ -328,6 +329,7 @@ class Dialect:
     fold: Callable[[str], str] = str
     bare_tags: bool = False
     refusals: tuple[tuple[str, str], ...] = ()
+    invoiced_when_final: bool = False
 
     @property
     def delivered(self) -> tuple[str, ...]:
@@ -351,6 +353,7 @@ def dialect(name: str) -> Dialect:
     period = None
     fold: Callable[[str], str] = str
     bare_tags = False
+    invoiced_when_final = False
     for line in known.doc.replace("\\\n", " ").splitlines():
         words, separator, rest = line.partition(":")
         match words.split() if separator else ():
@@ -381,6 +384,8 @@ def dialect(name: str) -> Dialect:
                 excepted = rest.strip()
             case ["period"]:
                 period = rest.strip()
+            case ["invoices"]:
+                invoiced_when_final = rest.strip() == "when final"
     if not columns or not conserves:
         dialects = [s for s in stems("bill") if "-- conserves:" in query(f"bill/{s}").text]
         raise ConfigError(
@@ -400,6 +405,7 @@ def dialect(name: str) -> Dialect:
         fold,
         bare_tags,
         tuple(refusals),
+        invoiced_when_final,
     )
 
 

@@ -102,10 +102,16 @@ class BillingSection(Section):
         description="Where the provider's own invoices are, if you have them: CSV with the columns `invoice`, `currency`, "
         "`amount` and perhaps `reason`, which names a difference you know of. With `{period}`, like `location`.",
     )
+    billing_periods: str | None = Field(
+        None,
+        description="Where the provider says which of its billing periods are closed, if it does: the BillingPeriod dataset of FOCUS 1.4, "
+        "CSV or Parquet. Like `location`, but one file may hold all periods.",
+    )
     closes_after_days: int = Field(
         10,
         ge=0,
-        description="Days after its month at which a bill counts as closed, once all its charges have an invoice or none has.",
+        description="Days after its month at which a bill counts as closed, once all its charges have an invoice or none has, "
+        "where the provider itself does not say.",
     )
 
 

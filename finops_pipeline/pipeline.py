@@ -52,7 +52,7 @@ class Step:
 
 def steps() -> list[Step]:
     """All steps, each after what it reads."""
-    found = [_bill(), _metrics_and_logs(), _declared(), _invoices()]
+    found = [_bill(), _metrics_and_logs(), _declared(), _statements()]
     filled = {t for s in found for t in s.tables}
     for stage in STAGES:
         waiting = [
@@ -350,45 +350,66 @@ def _read_repository(config: Config, block: GitopsSection, into: Path) -> None:
     declared.fields.write_parquet(into / "declared_field.parquet", compression="zstd")
 
 
-# -------------------------------------------------------------------------------- invoices
+# ------------------------------------------------------------------------------ statements
 
 
-def _invoices() -> Step:
+def _statements() -> Step:
     return Step(
-        "invoice_summary",
+        "statements",
         "showback",
-        ("invoice_summary",),
+        ("invoice_summary", "billing_period"),
         frozenset(),
-        "What the providers' own invoices ask for, from the files that `invoices` names.",
-        read_invoices,
+        "What the providers' own invoices ask for, from the files that `invoices` names, and which "
+        "periods they say are closed, from those that `billing_periods` names.",
+        read_statements,
     )
 
 
-def read_invoices(warehouse: Warehouse, period: str) -> list[Built]:
-    """Read the invoices of a period; a file with the bytes of before is not read again."""
+def read_statements(warehouse: Warehouse, period: str) -> list[Built]:
+    """Read what providers say of a period; a file with the bytes of before is not read again."""
     landed = Landed(warehouse.landing / "bill", f"{period}.invoices")
-    parts: list[Part] = []
+    invoices: list[Part] = []
+    states: list[Part] = []
     for block in warehouse.config.billing:
-        if block.invoices is None:
-            continue
-        if "{period}" not in block.invoices:
-            raise ConfigError(
-                f"[[billing]] {block.name}: {block.invoices!r} must hold {{period}}, so that "
-                "each month's bill is held against its own invoices"
-            )
-        transport = landed.open(open_transport(block.invoices, warehouse.config))
-        parts += [
-            Part(
-                name=part_name(block.name, item.path),
-                fingerprint=digest(block.name, item.path, transport.digest(item)),
-                tables=("invoice_summary",),
-                read=functools.partial(statement.read_invoices, transport, block, period, item),
-            )
-            for item in transport.list(block.invoices.replace("{period}", period))
-        ]
-    built = warehouse.ingest(("invoice_summary",), period, parts)
+        if block.invoices is not None:
+            if "{period}" not in block.invoices:
+                raise ConfigError(
+                    f"[[billing]] {block.name}: {block.invoices!r} must hold {{period}}, so that "
+                    "each month's bill is held against its own invoices"
+                )
+            place = block.invoices.replace("{period}", period)
+            transport = landed.open(open_transport(place, warehouse.config))
+            invoices += [
+                _statement("invoice_summary", statement.read_invoices, transport, block, period, i)
+                for i in transport.list(place)
+            ]
+        if block.billing_periods is not None:
+            place = block.billing_periods.replace("{period}", period)
+            transport = landed.open(open_transport(place, warehouse.config))
+            states += [
+                _statement("billing_period", statement.read_periods, transport, block, period, i)
+                for i in transport.list(place)
+            ]
+    built = warehouse.ingest(("invoice_summary",), period, invoices)
+    built += warehouse.ingest(("billing_period",), period, states)
     landed.keep()
     return built
+
+
+def _statement(
+    table: str,
+    read: Callable[[Transport, BillingSection, str, Item, Path], None],
+    transport: Transport,
+    block: BillingSection,
+    period: str,
+    item: Item,
+) -> Part:
+    return Part(
+        name=part_name(block.name, item.path),
+        fingerprint=digest(block.name, item.path, transport.digest(item)),
+        tables=(table,),
+        read=functools.partial(read, transport, block, period, item),
+    )
 
 
 # -------------------------------------------------------------------------------- publishing
