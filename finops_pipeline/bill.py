@@ -73,6 +73,7 @@ from .config import BillingSection, Config
 from .contracts import table
 from .errors import CheckFailed, ConfigError, IncompleteDelivery, UnreadableFile
 from .landed import digest_of
+from .periods import in_month, names_month
 from .queries import Query, macros, query, stems
 from .transports import Item, Transport, open_transport
 
@@ -170,17 +171,17 @@ def delivery(
 
 
 def _of_month(block: BillingSection, pattern: str, period: str) -> str:
-    """A pattern with the month filled in: `{period}` is YYYY-MM, `{yyyymm}` YYYYMM.
+    """A pattern with the month filled in.
 
-    It must hold one of them, but for files of a dialect that says the period of each row.
+    It must name one, but for files of a dialect that says the period of each row.
     """
     by_row = pattern == block.location and dialect(block.dialect).period is not None
-    if "{period}" not in pattern and "{yyyymm}" not in pattern and not by_row:
+    if not names_month(pattern) and not by_row:
         raise ConfigError(
-            f"[[billing]] {block.name}: {pattern!r} must hold {{period}}, so that "
-            "each month's bill is read once"
+            f"[[billing]] {block.name}: {pattern!r} must hold {{period}}, {{yyyymm}}, or {{year}} "
+            "and {month}, so that each month's bill is read once"
         )
-    return pattern.replace("{period}", period).replace("{yyyymm}", period.replace("-", ""))
+    return in_month(pattern, period)
 
 
 def _await_pair(block: BillingSection, config: Config, period: str) -> None:
@@ -675,8 +676,8 @@ def _survey(
     if strangers:
         raise ConfigError(
             f"{raw.item.address}: {strangers} rows are on the bill of {found[3]}, not "
-            f"of {period} as [[billing]] {block.name} says with {{period}}; take {{period}} out of "
-            "`location`, and each month reads its own rows of every file"
+            f"of {period} as [[billing]] {block.name} says; take the month out of `location`, and "
+            "each month reads its own rows of every file"
         )
     for number, (_, why) in zip(refused, spoken.refusals, strict=True):
         if number:
@@ -849,7 +850,7 @@ def _of_period(spoken: Dialect, raw: _Raw, block: BillingSection, period: str) -
     one month's, nobody else would read the rows of another: `_survey` will not have them.
     """
     _, other = _of_another(spoken, raw, period)
-    if "{period}" in block.location or "{yyyymm}" in block.location or other == "false":
+    if names_month(block.location) or other == "false":
         return raw
     mine = f"(select * from {raw.scan} where not coalesce({other}, false)) as delivered"
     return replace(raw, scan=mine)

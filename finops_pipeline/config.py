@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from .errors import ConfigError, UnknownName
+from .periods import OF_DAY, OF_MONTH, refuse_unknown
 
 Dimension = Literal["feature", "tenant", "environment"]
 DIMENSIONS: tuple[Dimension, ...] = ("feature", "tenant", "environment")
@@ -81,7 +82,8 @@ class BillingSection(Section):
     )
     location: str = Field(
         description="Where its files are: a path relative to this file or `s3://bucket/...`, `az://container/...`, `gs://bucket/...`, "
-        "`bigquery://project/dataset/table/{period}`, with `{period}` for YYYY-MM, or `{yyyymm}` for YYYYMM, and `*` for any part of a file name. "
+        "`bigquery://project/dataset/table/{period}`, and `*` for any part of a file name. The month is `{period}` (YYYY-MM), `{yyyymm}`, or `{year}` "
+        "with `{month}` (no leading zero) or `{mm}`, here and in the keys below. "
         "Files of the dialect `gcp` that hold several invoice months need neither: each month reads its own rows."
     )
     manifest: str | None = Field(
@@ -100,7 +102,7 @@ class BillingSection(Section):
     invoices: str | None = Field(
         None,
         description="Where the provider's own invoices are, if you have them: CSV with the columns `invoice`, `currency`, "
-        "`amount` and perhaps `reason`, which names a difference you know of. With `{period}`, like `location`.",
+        "`amount` and perhaps `reason`, which names a difference you know of. With the month, like `location`.",
     )
     billing_periods: str | None = Field(
         None,
@@ -113,6 +115,11 @@ class BillingSection(Section):
         description="Days after its month at which a bill counts as closed, once all its charges have an invoice or none has, "
         "where the provider itself does not say.",
     )
+
+    @field_validator("location", "manifest", "invoices", "billing_periods")
+    @classmethod
+    def _months_are_known(cls, pattern: str | None) -> str | None:
+        return pattern if pattern is None else refuse_unknown(pattern, OF_MONTH)
 
 
 class MetricsSection(Section):
@@ -134,6 +141,11 @@ class MetricsSection(Section):
     )
     timeout_seconds: int = Field(60, ge=1, description="Longest wait for one answer of the server.")
 
+    @field_validator("location")
+    @classmethod
+    def _days_are_known(cls, pattern: str | None) -> str | None:
+        return pattern if pattern is None else refuse_unknown(pattern, OF_DAY)
+
 
 class InferenceSection(Section):
     """Inference logs. Prompts and completions are never read."""
@@ -144,6 +156,11 @@ class InferenceSection(Section):
         "`litellm` (spend logs) or `calls` (Parquet in our own columns)."
     )
     location: str = Field(description="Where the files are, with `{date}` for YYYY-MM-DD.")
+
+    @field_validator("location")
+    @classmethod
+    def _days_are_known(cls, pattern: str) -> str:
+        return refuse_unknown(pattern, OF_DAY)
 
 
 class GitopsSection(Section):

@@ -24,7 +24,7 @@ from .errors import ConfigError, DeliveryVanished
 from .forges import Submitted
 from .forges import forge as open_forge
 from .landed import Landed, forget
-from .periods import day_before, days, open_period
+from .periods import day_before, days, in_day, in_month, names_month, open_period
 from .publish import publish
 from .transports import Item, Transport, open_transport
 from .warehouse import Built, Part, Warehouse, digest
@@ -279,7 +279,7 @@ def _found(config: Config, location: str, day: str) -> list[tuple[Transport, Ite
     if "{date}" not in location:
         raise ConfigError(f"{location!r} must hold {{date}}, so that each day is read once")
     transport = open_transport(location, config)
-    return [(transport, item) for item in transport.list(location.replace("{date}", day))]
+    return [(transport, item) for item in transport.list(in_day(location, day))]
 
 
 def _stamps(found: list[tuple[Transport, Item]]) -> list[tuple[str, str]]:
@@ -372,19 +372,20 @@ def read_statements(warehouse: Warehouse, period: str) -> list[Built]:
     states: list[Part] = []
     for block in warehouse.config.billing:
         if block.invoices is not None:
-            if "{period}" not in block.invoices:
+            if not names_month(block.invoices):
                 raise ConfigError(
-                    f"[[billing]] {block.name}: {block.invoices!r} must hold {{period}}, so that "
-                    "each month's bill is held against its own invoices"
+                    f"[[billing]] {block.name}: {block.invoices!r} must hold {{period}}, "
+                    "{yyyymm}, or {year} and {month}, so that each month's bill is held against "
+                    "its own invoices"
                 )
-            place = block.invoices.replace("{period}", period)
+            place = in_month(block.invoices, period)
             transport = landed.open(open_transport(place, warehouse.config))
             invoices += [
                 _statement("invoice_summary", statement.read_invoices, transport, block, period, i)
                 for i in transport.list(place)
             ]
         if block.billing_periods is not None:
-            place = block.billing_periods.replace("{period}", period)
+            place = in_month(block.billing_periods, period)
             transport = landed.open(open_transport(place, warehouse.config))
             states += [
                 _statement("billing_period", statement.read_periods, transport, block, period, i)
@@ -489,9 +490,7 @@ def survey(config: Config, period: str) -> list[tuple[str, bool]]:
     """What `finops check` tells: each input with how many files there are, and whether any is."""
     told: list[tuple[str, bool]] = []
     for block in config.billing:
-        found = open_transport(block.location, config).list(
-            block.location.replace("{period}", period).replace("{yyyymm}", period.replace("-", ""))
-        )
+        found = open_transport(block.location, config).list(in_month(block.location, period))
         told.append((f"[[billing]] {block.name}: {len(found)} file(s) of {period}", bool(found)))
         bill.dialect(block.dialect)
     sources: list[MetricsSection | InferenceSection] = [*config.metrics, *config.inference]
