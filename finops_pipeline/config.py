@@ -99,6 +99,11 @@ class BillingSection(Section):
         "",
         description="Name of the block with the other costs of the same bill, where `costs` is not `both`.",
     )
+    separate_from: list[str] = Field(
+        default=[],
+        description="Names of blocks whose charges look like those of this one and are others. Without it, two blocks "
+        "that bill the same account the same on most days are one bill delivered twice, which is not published.",
+    )
     invoices: str | None = Field(
         None,
         description="Where the provider's own invoices are, if you have them: CSV with the columns `invoice`, `currency`, "
@@ -489,6 +494,10 @@ class Config(Section):
     def _pairs_match(self) -> Config:
         blocks = {b.name: b for b in self.billing}
         for block in self.billing:
+            for name in block.separate_from:
+                if name not in blocks:
+                    where = f"[[billing]] {block.name}: separate_from"
+                    raise UnknownName("block", name, blocks, where)
             if (block.costs == "both") == bool(block.pair):
                 raise ValueError(
                     f"[[billing]] {block.name}: `costs` of one kind and `pair` go together"
