@@ -15,7 +15,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import bill, contracts, manifests, proposals, queries, statement, usage
+from . import bill, contracts, deliveries, manifests, proposals, queries, statement, usage
 from .ask import opened
 from .bindings import recommender_parameters
 from .config import BillingSection, Config, GitopsSection, InferenceSection, MetricsSection
@@ -117,7 +117,7 @@ def read_bill(warehouse: Warehouse, period: str) -> list[Built]:
     listings: list[Part] = []
     for block in config.billing:
         transport = landed.open(open_transport(block.location, config))
-        delivery = bill.delivery(block, config, period, transport)
+        delivery = deliveries.delivery(block, config, period, transport)
         manifest = delivery.manifest.path if delivery.manifest is not None else None
         if delivery.manifest is not None:
             listings.append(_listing(block, period, delivery.manifest, delivery.listing))
@@ -163,7 +163,7 @@ def _listing(block: BillingSection, period: str, manifest: Item, content: bytes)
         name=part_name(block.name, f"manifest/{manifest.path}"),
         fingerprint=digest(block.name, manifest.path, content.decode()),
         tables=("delivery_manifest",),
-        read=functools.partial(bill.keep_manifest, block, period, manifest, content),
+        read=functools.partial(deliveries.keep_manifest, block, period, manifest, content),
     )
 
 

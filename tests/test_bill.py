@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from finops_pipeline import bill
+from finops_pipeline import bill, deliveries
 from finops_pipeline.config import BillingSection, Config, parse
 from finops_pipeline.contracts import table
 from finops_pipeline.errors import ConfigError, IncompleteDelivery, UnknownName, UnreadableFile
@@ -680,14 +680,14 @@ def place(tmp_path: Path) -> Path:
     return folder
 
 
-def deliver(root: Path, manifest: bool = True) -> bill.Delivery:
+def deliver(root: Path, manifest: bool = True) -> deliveries.Delivery:
     block = BillingSection(
         name="aws",
         dialect="aws_cur",
         location="aws/data/BILLING_PERIOD={period}/*.parquet",
         manifest="aws/metadata/BILLING_PERIOD={period}/*/*-Manifest.json" if manifest else None,
     )
-    return bill.delivery(block, Config(root=root), PERIOD, Files(root))
+    return deliveries.delivery(block, Config(root=root), PERIOD, Files(root))
 
 
 def manifest(root: Path, execution: str, content: Any) -> None:
@@ -703,8 +703,8 @@ def exported(*names: str) -> dict[str, list[str]]:
 
 
 def test_no_files_is_an_empty_delivery(tmp_path: Path) -> None:
-    assert bill.Delivery(()) == deliver(tmp_path)
-    assert bill.Delivery(()) == deliver(tmp_path, manifest=False)
+    assert deliveries.Delivery(()) == deliver(tmp_path)
+    assert deliveries.Delivery(()) == deliver(tmp_path, manifest=False)
 
 
 def test_the_newest_manifest_decides_and_other_files_are_ignored(
@@ -808,7 +808,7 @@ def test_a_report_made_for_athena_is_found(tmp_path: Path) -> None:
         manifest="acme/{yyyymm}01-*/acme-Manifest.json",
     )
 
-    found = bill.delivery(block, Config(root=tmp_path), "2026-09", Files(tmp_path))
+    found = deliveries.delivery(block, Config(root=tmp_path), "2026-09", Files(tmp_path))
 
     (item,) = found.files
     assert "9" == Path(item.address).read_text()
@@ -818,7 +818,7 @@ def test_a_location_must_name_the_period(tmp_path: Path) -> None:
     block = BillingSection(name="b", dialect="focus", location="all/*.csv")
 
     with pytest.raises(ConfigError, match=r"must hold \{period\}"):
-        bill.delivery(block, Config(root=tmp_path), PERIOD, Files(tmp_path))
+        deliveries.delivery(block, Config(root=tmp_path), PERIOD, Files(tmp_path))
 
 
 # -------------------------------------------------------------------------------- real rows
