@@ -87,7 +87,7 @@ def _asset(step: Step) -> dg.AssetsDefinition:
                 asset_key=name,
                 metadata=_metadata(finops.warehouse, name, mine),
                 check_results=[
-                    dg.AssetCheckResult(passed=True, check_name=rule.name)
+                    dg.AssetCheckResult(passed=True, asset_key=name, check_name=rule.name)
                     for rule in rules
                     if rule.asset_key == dg.AssetKey(name)
                 ],

@@ -1,8 +1,8 @@
-"""Stage 1: which files are a period's bill, and one of them into `cost_and_usage`.
+"""Stage 1: one delivered file into `cost_and_usage`.
 
-What belongs here: what is delivered and whether it is whole; reading a header exactly; the types
-a dialect asked for; the split into readable and quarantined rows. What a column *means* is in
-`sql/bill/<dialect>.sql`; where files live is in `transports/`; publishing is `warehouse.py`.
+What belongs here: reading a header exactly; the types a dialect asked for; the split into readable
+and quarantined rows. What a column *means* is in `sql/bill/<dialect>.sql`; which files are a
+period's bill, in `deliveries.py`; where they live, in `transports/`; publishing is `warehouse.py`.
 
 A dialect says in its header what it needs:
 
@@ -23,6 +23,7 @@ A dialect says in its header what it needs:
     -- tag list: project.labels = project: lists of key and value; the first list with a key wins,
                                            another value is kept under the prefix
     -- period: invoice.month               YYYYMM of the bill a row is on; a file may hold several
+    -- invoices: when final                 the provider says so: a row has no InvoiceId until it is
 
 A line may go on in the next, after a backslash.
 
@@ -52,14 +53,13 @@ import codecs
 import csv
 import gzip
 import hashlib
-import json
 import os
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from difflib import get_close_matches
 from functools import cache
@@ -68,12 +68,13 @@ from typing import IO, Any
 
 import duckdb
 
-from .config import BillingSection, Config
+from .config import BillingSection
 from .contracts import table
 from .errors import CheckFailed, ConfigError, IncompleteDelivery, UnreadableFile
 from .landed import digest_of
+from .periods import names_month
 from .queries import Query, macros, query, stems
-from .transports import Item, Transport, open_transport
+from .transports import Item
 
 KINDS = {"number": "DECIMAL(38,12)", "time": "TIMESTAMP", "text": "VARCHAR", "tags": "VARCHAR"}
 COPY = "(format parquet, compression zstd, compression_level 1, write_bloom_filter false)"
@@ -86,193 +87,6 @@ UNPACKED_TIMES = 50
 """How much larger than its gzip file a bill may lie on the disk; bills are 5 to 20 times larger."""
 LONGEST_RECORD = 2**21
 """Characters of a CSV record; a longer one is no bill, and is not held in memory. DuckDB's own."""
-
-
-# ------------------------------------------------------------------------------- deliveries
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """The files of one source and period, sorted by path, and what was left out of it.
-
-    `duplicates` pairs a second copy with the file it repeats; only the latter is in `files`.
-    `rows` has, by path, how many rows a file must hold, where the manifest tells.
-    """
-
-    files: tuple[Item, ...]
-    duplicates: tuple[tuple[Item, Item], ...] = ()
-    manifest: Item | None = None
-    rows: Mapping[str, int] = field(default_factory=dict)
-
-
-def delivery(
-    block: BillingSection,
-    config: Config,
-    period: str,
-    transport: Transport,
-) -> Delivery:
-    """What has been delivered for `period` (YYYY-MM); no files is an empty delivery.
-
-    With a manifest, exactly the files the newest one lists. Raises `IncompleteDelivery` while
-    some of them are missing, and `ConfigError` when the location does not name the period:
-    every month would read every file again. That is what a dialect that says the period of a row
-    is for: its files may hold several months, and each month reads its own rows.
-    """
-    location = _of_month(block, block.location, period)
-    place = _of_month(block, block.manifest, period) if block.manifest is not None else None
-    found = transport.list(location)
-    if found and block.pair:
-        _await_pair(block, config, period)
-    if place is None:
-        return _without_copies(found, transport)
-    manifests = transport.list(place)
-    if not manifests:
-        if found:
-            raise IncompleteDelivery(
-                f"[[billing]] {block.name}: {len(found)} files of {period} but no manifest at "
-                f"{place}; it is written last, so try later, or correct `manifest`"
-            )
-        return Delivery(())
-    listings = [_listed(manifest, transport.read(manifest)) for manifest in manifests]
-    listings = [of for of in listings if of.start is None or of.start.startswith(f"{period}-01")]
-    unfinished: str | None = None
-    mine = "amortized" if block.costs == "amortized" else "actual"
-    # The newest whole delivery; one still on its way leaves the one before it standing.
-    for listing in sorted(listings, key=lambda of: (of.submitted, of.manifest.path), reverse=True):
-        if listing.costs not in (None, mine):
-            raise ConfigError(
-                f"{listing.manifest.address}: an export of {listing.costs} costs, but [[billing]] "
-                f"{block.name} has costs = {block.costs!r}; correct `location`, or "
-                f"say costs = {listing.costs!r} and `pair` it with the other export"
-            )
-        files = {part.path: _find(part, found) for part in listing.parts}
-        missing = sorted(path for path, item in files.items() if item is None)
-        if not missing:
-            rows = {
-                file.path: part.rows
-                for part in listing.parts
-                if part.rows is not None and (file := files[part.path]) is not None
-            }
-            whole = tuple(sorted({item for item in files.values() if item}))
-            return Delivery(whole, (), listing.manifest, rows)
-        unfinished = unfinished or (
-            f"{listing.manifest.address} lists {len(missing)} of {len(listing.parts)} "
-            f"files that are not there: {', '.join(missing[:5])}"
-        )
-    if unfinished is None:
-        return Delivery(())
-    raise IncompleteDelivery(
-        f"[[billing]] {block.name}: {unfinished}; the last whole delivery stands"
-    )
-
-
-def _of_month(block: BillingSection, pattern: str, period: str) -> str:
-    """A pattern with the month filled in: `{period}` is YYYY-MM, `{yyyymm}` YYYYMM.
-
-    It must hold one of them, but for files of a dialect that says the period of each row.
-    """
-    by_row = pattern == block.location and dialect(block.dialect).period is not None
-    if "{period}" not in pattern and "{yyyymm}" not in pattern and not by_row:
-        raise ConfigError(
-            f"[[billing]] {block.name}: {pattern!r} must hold {{period}}, so that "
-            "each month's bill is read once"
-        )
-    return pattern.replace("{period}", period).replace("{yyyymm}", period.replace("-", ""))
-
-
-def _await_pair(block: BillingSection, config: Config, period: str) -> None:
-    """One half of a pair alone would be a bill without its other cost."""
-    other = next(b for b in config.billing if b.name == block.pair)
-    place = _of_month(other, other.location, period)
-    if not open_transport(place, config).list(place):
-        raise IncompleteDelivery(
-            f"[[billing]] {block.name}: has files of {period}, but its pair {other.name} has none "
-            f"at {place} yet; the last whole delivery stands"
-        )
-
-
-def _without_copies(found: list[Item], transport: Transport) -> Delivery:
-    """Files of the same size and content are one file, delivered twice; the first path counts."""
-    sizes = [item.size for item in found]
-    files: list[Item] = []
-    duplicates: list[tuple[Item, Item]] = []
-    seen: dict[tuple[int, str], Item] = {}
-    for item in found:
-        if sizes.count(item.size) > 1:
-            first = seen.setdefault((item.size, transport.digest(item)), item)
-            if first is not item:
-                duplicates.append((item, first))
-                continue
-        files.append(item)
-    return Delivery(tuple(files), tuple(duplicates))
-
-
-@dataclass(frozen=True)
-class _ListedFile:
-    """A file as its manifest has it; `size` in bytes and `rows` where the manifest tells them."""
-
-    path: str
-    size: int | None = None
-    rows: int | None = None
-
-
-@dataclass(frozen=True)
-class _Listing:
-    """What a manifest says: its files, and where it tells, when it was asked for and of what.
-
-    `submitted` and `start` are times as text (ISO 8601); `costs` is `actual` or `amortized`.
-    """
-
-    manifest: Item
-    parts: tuple[_ListedFile, ...]
-    submitted: str = ""
-    start: str | None = None
-    costs: str | None = None
-
-
-def _listed(manifest: Item, content: bytes) -> _Listing:
-    """What a manifest lists.
-
-    It is `dataFiles` of AWS Data Exports, `reportKeys` of the older CUR, or `blobs` of Azure's
-    Cost Management exports.
-    """
-    try:
-        listed = json.loads(content)
-        blobs = listed.get("blobs")
-        if isinstance(blobs, list):
-            run = listed.get("runInfo", {})
-            kinds = {"ActualCost": "actual", "AmortizedCost": "amortized"}
-            parts = tuple(
-                _ListedFile(b["blobName"], b.get("byteCount"), b.get("dataRowCount")) for b in blobs
-            )
-            return _Listing(
-                manifest,
-                parts,
-                run.get("submittedTime") or "",
-                run.get("startDate"),
-                kinds.get(listed.get("exportConfig", {}).get("type")),
-            )
-        names = listed.get("dataFiles", listed.get("reportKeys"))
-        if isinstance(names, list) and all(isinstance(n, str) and n for n in names):
-            return _Listing(manifest, tuple(_ListedFile(n) for n in names))
-    except (ValueError, AttributeError, KeyError, TypeError):
-        pass
-    raise IncompleteDelivery(
-        f"{manifest.address}: not a whole manifest (JSON with a list `dataFiles`, `reportKeys` or "
-        "`blobs`); it may still be on its way, so try later"
-    )
-
-
-def _find(part: _ListedFile, found: list[Item]) -> Item | None:
-    """The item a manifest means, found by the part of the path that both share.
-
-    A manifest has the addresses of the bucket the export went to; the files may be a copy. A file
-    of another size is not the one that is meant, but for gzip, whose size may be told unpacked.
-    """
-    matching = [item for item in found if f"/{part.path}".endswith(f"/{item.path}")]
-    item = max(matching, key=lambda item: len(item.path), default=None)
-    told = part.size if not part.path.endswith(".gz") else None
-    return item if item is None or told in (None, item.size) else None
 
 
 # --------------------------------------------------------------------------------- dialects
@@ -303,6 +117,7 @@ class Dialect:
     fold: Callable[[str], str] = str
     bare_tags: bool = False
     refusals: tuple[tuple[str, str], ...] = ()
+    invoiced_when_final: bool = False
 
     @property
     def delivered(self) -> tuple[str, ...]:
@@ -326,6 +141,7 @@ def dialect(name: str) -> Dialect:
     period = None
     fold: Callable[[str], str] = str
     bare_tags = False
+    invoiced_when_final = False
     for line in known.doc.replace("\\\n", " ").splitlines():
         words, separator, rest = line.partition(":")
         match words.split() if separator else ():
@@ -356,6 +172,8 @@ def dialect(name: str) -> Dialect:
                 excepted = rest.strip()
             case ["period"]:
                 period = rest.strip()
+            case ["invoices"]:
+                invoiced_when_final = rest.strip() == "when final"
     if not columns or not conserves:
         dialects = [s for s in stems("bill") if "-- conserves:" in query(f"bill/{s}").text]
         raise ConfigError(
@@ -375,6 +193,7 @@ def dialect(name: str) -> Dialect:
         fold,
         bare_tags,
         tuple(refusals),
+        invoiced_when_final,
     )
 
 
@@ -644,8 +463,8 @@ def _survey(
     if strangers:
         raise ConfigError(
             f"{raw.item.address}: {strangers} rows are on the bill of {found[3]}, not "
-            f"of {period} as [[billing]] {block.name} says with {{period}}; take {{period}} out of "
-            "`location`, and each month reads its own rows of every file"
+            f"of {period} as [[billing]] {block.name} says; take the month out of `location`, and "
+            "each month reads its own rows of every file"
         )
     for number, (_, why) in zip(refused, spoken.refusals, strict=True):
         if number:
@@ -818,7 +637,7 @@ def _of_period(spoken: Dialect, raw: _Raw, block: BillingSection, period: str) -
     one month's, nobody else would read the rows of another: `_survey` will not have them.
     """
     _, other = _of_another(spoken, raw, period)
-    if "{period}" in block.location or "{yyyymm}" in block.location or other == "false":
+    if names_month(block.location) or other == "false":
         return raw
     mine = f"(select * from {raw.scan} where not coalesce({other}, false)) as delivered"
     return replace(raw, scan=mine)

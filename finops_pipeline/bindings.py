@@ -45,6 +45,7 @@ SMALL_TABLES: dict[str, dict[str, str]] = {
         **_WHERE,
         "x_Endpoint": "VARCHAR",
     },
+    "separate_source": {"x_Source": "VARCHAR", "x_OtherSource": "VARCHAR"},
 }
 
 
@@ -88,6 +89,7 @@ def small_tables(config: Config) -> dict[str, SmallTable]:
         "value_alias": sorted((d, f, t) for (d, f), t in aliases.items()),
         "owner_rule": rules,
         "inference_split": splits,
+        "separate_source": [(b.name, o) for b in config.billing for o in b.separate_from],
     }
     return {n: SmallTable(SMALL_TABLES[n], tuple(rows[n])) for n in SMALL_TABLES}
 

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from .errors import ConfigError, UnknownName
+from .periods import OF_DAY, OF_MONTH, refuse_unknown
 
 Dimension = Literal["feature", "tenant", "environment"]
 DIMENSIONS: tuple[Dimension, ...] = ("feature", "tenant", "environment")
@@ -81,7 +82,8 @@ class BillingSection(Section):
     )
     location: str = Field(
         description="Where its files are: a path relative to this file or `s3://bucket/...`, `az://container/...`, `gs://bucket/...`, "
-        "`bigquery://project/dataset/table/{period}`, with `{period}` for YYYY-MM, or `{yyyymm}` for YYYYMM, and `*` for any part of a file name. "
+        "`bigquery://project/dataset/table/{period}`, and `*` for any part of a file name. The month is `{period}` (YYYY-MM), `{yyyymm}`, or `{year}` "
+        "with `{month}` (no leading zero) or `{mm}`, here and in the keys below. "
         "Files of the dialect `gcp` that hold several invoice months need neither: each month reads its own rows."
     )
     manifest: str | None = Field(
@@ -97,16 +99,32 @@ class BillingSection(Section):
         "",
         description="Name of the block with the other costs of the same bill, where `costs` is not `both`.",
     )
+    separate_from: list[str] = Field(
+        default=[],
+        description="Names of blocks whose charges look like those of this one and are others. Without it, two blocks "
+        "that bill the same account the same on most days are one bill delivered twice, which is not published.",
+    )
     invoices: str | None = Field(
         None,
         description="Where the provider's own invoices are, if you have them: CSV with the columns `invoice`, `currency`, "
-        "`amount` and perhaps `reason`, which names a difference you know of. With `{period}`, like `location`.",
+        "`amount` and perhaps `reason`, which names a difference you know of. With the month, like `location`.",
+    )
+    billing_periods: str | None = Field(
+        None,
+        description="Where the provider says which of its billing periods are closed, if it does: the BillingPeriod dataset of FOCUS 1.4, "
+        "CSV or Parquet. Like `location`, but one file may hold all periods.",
     )
     closes_after_days: int = Field(
         10,
         ge=0,
-        description="Days after its month at which a bill counts as closed, once all its charges have an invoice or none has.",
+        description="Days after its month at which a bill counts as closed, once all its charges have an invoice or none has, "
+        "where the provider itself does not say.",
     )
+
+    @field_validator("location", "manifest", "invoices", "billing_periods")
+    @classmethod
+    def _months_are_known(cls, pattern: str | None) -> str | None:
+        return pattern if pattern is None else refuse_unknown(pattern, OF_MONTH)
 
 
 class MetricsSection(Section):
@@ -128,6 +146,11 @@ class MetricsSection(Section):
     )
     timeout_seconds: int = Field(60, ge=1, description="Longest wait for one answer of the server.")
 
+    @field_validator("location")
+    @classmethod
+    def _days_are_known(cls, pattern: str | None) -> str | None:
+        return pattern if pattern is None else refuse_unknown(pattern, OF_DAY)
+
 
 class InferenceSection(Section):
     """Inference logs. Prompts and completions are never read."""
@@ -138,6 +161,11 @@ class InferenceSection(Section):
         "`litellm` (spend logs) or `calls` (Parquet in our own columns)."
     )
     location: str = Field(description="Where the files are, with `{date}` for YYYY-MM-DD.")
+
+    @field_validator("location")
+    @classmethod
+    def _days_are_known(cls, pattern: str) -> str:
+        return refuse_unknown(pattern, OF_DAY)
 
 
 class GitopsSection(Section):
@@ -466,6 +494,10 @@ class Config(Section):
     def _pairs_match(self) -> Config:
         blocks = {b.name: b for b in self.billing}
         for block in self.billing:
+            for name in block.separate_from:
+                if name not in blocks:
+                    where = f"[[billing]] {block.name}: separate_from"
+                    raise UnknownName("block", name, blocks, where)
             if (block.costs == "both") == bool(block.pair):
                 raise ValueError(
                     f"[[billing]] {block.name}: `costs` of one kind and `pair` go together"

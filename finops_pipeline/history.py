@@ -37,6 +37,7 @@ import duckdb
 
 from . import contracts, money, queries
 from .ask import as_csv, as_table
+from .bill import dialect
 from .bindings import SmallTable
 from .config import BillingSection, Config, WarehouseSection
 from .currency import rates_of_days, refuse_missing, wanted
@@ -45,7 +46,14 @@ from .periods import after, first_day
 from .warehouse import STAMP, Warehouse, bind_rows, connect, identifier, literal
 
 KEY = ("BillingPeriod", "x_Source", "BillingCurrency")
-MEASURES = ("BilledCost", "EffectiveCost", "x_ChargeRows", "x_OpenRows", "x_TagChecksum")
+MEASURES = (
+    "BilledCost",
+    "EffectiveCost",
+    "x_ChargeRows",
+    "x_OpenRows",
+    "x_TagChecksum",
+    "BillingPeriodStatus",
+)
 PUBLISHED_TOTAL = {
     "BillingPeriod": "VARCHAR",
     "x_Source": "VARCHAR",
@@ -57,6 +65,7 @@ PUBLISHED_TOTAL = {
     "x_ChargeRows": "BIGINT",
     "x_OpenRows": "BIGINT",
     "x_TagChecksum": "DECIMAL(38,0)",
+    "BillingPeriodStatus": "VARCHAR",
 }
 PERIOD_STATE_DOC = (
     "Where each bill stands: one row per period, source and currency. Written when the database "
@@ -67,6 +76,10 @@ PERIOD_STATE = {
     "x_Source": ("VARCHAR", "The `[[billing]]` block it came by."),
     "BillingCurrency": ("VARCHAR", "Currency of the bill."),
     "x_State": ("VARCHAR", "open, provisional, closed, or corrected after it was closed."),
+    "BillingPeriodStatus": (
+        "VARCHAR",
+        "What the provider itself says: Open, or Closed; null where it says nothing.",
+    ),
     "BilledCost": ("DECIMAL(38,12)", "The bill as it is now, quarantined rows included."),
     "EffectiveCost": ("DECIMAL(38,12)", "The same, amortised."),
     "x_ChargeRows": ("BIGINT", "Rows of the bill, quarantined ones included."),
@@ -230,13 +243,14 @@ def remember(
     memory: dict[Key, list[Total]] = {}
     for total in known:
         memory.setdefault(_key(total), []).append(total)
-    nothing = dict.fromkeys(MEASURES, 0) | {"BilledCost": "0", "EffectiveCost": "0"}
-    nothing["x_TagChecksum"] = "0"
+    nothing: Total = dict.fromkeys(MEASURES, 0) | {"BilledCost": "0", "EffectiveCost": "0"}
+    nothing |= {"x_TagChecksum": "0", "BillingPeriodStatus": None}
     finished = set(closed)
     for key in sorted(memory.keys() | found.keys()):
         mine = memory.setdefault(key, [])
         measured = found.get(key, nothing)
-        if mine and all(mine[-1][m] == measured[m] for m in MEASURES):
+        # A generation of an older version has no BillingPeriodStatus.
+        if mine and all(mine[-1].get(m) == measured[m] for m in MEASURES):
             continue
         if key not in finished:
             mine[-1:] = []
@@ -249,7 +263,8 @@ def remember(
 
 def _totals(session: duckdb.DuckDBPyConnection, warehouse: Warehouse) -> dict[Key, Total]:
     """What the working generation says of each bill; money as text, exactly."""
-    warehouse.bind(session, {"invoice": warehouse.partitions("invoice")}, ())
+    said = {name: warehouse.partitions(name) for name in ("invoice", "billing_period")}
+    warehouse.bind(session, said, ())
     answer = session.execute(queries.query("history/totals").text)
     found = [_plain(row) for row in _dicts(answer)]
     return {_key(total): total for total in found}
@@ -262,11 +277,18 @@ def _states(
     at: datetime,
 ) -> list[dict[str, Any]]:
     """The rows of period_state at a time; money and times as text."""
-    rows = tuple(tuple(total[c] for c in PUBLISHED_TOTAL) for total in totals)
+    rows = tuple(tuple(total.get(c) for c in PUBLISHED_TOTAL) for total in totals)
     bind_rows(session, "published_total", SmallTable(PUBLISHED_TOTAL, rows))
-    days = tuple((block.name, block.closes_after_days) for block in rules)
-    closing = {"x_Source": "VARCHAR", "x_ClosesAfterDays": "INTEGER"}
-    bind_rows(session, "closing_rule", SmallTable(closing, days))
+    closing = {
+        "x_Source": "VARCHAR",
+        "x_ClosesAfterDays": "INTEGER",
+        "x_InvoicedWhenFinal": "BOOLEAN",
+    }
+    told = tuple(
+        (block.name, block.closes_after_days, dialect(block.dialect).invoiced_when_final)
+        for block in rules
+    )
+    bind_rows(session, "closing_rule", SmallTable(closing, told))
     answer = session.execute(queries.query("history/period_state").text, {"now": _iso(at)})
     return [_plain(row) for row in _dicts(answer)]
 
@@ -366,7 +388,7 @@ def write_states(connection: duckdb.DuckDBPyConnection, generation: Path) -> Non
     stamp = _stamp(generation)
     states = stamp["states"] if stamp is not None else []
     columns = {name: kind for name, (kind, _) in PERIOD_STATE.items()}
-    rows = tuple(tuple(state[c] for c in columns) for state in states)
+    rows = tuple(tuple(state.get(c) for c in columns) for state in states)
     bind_rows(connection, "period_state", SmallTable(columns, rows))
     connection.execute("create table published.period_state as from temp.main.period_state")
     connection.execute(f"comment on table published.period_state is {literal(PERIOD_STATE_DOC)}")

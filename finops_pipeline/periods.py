@@ -1,4 +1,7 @@
-"""Billing periods and days. UTC, and nothing of the clock but `open_period`."""
+"""Billing periods and days. UTC, and nothing of the clock but `open_period`.
+
+What belongs here, too: how a location says the month or day that its files are of.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,43 @@ import re
 from datetime import UTC, date, datetime, timedelta
 
 from .errors import ConfigError
+
+OF_MONTH = ("period", "yyyymm", "year", "month", "mm")
+OF_DAY = ("date",)
+"""What may stand in braces in the location of a bill, and in that of metrics and logs."""
+
+
+def in_month(pattern: str, period: str) -> str:
+    """A location with the month filled in.
+
+    Of October 2026, `{period}` is 2026-10, `{yyyymm}` 202610, `{year}` 2026. `{month}` and `{mm}`
+    are 10; of September 2026 they are 9, as Hive and Athena write it, and 09.
+    """
+    first = first_day(period)
+    given = (period, f"{first:%Y%m}", f"{first:%Y}", str(first.month), f"{first:%m}")
+    for name, value in zip(OF_MONTH, given, strict=True):
+        pattern = pattern.replace(f"{{{name}}}", value)
+    return pattern
+
+
+def names_month(pattern: str) -> bool:
+    """Whether a location is another one for each month."""
+    found = {name for name in OF_MONTH if f"{{{name}}}" in pattern}
+    return bool(found & {"period", "yyyymm"}) or ("year" in found and bool(found & {"month", "mm"}))
+
+
+def in_day(pattern: str, day: str) -> str:
+    """A location with the day filled in: `{date}` is YYYY-MM-DD."""
+    return pattern.replace("{date}", day)
+
+
+def refuse_unknown(pattern: str, known: tuple[str, ...]) -> str:
+    """The location itself; `ValueError` where something else stands in braces."""
+    for name in re.findall(r"\{([^{}]*)\}", pattern):
+        if name not in known:
+            told = ", ".join(f"{{{k}}}" for k in known)
+            raise ValueError(f"{pattern!r}: nothing is called {{{name}}}; known: {told}")
+    return pattern
 
 
 def first_day(period: str) -> date:

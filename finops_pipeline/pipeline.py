@@ -16,7 +16,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import bill, contracts, manifests, proposals, queries, statement, usage
+from . import bill, contracts, deliveries, manifests, proposals, queries, statement, usage
 from .ask import opened
 from .bindings import recommender_parameters
 from .config import BillingSection, Config, GitopsSection, InferenceSection, MetricsSection
@@ -25,7 +25,7 @@ from .errors import ConfigError, DeliveryVanished
 from .forges import Submitted
 from .forges import forge as open_forge
 from .landed import Landed, forget
-from .periods import day_before, days, open_period
+from .periods import day_before, days, in_day, in_month, names_month, open_period
 from .publish import publish
 from .transports import Item, Transport, open_transport
 from .warehouse import Built, Part, Warehouse, digest, two_at_a_time
@@ -33,7 +33,8 @@ from .warehouse import Built, Part, Warehouse, digest, two_at_a_time
 if TYPE_CHECKING:
     import polars as pl
 
-BILL_TABLES = ("delivery", "delivered_tag_set", "quarantine", "cost_and_usage")
+FILE_TABLES = ("delivery", "delivered_tag_set", "quarantine", "cost_and_usage")
+BILL_TABLES = (*FILE_TABLES, "delivery_manifest")
 USAGE_TABLES = ("unread_usage", "metric_hour", "inference_usage")
 DECLARED_TABLES = ("declared_field", "declared_workload")
 
@@ -55,7 +56,7 @@ class Step:
 
 def steps() -> list[Step]:
     """All steps, each after what it reads."""
-    found = [_bill(), _metrics_and_logs(), _declared(), _invoices()]
+    found = [_bill(), _metrics_and_logs(), _declared(), _statements()]
     filled = {t for s in found for t in s.tables}
     for stage in STAGES:
         waiting = [
@@ -118,10 +119,13 @@ def read_bill(warehouse: Warehouse, period: str) -> list[Built]:
     config = warehouse.config
     landed = Landed(warehouse.landing / "bill", period)
     parts: list[Part] = []
+    listings: list[Part] = []
     for block in config.billing:
         transport = landed.open(open_transport(block.location, config))
-        delivery = bill.delivery(block, config, period, transport)
+        delivery = deliveries.delivery(block, config, period, transport)
         manifest = delivery.manifest.path if delivery.manifest is not None else None
+        if delivery.manifest is not None:
+            listings.append(_listing(block, period, delivery.manifest, delivery.listing))
         dialect = queries.query(f"bill/{block.dialect}")
         parts += [
             Part(
@@ -134,7 +138,7 @@ def read_bill(warehouse: Warehouse, period: str) -> list[Built]:
                     dialect.digest,
                     block.costs,
                 ),
-                tables=BILL_TABLES,
+                tables=FILE_TABLES,
                 read=functools.partial(
                     _read_bill_file,
                     warehouse,
@@ -151,9 +155,21 @@ def read_bill(warehouse: Warehouse, period: str) -> list[Built]:
         _refuse_vanished(
             warehouse, "delivery", period, f"{block.name}.", block.name, parts, block.location
         )
-    built = warehouse.ingest(BILL_TABLES, period, parts)
+    built = warehouse.ingest(FILE_TABLES, period, parts)
+    # By itself: a manifest written anew around the same files is no new bill.
+    built += warehouse.ingest(("delivery_manifest",), period, listings)
     landed.keep()
     return built
+
+
+def _listing(block: BillingSection, period: str, manifest: Item, content: bytes) -> Part:
+    """The part that keeps a manifest."""
+    return Part(
+        name=part_name(block.name, f"manifest/{manifest.path}"),
+        fingerprint=digest(block.name, manifest.path, content.decode()),
+        tables=("delivery_manifest",),
+        read=functools.partial(deliveries.keep_manifest, block, period, manifest, content),
+    )
 
 
 def part_name(source: str, path: str) -> str:
@@ -270,7 +286,7 @@ def _found(config: Config, location: str, day: str) -> list[tuple[Transport, Ite
     if "{date}" not in location:
         raise ConfigError(f"{location!r} must hold {{date}}, so that each day is read once")
     transport = open_transport(location, config)
-    return [(transport, item) for item in transport.list(location.replace("{date}", day))]
+    return [(transport, item) for item in transport.list(in_day(location, day))]
 
 
 def _stamps(found: list[tuple[Transport, Item]]) -> list[tuple[str, str]]:
@@ -342,45 +358,67 @@ def _read_repository(config: Config, block: GitopsSection, into: Path) -> None:
     declared.fields.write_parquet(into / "declared_field.parquet", compression="zstd")
 
 
-# -------------------------------------------------------------------------------- invoices
+# ------------------------------------------------------------------------------ statements
 
 
-def _invoices() -> Step:
+def _statements() -> Step:
     return Step(
-        "invoice_summary",
+        "statements",
         "showback",
-        ("invoice_summary",),
+        ("invoice_summary", "billing_period"),
         frozenset(),
-        "What the providers' own invoices ask for, from the files that `invoices` names.",
-        read_invoices,
+        "What the providers' own invoices ask for, from the files that `invoices` names, and which "
+        "periods they say are closed, from those that `billing_periods` names.",
+        read_statements,
     )
 
 
-def read_invoices(warehouse: Warehouse, period: str) -> list[Built]:
-    """Read the invoices of a period; a file with the bytes of before is not read again."""
+def read_statements(warehouse: Warehouse, period: str) -> list[Built]:
+    """Read what providers say of a period; a file with the bytes of before is not read again."""
     landed = Landed(warehouse.landing / "bill", f"{period}.invoices")
-    parts: list[Part] = []
+    invoices: list[Part] = []
+    states: list[Part] = []
     for block in warehouse.config.billing:
-        if block.invoices is None:
-            continue
-        if "{period}" not in block.invoices:
-            raise ConfigError(
-                f"[[billing]] {block.name}: {block.invoices!r} must hold {{period}}, so that "
-                "each month's bill is held against its own invoices"
-            )
-        transport = landed.open(open_transport(block.invoices, warehouse.config))
-        parts += [
-            Part(
-                name=part_name(block.name, item.path),
-                fingerprint=digest(block.name, item.path, transport.digest(item)),
-                tables=("invoice_summary",),
-                read=functools.partial(statement.read_invoices, transport, block, period, item),
-            )
-            for item in transport.list(block.invoices.replace("{period}", period))
-        ]
-    built = warehouse.ingest(("invoice_summary",), period, parts)
+        if block.invoices is not None:
+            if not names_month(block.invoices):
+                raise ConfigError(
+                    f"[[billing]] {block.name}: {block.invoices!r} must hold {{period}}, "
+                    "{yyyymm}, or {year} and {month}, so that each month's bill is held against "
+                    "its own invoices"
+                )
+            place = in_month(block.invoices, period)
+            transport = landed.open(open_transport(place, warehouse.config))
+            invoices += [
+                _statement("invoice_summary", statement.read_invoices, transport, block, period, i)
+                for i in transport.list(place)
+            ]
+        if block.billing_periods is not None:
+            place = in_month(block.billing_periods, period)
+            transport = landed.open(open_transport(place, warehouse.config))
+            states += [
+                _statement("billing_period", statement.read_periods, transport, block, period, i)
+                for i in transport.list(place)
+            ]
+    built = warehouse.ingest(("invoice_summary",), period, invoices)
+    built += warehouse.ingest(("billing_period",), period, states)
     landed.keep()
     return built
+
+
+def _statement(
+    table: str,
+    read: Callable[[Transport, BillingSection, str, Item, Path], None],
+    transport: Transport,
+    block: BillingSection,
+    period: str,
+    item: Item,
+) -> Part:
+    return Part(
+        name=part_name(block.name, item.path),
+        fingerprint=digest(block.name, item.path, transport.digest(item)),
+        tables=(table,),
+        read=functools.partial(read, transport, block, period, item),
+    )
 
 
 # -------------------------------------------------------------------------------- publishing
@@ -460,9 +498,7 @@ def survey(config: Config, period: str) -> list[tuple[str, bool]]:
     """What `finops check` tells: each input with how many files there are, and whether any is."""
     told: list[tuple[str, bool]] = []
     for block in config.billing:
-        found = open_transport(block.location, config).list(
-            block.location.replace("{period}", period).replace("{yyyymm}", period.replace("-", ""))
-        )
+        found = open_transport(block.location, config).list(in_month(block.location, period))
         told.append((f"[[billing]] {block.name}: {len(found)} file(s) of {period}", bool(found)))
         bill.dialect(block.dialect)
     sources: list[MetricsSection | InferenceSection] = [*config.metrics, *config.inference]

@@ -1,8 +1,8 @@
-"""The reconciliation statement: the providers' own invoices, and whether everything adds up.
+"""The reconciliation statement: the providers' own word, and whether everything adds up.
 
-What belongs here: reading an invoice file, and asking the published tables again whether what
-was asked for is what was read and what was shown. What the statement says is decided in
-`sql/showback/reconciliation.sql`.
+What belongs here: reading a file of invoices or of billing periods, and asking the published
+tables again whether what was asked for is what was read and what was shown. What the statement
+says is decided in `sql/showback/reconciliation.sql`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,14 @@ from .transports import Item, Transport
 from .warehouse import identifier
 
 REQUIRED = ("invoice", "currency", "amount")
+PERIOD_COLUMNS = (
+    "InvoiceIssuerName",
+    "BillingPeriodStart",
+    "BillingPeriodEnd",
+    "BillingPeriodStatus",
+    "BillingPeriodLastUpdated",
+)
+PERIOD_TIMES = ("BillingPeriodStart", "BillingPeriodEnd", "BillingPeriodLastUpdated")
 SHOWN = {
     "source": "x_Source",
     "invoice": "InvoiceId",
@@ -88,6 +97,62 @@ def read_invoices(
     schema = {n: TYPES[t] for n, t in contracts.table("invoice_summary").duckdb.items()}
     frame = pl.DataFrame(rows, schema=schema, orient="row")
     frame.write_parquet(into / "invoice_summary.parquet", compression="zstd")
+
+
+def read_periods(
+    transport: Transport, block: BillingSection, period: str, item: Item, into: Path
+) -> None:
+    """Write `billing_period.parquet` from a file of FOCUS's BillingPeriod dataset.
+
+    CSV (plain or gzip) or Parquet, with columns in any case; rows of other months are left out.
+    Raises `UnreadableFile` with the row where one does not say what the dataset has to: a bill that
+    counted as closed by mistake would raise an alarm with each later row.
+    """
+    import polars as pl
+
+    from .contracts.fields import FIELDS, TYPES
+
+    content = io.BytesIO(transport.read(item))
+    try:
+        is_parquet = item.path.lower().endswith(".parquet")
+        found = pl.read_parquet(content) if is_parquet else pl.read_csv(content, infer_schema=False)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise UnreadableFile(f"{item.address}: no CSV or Parquet file ({error})") from None
+    names = {name.casefold(): name for name in found.columns}
+    missing = [name for name in PERIOD_COLUMNS if name.casefold() not in names]
+    if missing:
+        raise UnreadableFile(
+            f"{item.address}: the column {missing[0]!r} is missing; FOCUS's BillingPeriod dataset "
+            f"has {', '.join(PERIOD_COLUMNS)}"
+        )
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(found.iter_rows(named=True), start=1):
+        said = {name: line[names[name.casefold()]] for name in PERIOD_COLUMNS}
+        times = {name: _time(value) for name, value in said.items() if name in PERIOD_TIMES}
+        if (
+            None in times.values()
+            or said["BillingPeriodStatus"] not in (FIELDS["BillingPeriodStatus"].isin or ())
+            or not said["InvoiceIssuerName"]
+        ):
+            raise UnreadableFile(
+                f"{item.address}: row {number} is no billing period: "
+                f"{', '.join(f'{name} = {value!r}' for name, value in said.items())}; correct it"
+            )
+        if f"{times['BillingPeriodStart']:%Y-%m}" == period:
+            place = {"x_SourceFile": item.path, "x_SourceRow": number}
+            rows.append({"BillingPeriod": period, "x_Source": block.name, **said, **times, **place})
+    schema = {n: TYPES[t] for n, t in contracts.table("billing_period").duckdb.items()}
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    frame.write_parquet(into / "billing_period.parquet", compression="zstd")
+
+
+def _time(written: object) -> datetime | None:
+    """A time of a file, UTC and without saying so; None where it is none."""
+    try:
+        found = written if isinstance(written, datetime) else datetime.fromisoformat(str(written))
+    except ValueError:
+        return None
+    return found if found.tzinfo is None else found.astimezone(UTC).replace(tzinfo=None)
 
 
 def _amount(written: str | None) -> Decimal | None:

@@ -24,6 +24,7 @@ EXAMPLES: dict[str, str] = {
     "billing.location": '"s3://acme-billing/cur/acme/data/BILLING_PERIOD={period}/*.parquet"',
     "billing.manifest": '"s3://acme-billing/cur/acme/metadata/BILLING_PERIOD={period}/*-Manifest.json"',
     "billing.invoices": '"invoices/aws-{period}.csv"',
+    "billing.billing_periods": '"s3://acme-billing/focus/acme/billing-period/*.parquet"',
     "metrics.name": '"production"',
     "metrics.kind": '"prometheus"',
     "metrics.cluster": '"production"',

@@ -70,3 +70,28 @@ create or replace macro gpu_parts() as 10080;
 -- A JSON object of text as a map.
 create or replace macro json_map(object) as
     cast(cast(object as json) as map(varchar, varchar));
+
+-- Units as FOCUS writes them (UnitFormat), of the same size, so that no quantity changes. Google
+-- writes words: `byte-seconds` is B-Seconds, `gibibyte month` GiB-Months. AWS and Azure shorten:
+-- `Hrs` and `1 Hour` are Hours, `1K Requests` is 1000 Requests. What is not known here stays.
+create or replace macro size_unit() as
+    '(kilo|mega|giga|tera|peta|exa|kibi|mebi|gibi|tebi|pebi|exbi)?(byte|bit)s?';
+create or replace macro time_unit() as '(second|minute|hour|day|month|year)s?';
+create or replace macro capital(word) as upper(left(word, 1)) || substr(word, 2);
+create or replace macro focus_size(word) as
+    upper(left(regexp_extract(word, size_unit(), 1), 1))
+    || case when ends_with(regexp_extract(word, size_unit(), 1), 'bi') then 'i' else '' end
+    || case when regexp_extract(word, size_unit(), 2) = 'byte' then 'B' else 'b' end;
+create or replace macro focus_time(word) as capital(regexp_extract(word, time_unit(), 1)) || 's';
+create or replace macro focus_unit(unit) as case
+    when regexp_full_match(unit, size_unit()) then focus_size(unit)
+    when regexp_full_match(unit, time_unit()) then focus_time(unit)
+    when regexp_full_match(unit, size_unit() || '[ -]' || time_unit())
+        then focus_size(unit) || '-' || focus_time(regexp_extract(unit, '[ -](.*)$', 1))
+    when regexp_full_match(unit, '(count|unit|request|token|connection|core)s?')
+        then capital(rtrim(unit, 's')) || 's'
+    else regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(
+        regexp_replace(unit, '^1 ', ''), '^1K ?$', '1000 Units'), '^1K ', '1000 '),
+        '(Hrs|^Hour)$', 'Hours'), '-Mo$', '-Months'), 'tokens$', 'Tokens'),
+        'Lambda-GB-Second$', 'Lambda GB Seconds')
+end;

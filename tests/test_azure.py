@@ -19,7 +19,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from finops_pipeline import bill, config
+from finops_pipeline import bill, config, deliveries
 from finops_pipeline.config import BillingSection, Config
 from finops_pipeline.contracts import table
 from finops_pipeline.errors import ConfigError, IncompleteDelivery, UnknownName, UnreadableFile
@@ -610,9 +610,9 @@ def settings(*names: str, **more: Any) -> dict[str, Any]:
     return {"billing": [{**block, **more} for block in blocks]}
 
 
-def found(root: Path, parsed: Config, number: int = 0) -> bill.Delivery:
+def found(root: Path, parsed: Config, number: int = 0) -> deliveries.Delivery:
     block = parsed.billing[number]
-    return bill.delivery(block, parsed, PERIOD, open_transport(block.location, parsed))
+    return deliveries.delivery(block, parsed, PERIOD, open_transport(block.location, parsed))
 
 
 def ea(*rows: dict[str, Any]) -> bytes:

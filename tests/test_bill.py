@@ -18,10 +18,11 @@ from typing import Any
 import duckdb
 import pytest
 
-from finops_pipeline import bill
-from finops_pipeline.config import BillingSection, Config
+from finops_pipeline import bill, deliveries
+from finops_pipeline.config import BillingSection, Config, parse
 from finops_pipeline.contracts import table
 from finops_pipeline.errors import ConfigError, IncompleteDelivery, UnknownName, UnreadableFile
+from finops_pipeline.periods import in_month, names_month
 from finops_pipeline.queries import macros, query, stems
 from finops_pipeline.transports import Item
 from finops_pipeline.transports.files import Files
@@ -679,14 +680,14 @@ def place(tmp_path: Path) -> Path:
     return folder
 
 
-def deliver(root: Path, manifest: bool = True) -> bill.Delivery:
+def deliver(root: Path, manifest: bool = True) -> deliveries.Delivery:
     block = BillingSection(
         name="aws",
         dialect="aws_cur",
         location="aws/data/BILLING_PERIOD={period}/*.parquet",
         manifest="aws/metadata/BILLING_PERIOD={period}/*/*-Manifest.json" if manifest else None,
     )
-    return bill.delivery(block, Config(root=root), PERIOD, Files(root))
+    return deliveries.delivery(block, Config(root=root), PERIOD, Files(root))
 
 
 def manifest(root: Path, execution: str, content: Any) -> None:
@@ -702,8 +703,8 @@ def exported(*names: str) -> dict[str, list[str]]:
 
 
 def test_no_files_is_an_empty_delivery(tmp_path: Path) -> None:
-    assert bill.Delivery(()) == deliver(tmp_path)
-    assert bill.Delivery(()) == deliver(tmp_path, manifest=False)
+    assert deliveries.Delivery(()) == deliver(tmp_path)
+    assert deliveries.Delivery(()) == deliver(tmp_path, manifest=False)
 
 
 def test_the_newest_manifest_decides_and_other_files_are_ignored(
@@ -752,11 +753,72 @@ def test_the_same_file_twice_is_one_delivery(tmp_path: Path, place: Path) -> Non
     assert [("c.parquet", "a.parquet")] == pairs
 
 
+@pytest.mark.parametrize(
+    ("pattern", "meant"),
+    [
+        ("in/{period}/*.csv", "in/2026-09/*.csv"),
+        ("in/{yyyymm}01-*/a", "in/20260901-*/a"),
+        ("in/year={year}/month={month}/*.parquet", "in/year=2026/month=9/*.parquet"),
+        ("in/{year}/{mm}", "in/2026/09"),
+    ],
+)
+def test_a_month_is_named_as_the_provider_names_it(pattern: str, meant: str) -> None:
+    assert (True, meant) == (names_month(pattern), in_month(pattern, "2026-09"))
+
+
+@pytest.mark.parametrize("pattern", ["in/{year}/*", "in/month={month}/*", "in/*", "in/{mm}"])
+def test_half_a_month_is_none(pattern: str) -> None:
+    assert not names_month(pattern)
+
+
+@pytest.mark.parametrize("key", ["location", "manifest", "invoices", "billing_periods"])
+def test_what_nothing_is_called_is_refused_with_what_there_is(key: str, tmp_path: Path) -> None:
+    block = {"name": "b", "dialect": "focus", "location": "in/{period}/*.csv", key: "a/{perod}/b"}
+
+    with pytest.raises(ConfigError) as refused:
+        parse({"billing": [block]}, tmp_path)
+    assert str(refused.value).endswith(
+        "'a/{perod}/b': nothing is called {perod}; known: {period}, {yyyymm}, {year}, {month}, {mm}"
+    )
+
+
+def test_of_metrics_and_logs_a_day_is_named(tmp_path: Path) -> None:
+    for section, more in (("metrics", {"kind": "parquet", "cluster": "c"}), ("inference", {})):
+        block = {"name": "b", "dialect": "calls", "location": "in/{period}/*", **more}
+        if section == "metrics":
+            del block["dialect"]
+        with pytest.raises(ConfigError, match=r"nothing is called \{period\}; known: \{date\}"):
+            parse({section: [block]}, tmp_path)
+
+
+def test_a_report_made_for_athena_is_found(tmp_path: Path) -> None:
+    """The manifest has the address it was written to, and lies beside the other months'."""
+    for month in (9, 10):
+        folder = tmp_path / f"acme/acme/year=2026/month={month}"
+        folder.mkdir(parents=True)
+        (folder / "acme-00001.snappy.parquet").write_text(str(month))
+        manifest = tmp_path / f"acme/2026{month:02d}01-2026{month + 1:02d}01/acme-Manifest.json"
+        manifest.parent.mkdir()
+        key = f"cur/acme/acme/year=2026/month={month}/acme-00001.snappy.parquet"
+        manifest.write_text(json.dumps({"reportKeys": [key]}))
+    block = BillingSection(
+        name="b",
+        dialect="aws_cur",
+        location="acme/acme/year={year}/month={month}/*.parquet",
+        manifest="acme/{yyyymm}01-*/acme-Manifest.json",
+    )
+
+    found = deliveries.delivery(block, Config(root=tmp_path), "2026-09", Files(tmp_path))
+
+    (item,) = found.files
+    assert "9" == Path(item.address).read_text()
+
+
 def test_a_location_must_name_the_period(tmp_path: Path) -> None:
     block = BillingSection(name="b", dialect="focus", location="all/*.csv")
 
     with pytest.raises(ConfigError, match=r"must hold \{period\}"):
-        bill.delivery(block, Config(root=tmp_path), PERIOD, Files(tmp_path))
+        deliveries.delivery(block, Config(root=tmp_path), PERIOD, Files(tmp_path))
 
 
 # -------------------------------------------------------------------------------- real rows

@@ -133,6 +133,14 @@ def road(
     connection = engine(
         {
             "tag_set": [{"x_TagSetId": n, "Tags": t} for n, t in enumerate(TAGS, 1)],
+            "delivered_tag_set": [
+                {
+                    "x_TagSetId": n,
+                    "Tags": t,
+                    "x_ChargeRows": [c["x_TagSetId"] for c in charges].count(n),
+                }
+                for n, t in enumerate(TAGS, 1)
+            ],
             "cost_and_usage": [{**c, "x_SourceRow": n} for n, c in enumerate(charges, 1)],
             "quarantine": [
                 {"BilledCost": b, "EffectiveCost": e, "InvoiceId": "a"} for b, e in refused

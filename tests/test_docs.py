@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from finops_pipeline import bill, cli, config, pipeline, template
+from finops_pipeline import bill, cli, config, deliveries, pipeline, template
 from finops_pipeline.contracts.fields import ALLOCATION_METHODS
 from finops_pipeline.queries import stems
 from finops_pipeline.transports import open_transport, split_pattern
@@ -181,7 +181,7 @@ def means(block: config.BillingSection, root: config.Config, period: str) -> lis
     found = []
     for pattern in patterns:
         assert open_transport(pattern, root)
-        found.append(bill._of_month(block, pattern, period))
+        found.append(deliveries.of_month(block, pattern, period))
     return found
 
 
@@ -240,7 +240,7 @@ def test_what_is_delivered_is_found_whole_by_its_manifest(
     found = []
     for block in loaded.billing:
         transport = open_transport(block.location, loaded)
-        found.append(bill.delivery(block, loaded, "2026-10", transport))
+        found.append(deliveries.delivery(block, loaded, "2026-10", transport))
 
     assert [here.sub("", path) for path in data] == [
         str(Path(file.address).relative_to(tmp_path)) for one in found for file in one.files

@@ -195,6 +195,13 @@ def test_a_tax_has_no_price_and_a_credit_lists_what_was_billed(published: Publis
         ("1K Lambda-GB-Second", "1000 Lambda GB Seconds"),
         ("1 GB/Month", "GB/Month"),
         ("100 Hours", "100 Hours"),
+        ("byte-seconds", "B-Seconds"),
+        ("gibibyte month", "GiB-Months"),
+        ("gigabit", "Gb"),
+        ("seconds", "Seconds"),
+        ("hour", "Hours"),
+        ("count", "Counts"),
+        ("widgets", "widgets"),
     ],
 )
 def test_units_are_written_as_focus_writes_them(
@@ -249,6 +256,27 @@ def test_a_purchase_that_covers_something_is_two_rows_with_the_same_sums(
     ] == told
     assert 104 == sum(r["ListCost"] for r in rows)
     assert ["1000"[:1], "2", "3", "2", "3"] == [str(r["x_SourceRow"]) for r in rows]
+
+
+@pytest.mark.parametrize("billed", ["4", "0"])
+def test_what_of_a_fee_was_used_is_not_made_up(published: Published, billed: str) -> None:
+    """Google's older commitments: no credit on the usage names the fee that it is from."""
+    fee = charge(billed, "4", ChargeCategory="Purchase", CommitmentDiscountId="cud-2")
+    told = published.told(charge(), fee)
+    used = [r for r in published.rows() if r["ChargeCategory"] == "Usage"][-1]
+
+    assert ("cud-2", None, 4) == tuple(
+        used[n] for n in ("CommitmentDiscountId", "CommitmentDiscountStatus", "EffectiveCost")
+    )
+    assert {"CommitmentDiscountStatus-C-004-C", "EffectiveCost-C-013-C"} <= told
+
+
+def test_usage_of_a_commitment_is_used_unless_it_says_not(published: Published) -> None:
+    under = charge(CommitmentDiscountId="c")
+    published.publish(cost_and_usage=[under, {**under, "CommitmentDiscountStatus": "Unused"}])
+
+    rows = published.rows()
+    assert ["Used", None, "Unused"] == [r["CommitmentDiscountStatus"] for r in rows]
 
 
 def test_quarantined_money_is_an_adjustment_of_its_invoice(published: Published) -> None:
@@ -544,6 +572,7 @@ def test_every_requirement_that_is_told_was_told_above() -> None:
     }
     elsewhere = {
         "ServiceName-C-005-C", "ServiceName-C-008-C", "SkuPriceId-C-008-M", "EffectiveCost-C-012-C",
+        "EffectiveCost-C-013-C", "CommitmentDiscountStatus-C-004-C",
     }  # fmt: skip
 
     assert set(told_requirements()) == above | elsewhere
@@ -694,7 +723,7 @@ WRONG_RULES = {
 ABOVE_THEM = {
     "CapacityReservationStatus-C-000-C", "CapacityReservationStatus-C-002-C",
     "CommitmentDiscountStatus-C-000-C", "CommitmentDiscountStatus-C-002-C",
-    "CostAndUsage-D-000-M", "CostAndUsage-D-002-M", "InvoiceId-C-000-C", "InvoiceId-C-003-C",
+    "CostAndUsage-D-000-M", "CostAndUsage-D-002-M", "InvoiceId-C-000-O", "InvoiceId-C-003-C",
     "ResourceType-C-000-C", "ResourceType-C-003-C",
 }  # fmt: skip
 
@@ -724,5 +753,5 @@ def test_the_validator_finds_nothing_but_its_own_wrong_rules(
 
     failed = set(re.findall(r"(\S+): FAIL", said))
     assert "Total: 578" in said
-    assert set() == failed - WRONG_RULES - ABOVE_THEM
-    assert len(failed) <= 13
+    assert failed == WRONG_RULES | ABOVE_THEM
+    assert "Fail: 16" in said

@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from finops_pipeline import bill
+from finops_pipeline import bill, deliveries
 from finops_pipeline.config import BigquerySection, BillingSection, Config, GcsSection
 from finops_pipeline.contracts import table
 from finops_pipeline.errors import (
@@ -431,7 +431,7 @@ def test_taxes_adjustments_and_rounding_are_on_the_bill(tmp_path: Path) -> None:
 def months(folder: Path, pattern: str, period: str) -> tuple[str, ...]:
     """Paths of the files a period is read from."""
     block = BillingSection(name="google", dialect="gcp", location=pattern)
-    found = bill.delivery(block, Config(billing=[block]), period, Files(folder))
+    found = deliveries.delivery(block, Config(billing=[block]), period, Files(folder))
     return tuple(item.path for item in found.files)
 
 

@@ -17,7 +17,12 @@ import pytest
 
 from finops_pipeline import cli, history, pipeline, report
 from finops_pipeline.config import SHOWN_BY, WarehouseSection
-from finops_pipeline.errors import CheckFailed, ConfigError, IncompleteDelivery
+from finops_pipeline.errors import (
+    CheckFailed,
+    ConfigError,
+    IncompleteDelivery,
+    UnreadableFile,
+)
 from finops_pipeline.history import Generation
 from finops_pipeline.summary import summary
 from finops_pipeline.warehouse import Built, Warehouse
@@ -380,6 +385,142 @@ def test_days_of_grace_are_set_by_source(small: Small, clock: Clock) -> None:
     clock("2026-12-01")
     run(small)
     assert states(small) == {"acme": ("closed", Decimal(0))}
+
+
+CUR = {
+    "line_item_line_item_type": "Usage",
+    "line_item_unblended_cost": "100",
+    "line_item_currency_code": "USD",
+    "line_item_product_code": "AmazonEC2",
+    "bill_billing_period_start_date": "2026-10-01T00:00:00Z",
+    "bill_billing_period_end_date": "2026-11-01T00:00:00Z",
+    "line_item_usage_start_date": "2026-10-07T00:00:00Z",
+    "line_item_usage_end_date": "2026-10-07T01:00:00Z",
+}
+
+
+def test_of_aws_a_charge_without_an_invoice_is_not_final(small: Small, clock: Clock) -> None:
+    small.toml.write_text(small.toml.read_text().replace('"focus"', '"aws_cur"'))
+    path = small.deliver(())
+    found = []
+    for moment, invoice in (("2026-12-24", ""), ("2027-03-01", ""), ("2027-03-02", "I-1")):
+        clock(moment)
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, [*CUR, "bill_invoice_id"])
+            writer.writeheader()
+            writer.writerow({**CUR, "bill_invoice_id": invoice})
+        run(small)
+        found.append(states(small)["acme"][0])
+
+    assert found == ["provisional", "provisional", "closed"]
+
+
+SAID = {
+    "InvoiceIssuerName": "Example Cloud",
+    "BillingPeriodCreated": "2026-10-01T00:00:00Z",
+    "BillingPeriodStart": "2026-10-01T00:00:00Z",
+    "BillingPeriodEnd": "2026-11-01T00:00:00Z",
+    "BillingPeriodStatus": "Closed",
+    "BillingPeriodLastUpdated": "2026-11-02T08:00:00Z",
+}
+
+
+def say(small: Small, *rows: dict[str, str], name: str = "billing-periods.csv") -> None:
+    """What the provider says of its billing periods, and the key that names it."""
+    text = small.toml.read_text()
+    if "billing_periods" not in text:
+        small.toml.write_text(f'{text}billing_periods = "{name}"\n')
+    with (small.root / name).open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(SAID))
+        writer.writeheader()
+        writer.writerows({**SAID, **row} for row in rows)
+
+
+def provided(small: Small) -> list[tuple[Any, ...]]:
+    """State, what the provider says, and when the bill was closed."""
+    return small.ask(
+        "select x_State, BillingPeriodStatus, cast(x_ClosedAt as varchar) from period_state"
+    )
+
+
+OPEN = {"BillingPeriodStatus": "Open"}
+LATER = {"BillingPeriodLastUpdated": "2026-11-03T08:00:00Z"}
+
+
+def test_a_period_the_provider_calls_closed_waits_for_no_day(small: Small, clock: Clock) -> None:
+    other = {"BillingPeriodStart": "2026-09-01T00:00:00Z", **OPEN}
+    say(small, OPEN, other)
+    clock("2026-11-02")
+    publish(small, V1, InvoiceId="")
+    assert provided(small) == [("provisional", "Open", None)]
+
+    say(small, {}, other)
+    clock("2026-11-02T09:00")
+    run(small)
+    assert provided(small) == [("closed", "Closed", "2026-11-02 09:00:00")]
+
+    # Opened again: it was closed, so what changes is told.
+    say(small, {**OPEN, **LATER}, {}, other)
+    clock("2026-11-03T09:00")
+    run(small)
+    assert provided(small) == [("closed", "Open", "2026-11-02 09:00:00")]
+    clock("2026-11-04")
+    publish(small, V2, InvoiceId="")
+    assert provided(small) == [("corrected", "Open", "2026-11-02 09:00:00")]
+
+
+def test_a_period_the_provider_calls_open_waits_for_it(small: Small, clock: Clock) -> None:
+    """And one that another issuer of invoices on the bill has not closed."""
+    say(small, {}, {"InvoiceIssuerName": "Marketplace", **OPEN})
+    clock("2027-02-01")
+    publish(small, V1)
+    assert provided(small) == [("provisional", "Open", None)]
+
+    say(small, {}, {"InvoiceIssuerName": "Marketplace"})
+    run(small)
+    assert provided(small) == [("closed", "Closed", "2027-02-01 00:00:00")]
+
+
+def test_what_a_provider_says_of_a_period_may_be_parquet(small: Small, clock: Clock) -> None:
+    say(small, {}, name="said.parquet")
+    csv_file = (small.root / "said.parquet").rename(small.root / "said.csv")
+    duckdb.execute(
+        "set TimeZone = 'UTC'; copy (select columns('.*Name|.*Status'), "
+        "cast(columns('.*Start|.*End|.*Updated') as timestamptz) "
+        f"from read_csv('{csv_file}', all_varchar = true)) to '{small.root / 'said.parquet'}'"
+    )
+    clock("2026-11-02")
+    publish(small, V1)
+
+    assert provided(small) == [("closed", "Closed", "2026-11-02 00:00:00")]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("BillingPeriodStatus", "closed"),
+        ("BillingPeriodStart", "October"),
+        ("BillingPeriodLastUpdated", ""),
+        ("InvoiceIssuerName", ""),
+    ],
+)
+def test_what_is_no_billing_period_is_refused(small: Small, column: str, value: str) -> None:
+    say(small, {}, {column: value})
+
+    with pytest.raises(UnreadableFile, match=f"row 2 is no billing period: .*{column} ="):
+        publish(small, V1)
+
+
+def test_what_misses_a_column_of_a_billing_period_is_refused(small: Small) -> None:
+    say(small, {})
+    path = small.root / "billing-periods.csv"
+    path.write_text(path.read_text().replace("Status", "State"))
+
+    with pytest.raises(UnreadableFile, match="the column 'BillingPeriodStatus' is missing"):
+        publish(small, V1)
+    (small.root / "billing-periods.csv").write_bytes(b"")
+    with pytest.raises(UnreadableFile, match="no CSV or Parquet file"):
+        publish(small, V1)
 
 
 def test_a_closed_bill_that_changes_is_told_loudly(small: Small, clock: Clock) -> None:

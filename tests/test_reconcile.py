@@ -9,10 +9,12 @@ from typing import Any
 import duckdb
 import pytest
 
-from finops_pipeline import cli, pipeline, report, statement
-from finops_pipeline.errors import CheckFailed, ConfigError, UnreadableFile
+from finops_pipeline import cli, pipeline, queries, report, statement
+from finops_pipeline.errors import CheckFailed, ConfigError, UnknownName, UnreadableFile
 from finops_pipeline.warehouse import Warehouse
 
+from . import test_azure as azure
+from . import test_gcp as google
 from .small import PERIOD, TOML, V1, V2, Small
 from .test_cases import engine, fill
 
@@ -191,6 +193,142 @@ def test_money_shown_that_nobody_billed_is_found() -> None:
     (line,) = filled(showback=[{"BilledCost": "1", "x_Feature": "search"}])
 
     assert (line["x_Source"], line["x_AllocationDifference"]) == ("(none)", Decimal(-1))
+
+
+# ----------------------------------------------------------------- one bill from two blocks
+
+
+def billed(source: str, cost: str, day: int = 1, **more: Any) -> dict[str, Any]:
+    """A charge of one day in one account."""
+    of = {"BilledCost": cost, "SubAccountId": "1", "InvoiceId": "(open)", "x_Source": source}
+    return {**of, "ChargePeriodStart": f"2026-10-{day:02} 00:00", **more}
+
+
+def twice(*charges: dict[str, Any], **settings: Any) -> list[tuple[Any, ...]]:
+    """Blocks, days alike, and what would be counted twice."""
+    connection = engine({"cost_and_usage": list(charges)}, settings)
+    fill(connection, "showback/invoice", {"period": PERIOD})
+    answer = connection.execute(queries.query("checks/invoice__delivered_once").text)
+    return [(row[0], row[1], row[4], row[6]) for row in answer.fetchall()]
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        ({}, {}),
+        # Google's standard export names no resource; its invoices are account and month.
+        ({"ResourceId": "i-1"}, {}),
+        (
+            {"InvoiceId": "01-02/202610", "BillingAccountId": "01-02"},
+            {"InvoiceId": "5001", "BillingAccountId": "01-02"},
+        ),
+        # Azure: spelled in two ways, in two dialects.
+        (
+            {"SubAccountId": "ab-1", "ResourceId": "/subscriptions/ab-1/vm"},
+            {"SubAccountId": "/subscriptions/AB-1", "ResourceId": "/subscriptions/AB-1/vm"},
+        ),
+        # The CUR and AWS's FOCUS export of version 1.0, and two names of one provider.
+        ({"InvoiceId": "77"}, {"ProviderName": "Amazon Web Services"}),
+        # Nobody names an account.
+        ({"SubAccountId": None}, {"SubAccountId": None}),
+    ],
+)
+def test_one_bill_from_two_blocks_is_found(mine: dict[str, Any], theirs: dict[str, Any]) -> None:
+    """Of the last day, one has hours that the other had not yet."""
+    days = [(1, "5", "5"), (2, "7", "7"), (3, "3", "2")]
+    ours = [billed("a", cost, day, **mine) for day, cost, _ in days]
+    copies = [billed("b", cost, day, **theirs) for day, _, cost in days]
+
+    assert [("a", "b", 2, Decimal(12))] == twice(*ours, *copies)
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        ({"SubAccountId": "1"}, {"SubAccountId": "2"}),
+        ({"BillingCurrency": "USD"}, {"BillingCurrency": "EUR"}),
+        # One account, parted by resource, by invoice, by day or in another way.
+        ({"ResourceId": "i-1"}, {"ResourceId": "i-2"}),
+        ({"InvoiceId": "1"}, {"InvoiceId": "2"}),
+        ({}, {"ChargePeriodStart": "2026-10-05 00:00"}),
+        ({}, {"BilledCost": "4.999999999999"}),
+        # The halves of a pair: each has one of the costs.
+        ({}, {"BilledCost": "0", "EffectiveCost": "5"}),
+        ({"SubAccountId": None}, {"SubAccountId": None, "ProviderName": "Other"}),
+        # The same source in two files.
+        ({}, {"x_Source": "a", "x_SourceFile": "2"}),
+    ],
+)
+def test_one_invoice_from_two_blocks_that_share_nothing_is_none(
+    mine: dict[str, Any], theirs: dict[str, Any]
+) -> None:
+    assert [] == twice(billed("a", "5", **mine), billed("b", "5", **theirs))
+
+
+def test_days_that_are_alike_by_chance_are_less_than_most() -> None:
+    alike = [billed(source, "5", day) for source in "ab" for day in (1, 2)]
+    other = [billed(source, cost, day) for source, cost in ("a3", "b4") for day in (3, 4)]
+
+    assert [] == twice(*alike, *other)
+    assert [("a", "b", 2, Decimal(10))] == twice(*alike, *other[::2])
+
+
+def test_blocks_that_are_said_to_be_others_are_others() -> None:
+    named = [{"name": n, "dialect": "focus", "location": "{period}"} for n in "abc"]
+    named[1]["separate_from"] = ["a"]
+    charges = [billed(source, "5") for source in "abc"]
+
+    assert [("a", "c"), ("b", "c")] == [found[:2] for found in twice(*charges, billing=named)]
+
+
+def test_another_block_must_be_there(tmp_path: Path) -> None:
+    small = Small.make(tmp_path, TOML + 'separate_from = ["acne"]\n')
+
+    with pytest.raises(UnknownName, match="separate_from: no block is called 'acne'"):
+        small.run()
+
+
+def test_one_bill_from_two_blocks_is_not_published(tmp_path: Path) -> None:
+    small = Small.make(tmp_path, TOML + TOML.replace("acme", "copy"))
+    small.deliver(V1)
+
+    with pytest.raises(CheckFailed, match="invoice__delivered_once found offenders") as caught:
+        run(small)
+    assert "block=acme, other_block=copy" in str(caught.value)
+    assert "counted_twice=100" in str(caught.value)
+    assert 'separate_from = ["the other"]' in str(caught.value)
+    assert not (small.config.home / "current").exists()
+
+    small.toml.write_text(small.toml.read_text() + 'separate_from = ["acme"]\n')
+    run(small)
+    assert small.total() == Decimal(200)
+
+
+def test_googles_standard_and_detailed_export_are_one_bill(tmp_path: Path) -> None:
+    block = '[[billing]]\nname = "{0}"\ndialect = "gcp"\nlocation = "{0}/*.parquet"\n'
+    small = Small.make(tmp_path, block.format("standard") + block.format("detailed"))
+    month = {"invoice": {"month": "202610", "publisher_type": "GOOGLE"}}
+    resource = {"resource": {"name": "vm", "global_name": "//compute/vm"}}
+    google.export(
+        tmp_path / "standard/1.parquet", google.row(3, -1, **month), schema=google.STANDARD
+    )
+    halves = [google.row(1.5, -0.5, **month, **resource)] * 2
+    google.export(tmp_path / "detailed/1.parquet", *halves)
+
+    with pytest.raises(CheckFailed, match="block=detailed, other_block=standard, account=shop"):
+        run(small)
+
+
+def test_azures_two_exports_without_a_pair_are_one_bill(tmp_path: Path) -> None:
+    block = '[[billing]]\nname = "{0}"\ndialect = "azure"\nlocation = "{0}-{{period}}/*.csv"\n'
+    small = Small.make(tmp_path, block.format("actual") + block.format("amortized"))
+    month = {"BillingPeriodStartDate": "10/01/2026", "BillingPeriodEndDate": "10/31/2026"}
+    for name in ("actual", "amortized"):
+        reader = azure.Reader(tmp_path / f"{name}-{PERIOD}")
+        reader.file([{**azure.EA, **month, "Date": "10/04/2026"}])
+
+    with pytest.raises(CheckFailed, match="block=actual, other_block=amortized"):
+        run(small)
 
 
 # --------------------------------------------------------------------------- files of invoices

@@ -47,6 +47,12 @@ TABLES = tables_of(
             "x_TagSetId",
             "BillingPeriod x_TagSetId Tags",
         ),
+        "delivery_manifest": (
+            """The manifests the period was read by, as they were delivered: one row per manifest.
+            It is kept as long as the state of the bill that was read by it.""",
+            "x_Source x_Manifest",
+            "BillingPeriod x_Source x_Manifest x_Bytes x_Sha256 x_Content",
+        ),
         "delivery": (
             """One row per file the period was read from: its content, the manifest that lists it, the
             rows it held and the money its own cost column sums to, taken by a query that shares

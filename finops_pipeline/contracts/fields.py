@@ -97,6 +97,12 @@ FIELDS: dict[str, Field] = {
         "TIMESTAMP", "First instant of the billing period, UTC, inclusive."
     ),
     "BillingPeriodEnd": Field("TIMESTAMP", "End of the billing period, UTC, exclusive."),
+    "BillingPeriodStatus": Field(
+        "VARCHAR",
+        "What the provider itself says of the period: `Open`, or `Closed` when it is final.",
+        isin=("Open", "Closed"),
+    ),
+    "BillingPeriodLastUpdated": Field("TIMESTAMP", "When the provider last said so, UTC."),
     "ChargePeriodStart": Field("TIMESTAMP", "First instant the charge is for, UTC, inclusive."),
     "ChargePeriodEnd": Field("TIMESTAMP", "End of what the charge is for, UTC, exclusive."),
     "InvoiceId": Field(
@@ -191,6 +197,7 @@ FIELDS: dict[str, Field] = {
         "VARCHAR",
         "Path of the manifest that lists the file, relative to the fixed part of `manifest`; null where the source has none.",
     ),
+    "x_Content": Field("VARCHAR", "The manifest as it was delivered: its bytes, which are UTF-8."),
     # ---------------------------------------------------------------------------- owner
     "x_Feature": Field(
         "VARCHAR",

@@ -51,6 +51,13 @@ TABLES = tables_of(
             """BillingPeriod x_Source InvoiceId BillingCurrency x_BilledSummary x_MinorUnit x_Reason?
             x_SourceFile x_SourceRow""",
         ),
+        "billing_period": (
+            """What the providers themselves say of their billing periods (FOCUS 1.4, BillingPeriod):
+            one row per row of the files that `billing_periods` names, of those about this month.""",
+            "x_Source x_SourceFile x_SourceRow",
+            """BillingPeriod x_Source InvoiceIssuerName BillingPeriodStart BillingPeriodEnd
+            BillingPeriodStatus BillingPeriodLastUpdated x_SourceFile x_SourceRow""",
+        ),
         "invoice": (
             """What was read of each invoice: one row per source, invoice and currency.""",
             "x_Source InvoiceId BillingCurrency",

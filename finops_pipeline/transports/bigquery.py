@@ -27,6 +27,7 @@ from typing import Any
 
 from ..config import Config
 from ..errors import ConfigError, DeliveryVanished, MissingExtra, Refused, Unavailable
+from ..periods import in_month
 from . import Item
 
 log = logging.getLogger(__name__)
@@ -334,7 +335,7 @@ def _retry() -> Any:
 
 def _parts(address: str) -> tuple[str, ...]:
     """Project, dataset, table, year and month of an address."""
-    found = LOCATION.fullmatch(address.replace("{period}", "0000-00"))
+    found = LOCATION.fullmatch(in_month(address, "2000-01"))
     if found is None:
         raise ConfigError(
             f"{address}: a BigQuery location is bigquery://project/dataset/table/{{period}}"

@@ -23,6 +23,8 @@
 -- else the product code. PublisherName is the legal entity that sells, InvoiceIssuerName the one
 -- that invoices.
 --
+-- Until a line is final, bill_invoice_id is empty (docs.aws.amazon.com/cur, view-finalized-cur).
+--
 -- `raw_billing` has the columns named below, typed as they are declared, with exact names; text
 -- is null where empty, Tags is JSON with sorted keys. Legacy CSV files write `lineItem/UsageType`
 -- for line_item_usage_type, and have a column for each tag. AWS writes `user_` or `user:` before
@@ -66,6 +68,7 @@
 -- tag prefix: user_ =
 -- tag prefix: user: =
 -- tag prefix: aws_ = aws:
+-- invoices: when final
 -- conserves: BilledCost = line_item_net_unblended_cost else line_item_unblended_cost
 -- except: line_item_operation in ('EKSPod-EC2', 'ECSTask-EC2')
 with

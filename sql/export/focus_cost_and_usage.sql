@@ -7,7 +7,8 @@
 --
 -- A purchase that carries an EffectiveCost (a monthly fee, the unused part of a commitment) is
 -- two rows, as FOCUS has it: the purchase with what was billed, and the usage it covered with the
--- EffectiveCost. Both sums stay. A company of the provider that writes the invoice is the
+-- EffectiveCost. Both sums stay. Whether what a commitment's fee covered was used or not is passed on
+-- where the provider says it; of a fee that does not say, it stays unknown. A company of the provider that writes the invoice is the
 -- provider; its own name stays in x_InvoiceIssuerName. Money of rows that could not be read is an
 -- Adjustment for each invoice, so that every invoice adds up.
 --
@@ -21,7 +22,8 @@ delivered as not materialized (
             and (
                 ChargeCategory = 'Purchase'
                 or coalesce(CommitmentDiscountStatus = 'Unused', false)
-            ) as is_both
+            ) as is_both,
+        ChargeCategory = 'Purchase' as is_fee
     from cost_and_usage
 ),
 purchase as (
@@ -54,8 +56,7 @@ covered as (
         coalesce(ListUnitPrice, 0) as ListUnitPrice,
         coalesce(ContractedUnitPrice, ListUnitPrice, 0) as ContractedUnitPrice,
         coalesce(ConsumedQuantity, PricingQuantity, 1) as ConsumedQuantity,
-        coalesce(ConsumedUnit, PricingUnit, 'Units') as ConsumedUnit,
-        case when CommitmentDiscountId is not null then 'Unused' end as CommitmentDiscountStatus
+        coalesce(ConsumedUnit, PricingUnit, 'Units') as ConsumedUnit
     )
     from delivered
     where is_both
@@ -154,18 +155,10 @@ priced as (
     )
     from costed
 ),
--- Units as FOCUS writes them: `Hrs` and `1 Hour` are Hours, `1K Requests` is 1000 Requests.
 united as (
     select priced.* replace (
-        regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(
-            regexp_replace(PricingUnit, '^1 ', ''), '^1K ?$', '1000 Units'), '^1K ', '1000 '),
-            '(Hrs|^Hour)$', 'Hours'), '-Mo$', '-Months'), 'tokens$', 'Tokens'),
-            'Lambda-GB-Second$', 'Lambda GB Seconds') as PricingUnit,
-        regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(
-            regexp_replace(coalesce(ConsumedUnit, PricingUnit),
-            '^1 ', ''), '^1K ?$', '1000 Units'), '^1K ', '1000 '),
-            '(Hrs|^Hour)$', 'Hours'), '-Mo$', '-Months'), 'tokens$', 'Tokens'),
-            'Lambda-GB-Second$', 'Lambda GB Seconds') as ConsumedUnit,
+        focus_unit(PricingUnit) as PricingUnit,
+        focus_unit(coalesce(ConsumedUnit, PricingUnit)) as ConsumedUnit,
         coalesce(ConsumedQuantity, PricingQuantity) as ConsumedQuantity
     )
     from priced
@@ -209,8 +202,9 @@ select
         )
     end as CommitmentDiscountQuantity,
     case
-        when CommitmentDiscountId is not null and ChargeCategory = 'Usage'
-            then coalesce(CommitmentDiscountStatus, 'Used')
+        when CommitmentDiscountId is not null and ChargeCategory = 'Usage' then coalesce(
+            CommitmentDiscountStatus, case when is_fee then null else 'Used' end
+        )
     end as CommitmentDiscountStatus,
     case when CommitmentDiscountId is not null then coalesce(CommitmentDiscountType, 'Commitment')
     end as CommitmentDiscountType,

@@ -1,7 +1,12 @@
--- Where each bill stands: open while its month lasts; provisional until `closes_after_days` have
--- passed, or while some of its charges have an invoice and others wait for theirs; then closed;
--- and corrected when it is not what it was when it was closed. A source that names no invoice at
--- all closes by time alone.
+-- Where each bill stands: open while its month lasts; then provisional, then closed; and corrected
+-- when it is not what it was when it was closed.
+--
+-- What the provider says decides, where it says something: a period it calls Closed is closed, one
+-- it calls Open is not. A provider that names an invoice when a charge is final (x_InvoicedWhenFinal)
+-- says of a charge without that it is not. Where nothing is said, `closes_after_days` must have
+-- passed, and not some of its charges have an invoice while others wait for theirs: a source that
+-- names no invoice at all closes by time alone. Once closed, a bill is not opened again: what then
+-- changes is a correction, whatever the provider says.
 --
 -- `published_total` is the memory: what was published of each bill, and when. States are computed
 -- from it and from the time, so nothing has to happen for a bill to close.
@@ -12,10 +17,19 @@ due as (
     select
         t.BillingPeriod, t.x_Source, t.BillingCurrency, t.x_Generation, t.x_PublishedAt,
         t.BilledCost, t.EffectiveCost, t.x_ChargeRows, t.x_TagChecksum,
-        t.x_OpenRows = 0 or t.x_OpenRows = t.x_ChargeRows as is_settled,
+        t.BillingPeriodStatus,
+        case t.BillingPeriodStatus
+            when 'Closed' then true
+            when 'Open' then false
+            else t.x_OpenRows = 0
+                or (t.x_OpenRows = t.x_ChargeRows and not coalesce(s.x_InvoicedWhenFinal, false))
+        end as is_settled,
         cast(t.BillingPeriod || '-01' as timestamp) + interval 1 month as ends_at,
         cast(t.BillingPeriod || '-01' as timestamp) + interval 1 month
-            + to_days(coalesce(s.x_ClosesAfterDays, 10)) as due_at,
+            + case
+                when t.BillingPeriodStatus = 'Closed' then to_days(0)
+                else to_days(coalesce(s.x_ClosesAfterDays, 10))
+            end as due_at,
         lead(t.x_PublishedAt) over (
             partition by t.BillingPeriod, t.x_Source, t.BillingCurrency
             order by t.x_Generation
@@ -42,7 +56,7 @@ standing as (
 compared as (
     select
         d.BillingPeriod, d.x_Source, d.BillingCurrency, d.x_Generation, d.x_PublishedAt,
-        d.BilledCost, d.EffectiveCost, d.x_ChargeRows, d.ends_at,
+        d.BilledCost, d.EffectiveCost, d.x_ChargeRows, d.ends_at, d.BillingPeriodStatus,
         c.closed_at, c.x_Generation as closed_generation,
         c.BilledCost as closed_billed, c.EffectiveCost as closed_effective,
         c.BilledCost is distinct from d.BilledCost
@@ -67,6 +81,7 @@ select
         when ends_at <= cast($now as timestamp) then 'provisional'
         else 'open'
     end as x_State,
+    BillingPeriodStatus,
     BilledCost,
     EffectiveCost,
     x_ChargeRows,

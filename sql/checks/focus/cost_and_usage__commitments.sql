@@ -4,7 +4,10 @@
 -- is there, or nothing of it is as old as the first period; its purchase says that the term is
 -- over, or nothing of it is as new as the last. Of any other, part of the money is elsewhere.
 --
--- requirement: EffectiveCost-C-012-C
+-- And of every part of a commitment FOCUS asks whether it was used. A fee that covered the time it is
+-- for, and does not say what of it was used, is neither; nor is it part of a sum of the two.
+--
+-- requirement: EffectiveCost-C-012-C EffectiveCost-C-013-C CommitmentDiscountStatus-C-004-C
 -- severity: tells
 with
 published as (
@@ -39,4 +42,13 @@ where (commitment.upfront_end is not null or commitment.term_start > published.f
         )
     )
     and commitment.paid is distinct from commitment.amortised
+having count(*) > 0
+union all
+select
+    unnest(['CommitmentDiscountStatus-C-004-C', 'EffectiveCost-C-013-C']) as Requirement,
+    count(*) as x_Rows
+from focus_export
+where CommitmentDiscountId is not null
+    and ChargeCategory = 'Usage'
+    and CommitmentDiscountStatus is null
 having count(*) > 0

@@ -7,7 +7,7 @@
 -- requirement: ChargeFrequency-C-004-C ChargePeriodStart-C-003-M ChargePeriodEnd-C-003-M
 -- requirement: CommitmentDiscountCategory-C-003-C CommitmentDiscountCategory-C-004-C
 -- requirement: CommitmentDiscountName-C-004-C CommitmentDiscountQuantity-C-007-C
--- requirement: CommitmentDiscountStatus-C-003-C CommitmentDiscountStatus-C-004-C
+-- requirement: CommitmentDiscountStatus-C-003-C
 -- requirement: CommitmentDiscountType-C-005-C CommitmentDiscountUnit-C-006-C
 -- requirement: ConsumedQuantity-C-004-C ConsumedUnit-C-006-C ContractedCost-C-003-M
 -- requirement: ContractedUnitPrice-C-005-C ContractedUnitPrice-C-006-C EffectiveCost-C-003-M
@@ -78,10 +78,6 @@ from (
             )},
             {'Requirement': 'CommitmentDiscountStatus-C-003-C', 'x_Rows': count(*) filter (
                 where CommitmentDiscountId is null and CommitmentDiscountStatus is not null
-            )},
-            {'Requirement': 'CommitmentDiscountStatus-C-004-C', 'x_Rows': count(*) filter (
-                where CommitmentDiscountId is not null and ChargeCategory = 'Usage' and
-                    CommitmentDiscountStatus is null
             )},
             {'Requirement': 'CommitmentDiscountType-C-005-C', 'x_Rows': count(*) filter (
                 where CommitmentDiscountId is not null and CommitmentDiscountType is null
