@@ -299,12 +299,12 @@ def _focus_converter(home: Path, lines: int) -> dict[str, Any] | None:
     if not command:
         print("focus-converter was left out: FINOPS_FOCUS_CONVERTER does not name it.")
         return None
-    took = dialects.focus_converter(command, home / "aws_cur.csv.gz", home)
+    took = dialects.focus_converter(command, home / "aws_cur.parquet", home)
     if took is None:
         print(f"focus-converter did not end well within {dialects.PATIENCE} s.")
         return None
     print(
-        f"focus-converter, the same CSV file of aws_cur, whole process: {took['seconds']:.1f} s, "
+        f"focus-converter, the same Parquet file of aws_cur, whole process: {took['seconds']:.1f} s, "
         f"{lines / took['seconds']:,.0f} rows a second, {took['cpu']:.1f} CPU s, "
         f"{took['peak_mb']:,.0f} MB."
     )

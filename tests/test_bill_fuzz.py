@@ -13,14 +13,16 @@ import resource
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
-from decimal import Decimal, InvalidOperation, localcontext
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from finops_pipeline import bill
 from finops_pipeline.errors import UnreadableFile
 
 from .test_bill import FOCUS, Read, Reader, read
@@ -182,6 +184,60 @@ def test_a_last_record_without_end_is_refused(read: Reader, end: bytes) -> None:
 
     with pytest.raises(UnreadableFile, match="2097152 characters"):
         read(file)
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 5, 64])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_last_record_is_measured_whatever_the_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int, packed: bool
+) -> None:
+    monkeypatch.setattr(bill, "PIECE", piece)
+    monkeypatch.setattr(bill, "LONGEST_RECORD", 4)
+    file = tmp_path / "bill.csv"
+
+    def ends(text: bytes) -> bool | None:
+        file.write_bytes(gzip.compress(text) if packed else text)
+        return bill._unpack(file, tmp_path / "text") if packed else bill._ends_with_a_record(file)
+
+    assert [True, True, True, True] == [*map(ends, (b"", b"a", b"abcdefg\nab", b"abcdefg\r\nab\n"))]
+    assert [False, False, True] == [*map(ends, (b"abcdefg", b"a\nabcdefg\n", b"a\nabcd\n"))]
+    if packed:
+        assert b"a\nabcd\n" == (tmp_path / "text").read_bytes()
+
+
+def test_a_double_is_the_decimal_that_is_written_for_it() -> None:
+    """However it is read: the nearest to a half of the twelfth decimal go through text."""
+    halves = [(2 * n + 1) * 5e-13 for n in (0, 1, 7, 10**6, 10**9 + 7, 10**12 + 3, 10**15 + 1)]
+    near = [
+        float(f"{n}.{d}")
+        for n in (0, 1, 999, 1659, 1667, 8191, 10**7)
+        for d in (
+            "1234567890125",
+            "0000000000005",
+            "9999999999995",
+            "99999999999949",
+            "3333333333333333",
+        )
+    ]
+    plain = [0.0, -0.0, 1.0, 1e15, 1e15 - 1, 123456789.125, 9.99e25, 1 / 3, 2 / 3600, 1e-300]
+    doubles = [*halves, *near, *plain, *(-x for x in (*halves, *near))]
+    with duckdb.connect() as connection, localcontext(prec=60):
+        found = connection.execute(
+            f"select {bill._number('x', 'DOUBLE')} from (select unnest($1::double[]) as x)",
+            [doubles],
+        ).fetchall()
+        expected = [Decimal(repr(x)).quantize(Decimal("1e-12"), ROUND_HALF_UP) for x in doubles]
+
+    assert expected == [row[0] for row in found]
+
+
+def test_many_tag_sets_are_read_as_few_are(read: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether their texts are an enum while they are written is not to be seen."""
+    rows = [{"Tags": json.dumps({"team": f"t{n % 3}"})} for n in range(9)]
+    few = read.focus(*rows)
+    monkeypatch.setattr(bill, "FEW_TAG_SETS", 2)
+
+    assert few.charges == read.focus(*rows).charges
 
 
 def test_money_that_no_sum_can_hold_is_refused(read: Reader) -> None:
