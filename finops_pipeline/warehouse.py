@@ -152,7 +152,7 @@ def two_at_a_time(make: Callable[[Asked], Made], of: Iterable[Asked]) -> list[Ma
     """What `make` makes of each, in order, while the next one is made beside it.
 
     A query is seldom busy on two cores from its first row to its last, and what is around it never
-    is. After the first error, which is raised, none is begun.
+    is. The first error, in order, is raised; what has not begun by then is left.
     """
     with ThreadPoolExecutor(2) as pool:
         return list(pool.map(make, of))

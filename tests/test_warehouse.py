@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import threading
+import time
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
@@ -24,7 +26,7 @@ from finops_pipeline.errors import (
     DeliveryVanished,
     IncompleteDelivery,
 )
-from finops_pipeline.warehouse import Built, Warehouse
+from finops_pipeline.warehouse import Built, Warehouse, two_at_a_time
 
 from .small import PERIOD, V1, V2, Small, broken
 
@@ -490,3 +492,28 @@ def test_an_old_delivery_listed_again_is_the_old_bill(tmp_path: Path) -> None:
     small.run()
 
     assert first == small.parquet()
+
+
+def test_two_are_made_at_a_time_and_told_in_order() -> None:
+    both = threading.Barrier(2, timeout=60)
+
+    def make(number: int) -> int:
+        both.wait()  # nobody gets on alone
+        return number
+
+    assert list(range(10)) == two_at_a_time(make, range(10))
+
+
+def test_what_has_not_begun_at_an_error_is_left() -> None:
+    begun = []
+
+    def make(number: int) -> None:
+        begun.append(number)
+        if number == 0:
+            raise CheckFailed("the first")
+        time.sleep(0.1)
+
+    with pytest.raises(CheckFailed, match="the first"):
+        two_at_a_time(make, range(100))
+
+    assert len(begun) < 100
