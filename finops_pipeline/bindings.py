@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from .config import DIMENSIONS, Config, Where
+from .config import DIMENSIONS, Config, SharedWhere, Where
 from .errors import ConfigError
 
 Scalar = str | int | Decimal | date
@@ -28,6 +28,11 @@ class SmallTable:
 
 
 _WHERE = dict.fromkeys(Where.model_fields, "VARCHAR")
+_SHARED_WHERE = {
+    "x_AllocationMethod" if name == "method" else name: "VARCHAR"
+    for name in SharedWhere.model_fields
+    if name not in DIMENSIONS
+}
 SMALL_TABLES: dict[str, dict[str, str]] = {
     "owner_key": {"x_Dimension": "VARCHAR", "x_Rank": "INTEGER", "x_TagKey": "VARCHAR"},
     "value_alias": {"x_Dimension": "VARCHAR", "x_From": "VARCHAR", "x_To": "VARCHAR"},
@@ -46,6 +51,16 @@ SMALL_TABLES: dict[str, dict[str, str]] = {
         "x_Endpoint": "VARCHAR",
     },
     "separate_source": {"x_Source": "VARCHAR", "x_OtherSource": "VARCHAR"},
+    "shared_rule": {
+        "x_Rank": "INTEGER",
+        "x_SharedBy": "VARCHAR",
+        "x_FromDay": "DATE",
+        "x_UntilDay": "DATE",
+        "x_Feature": "VARCHAR",
+        "x_Tenant": "VARCHAR",
+        "x_Environment": "VARCHAR",
+        **_SHARED_WHERE,
+    },
 }
 
 
@@ -84,12 +99,24 @@ def small_tables(config: Config) -> dict[str, SmallTable]:
         (rank, split.name, *_matches(split.where), _like(split.endpoint))
         for rank, split in enumerate(config.inference_split, start=1)
     ]
+    shared = [
+        (
+            rank,
+            block.name,
+            None if block.since is None else str(block.since),
+            None if block.until is None else str(block.until),
+            *block.where.owner,
+            *(getattr(block.where, n) for n in SharedWhere.model_fields if n not in DIMENSIONS),
+        )
+        for rank, block in enumerate(config.shared_cost, start=1)
+    ]
     rows: dict[str, list[Any]] = {
         "owner_key": sorted(set(keys)),
         "value_alias": sorted((d, f, t) for (d, f), t in aliases.items()),
         "owner_rule": rules,
         "inference_split": splits,
         "separate_source": [(b.name, o) for b in config.billing for o in b.separate_from],
+        "shared_rule": shared,
     }
     return {n: SmallTable(SMALL_TABLES[n], tuple(rows[n])) for n in SMALL_TABLES}
 

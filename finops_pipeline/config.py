@@ -8,6 +8,7 @@ for keys that do not exist. Money and prices are read as `Decimal`, never as flo
 from __future__ import annotations
 
 import tomllib
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -29,7 +30,28 @@ DIMENSIONS: tuple[Dimension, ...] = ("feature", "tenant", "environment")
 SHOWN_BY = (*DIMENSIONS, "model", "provider", "category", "service", "invoice", "method", "day")
 """What a showback can be shown by, as sql/history/showback.sql calls it."""
 
+DRIVERS = (
+    "calls",
+    "tokens",
+    "gpu_ms",
+    *(
+        f"{what}{how}"
+        for what in ("", "cpu_", "memory_", "gpu_")
+        for how in ("requested", "used", "held")
+    ),
+)
+"""What a shared cost can be split by: columns of the files in sql/allocation/driver."""
+
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+
+
+def _lowered(values: list[str]) -> list[str]:
+    """Values of an owner dimension as the allocation spells them; `*` names none of them."""
+    return [v.strip().lower() for v in values if v.strip() != "*"]
+
+
+def _owner_value(value: str | None) -> str | None:
+    return next(iter(_lowered([] if value is None else [value])), None)
 
 
 class Section(BaseModel):
@@ -248,6 +270,128 @@ class InferenceSplitSection(Section):
     name: Name = Field(description="Name of the split.")
     where: Where = Field(description="Which charges.")
     endpoint: str = Field(description="Endpoints whose calls split them; `*` stands for any text.")
+
+
+class SharedWhere(Section):
+    """What a row of the allocation must be for `[[shared_cost]]` to take it; all that are given must match."""
+
+    feature: str | None = Field(None, description="Feature, such as `platform` or `(idle)`.")
+    tenant: str | None = Field(None, description="Tenant.")
+    environment: str | None = Field(None, description="Environment.")
+    method: str | None = Field(None, description="Allocation method, such as `idle` or `rule`.")
+    ProviderName: str | None = Field(None, description="Provider, exactly.")
+    SubAccountId: str | None = Field(None, description="Sub account, exactly.")
+    ServiceName: str | None = Field(None, description="Service, exactly.")
+    ServiceCategory: str | None = Field(None, description="Service category, exactly.")
+    ChargeCategory: str | None = Field(None, description="Charge category, exactly.")
+
+    @field_validator("method")
+    @classmethod
+    def _method_exists(cls, method: str | None) -> str | None:
+        from .contracts.fields import ALLOCATION_METHODS
+
+        known = set(ALLOCATION_METHODS) - {"shared", "quarantined"}
+        if method is not None and method not in known:
+            raise UnknownName("method that can be shared", method, known)
+        return method
+
+    @property
+    def owner(self) -> tuple[str | None, ...]:
+        """The owner it names; None where any will do."""
+        return tuple(_owner_value(getattr(self, d)) for d in DIMENSIONS)
+
+    @property
+    def is_owner_only(self) -> bool:
+        """Whether it asks for an owner and for nothing else."""
+        asked = self.model_dump(exclude_none=True)
+        return any(self.owner) and not set(asked) - set(DIMENSIONS)
+
+
+class SharedTo(Section):
+    """Who receives: the dimensions that change hands. `*` stands for all who are named."""
+
+    feature: str | list[str] | None = Field(None, description="Feature or features, or `*`.")
+    tenant: str | list[str] | None = Field(None, description="Tenant or tenants, or `*`.")
+    environment: str | list[str] | None = Field(None, description="Environments, or `*`.")
+
+    @property
+    def dimensions(self) -> tuple[tuple[str, ...] | None, ...]:
+        """Values by dimension: none for `*`, nothing at all for a dimension that stays."""
+        told = (getattr(self, d) for d in DIMENSIONS)
+        return tuple(
+            None if v is None else tuple(_lowered([v] if isinstance(v, str) else v)) for v in told
+        )
+
+
+class SharedCostSection(Section):
+    """Cost that is handed on: what `where` takes is shared among whom `to` names. Blocks are steps, in the order of this file."""
+
+    name: Name = Field(
+        description="Name of the shared cost, in x_SharedBy. Blocks whose days do not overlap may have the same."
+    )
+    where: SharedWhere = Field(
+        description="Which rows of the allocation: feature, tenant, environment, method, ProviderName, SubAccountId, ServiceName, "
+        "ServiceCategory or ChargeCategory. What earlier steps gave an owner is taken by a block that asks for owners alone."
+    )
+    to: SharedTo = Field(
+        SharedTo(),
+        description="Which dimensions change hands, and to whom: a value, several, or `*` for all that are named and that neither this "
+        "block nor an earlier step takes from. All three, if nothing is said.",
+    )
+    split: Literal["proportional", "even", "fixed", "driver"] = Field(
+        "proportional",
+        description="`proportional` to the EffectiveCost of the month after earlier steps, `even`, by `fixed` shares, or by a measured `driver`.",
+    )
+    shares: dict[str, Decimal] = Field(
+        default={},
+        description="Fixed shares by receiver; they sum to 1. Where `to` has several `*`, keys are joined by `/`.",
+    )
+    driver: str = Field(
+        "",
+        description="What is measured: `calls`, `tokens`, `gpu_ms`; `requested`, `used` or `held` of nodes, by the price weights of "
+        "`[allocation]`, or `cpu_`, `memory_`, `gpu_` before one of them; or a CSV file relative to this one, with the columns "
+        "`period`, owner dimensions and a whole `quantity`.",
+    )
+    within: Literal["everything", "pool"] = Field(
+        "everything",
+        description="`pool`: only those receive who have cost in the same x_Pool, that is in the same cluster.",
+    )
+    otherwise: Literal["keep", "even", "proportional"] = Field(
+        "keep",
+        description="What happens where all weights are zero: the cost stays where it is, or is shared so.",
+    )
+    together: str = Field(
+        "",
+        description="Blocks with the same word are one step: services that serve each other, solved simultaneously.",
+    )
+    since: date | None = Field(None, description="First day of charges it holds for; else all.")
+    until: date | None = Field(None, description="First day it holds no more; else never.")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> SharedCostSection:
+        if not self.where.model_dump(exclude_none=True):
+            raise ValueError(f"{self.name}: `where` is empty; say which cost is shared")
+        if (self.split == "driver") != bool(self.driver):
+            raise ValueError(f"{self.name}: `driver` and split = 'driver' go together")
+        if self.driver and not self.driver.endswith(".csv") and self.driver not in DRIVERS:
+            raise UnknownName("driver", self.driver, DRIVERS, f"[[shared_cost]] {self.name}")
+        if self.since is not None and self.until is not None and self.since >= self.until:
+            raise ValueError(f"{self.name}: `until` must be after `since`")
+        if (self.split == "fixed") != bool(self.shares):
+            raise ValueError(f"{self.name}: `shares` and split = 'fixed' go together")
+        if self.shares:
+            total = sum(self.shares.values())
+            if total != 1 or min(self.shares.values()) < 0:
+                raise ValueError(
+                    f"{self.name}: shares sum to {total}; they must sum to 1, none below 0"
+                )
+            stars = self.to.dimensions.count(())
+            if not stars or any(key.count("/") != stars - 1 for key in self.shares):
+                raise ValueError(
+                    f"{self.name}: `to` must have a `*` for each part of the keys of `shares`, "
+                    "such as to = { feature = '*' }"
+                )
+        return self
 
 
 class AllocationSection(Section):
@@ -471,6 +615,7 @@ class Config(Section):
     alias: AliasSection = Field(default=AliasSection(), description="")
     rule: list[RuleSection] = Field(default=[], description="")
     inference_split: list[InferenceSplitSection] = Field(default=[], description="")
+    shared_cost: list[SharedCostSection] = Field(default=[], description="")
     allocation: AllocationSection = Field(default=AllocationSection(), description="")
     rightsizing: RightsizingSection = Field(default=RightsizingSection(), description="")
     pull_requests: PullRequestsSection = Field(default=PullRequestsSection(), description="")
@@ -488,6 +633,18 @@ class Config(Section):
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise ValueError(f"two blocks are called {twice[0]!r}; give each its own name")
+        return blocks
+
+    @field_validator("shared_cost")
+    @classmethod
+    def _one_in_force(cls, blocks: list[SharedCostSection]) -> list[SharedCostSection]:
+        for at, block in enumerate(blocks):
+            for other in blocks[:at]:
+                if block.name == other.name and in_force_together(block, other):
+                    raise ValueError(
+                        f"two blocks are called {block.name!r} and hold on the same days; give "
+                        "each its own name, or the first an `until` and the second a `since`"
+                    )
         return blocks
 
     @model_validator(mode="after")
@@ -527,6 +684,13 @@ class Config(Section):
     def database(self) -> Path:
         """The file analysts open."""
         return self.path(self.warehouse.database)
+
+
+def in_force_together(one: SharedCostSection, other: SharedCostSection) -> bool:
+    """Whether there is a day on which both blocks hold."""
+    return (one.since or date.min) < (other.until or date.max) and (other.since or date.min) < (
+        one.until or date.max
+    )
 
 
 def load(path: Path) -> Config:

@@ -20,6 +20,7 @@ STEPS = (
     ("2_pools", "The pools it is part of, and by which weight"),
     ("3_charges", "The charges of those pools, as delivered"),
     ("4_rules", "The rules that match, for what tags left open"),
+    ("5_shared", "What is shared with it or by it: from whom, to whom, and by which weight"),
 )
 
 
@@ -44,7 +45,7 @@ def explain(config: Config, wanted: Mapping[str, str], *, rows: int = 10) -> str
                     f"no showback row matches {dict(wanted)}; see what there is with "
                     '`finops sql "select distinct x_Feature, x_Tenant from showback"`'
                 )
-            if name == "4_rules" and not found:
+            if name in ("4_rules", "5_shared") and not found:
                 continue
             more = f"   (first {rows} of {len(found):,})" if len(found) > rows else ""
             told.append(f"{title}{more}\n\n{as_table(columns, found[:rows])}")

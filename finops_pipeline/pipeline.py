@@ -16,9 +16,9 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import bill, contracts, deliveries, manifests, proposals, queries, statement, usage
+from . import bill, contracts, deliveries, manifests, proposals, queries, sharing, statement, usage
 from .ask import opened
-from .bindings import recommender_parameters
+from .bindings import parameters, recommender_parameters
 from .config import BillingSection, Config, GitopsSection, InferenceSection, MetricsSection
 from .contracts import STAGES
 from .errors import ConfigError, DeliveryVanished
@@ -31,6 +31,7 @@ from .transports import Item, Transport, open_transport
 from .warehouse import Built, Part, Warehouse, digest, two_at_a_time
 
 if TYPE_CHECKING:
+    import duckdb
     import polars as pl
 
 FILE_TABLES = ("delivery", "delivered_tag_set", "quarantine", "cost_and_usage")
@@ -60,18 +61,19 @@ def steps() -> list[Step]:
     filled = {t for s in found for t in s.tables}
     for stage in STAGES:
         waiting = [
-            queries.query(f"{stage}/{stem}")
+            _sql(stage, queries.query(f"{stage}/{stem}"))
             for stem in queries.stems(stage)
             if stem in contracts.tables() and stem not in filled
         ]
+        waiting += [_shared_weight()] if stage == "allocation" else []
         while waiting:
-            names = {q.name for q in waiting}
-            ready = [q for q in waiting if not _reads(q) & (names - {q.name})]
+            names = {s.name for s in waiting}
+            ready = [s for s in waiting if not s.reads & (names - {s.name})]
             if not ready:
                 raise AssertionError(f"sql/{stage}: {sorted(names)} read each other in a circle")
-            for query in ready:
-                found.append(_sql(stage, query))
-                waiting.remove(query)
+            for step in ready:
+                found.append(step)
+                waiting.remove(step)
     return sorted(found, key=lambda s: STAGES.index(s.stage))
 
 
@@ -419,6 +421,42 @@ def _statement(
         tables=(table,),
         read=functools.partial(read, transport, block, period, item),
     )
+
+
+# ------------------------------------------------------------------------------ shared cost
+
+
+def _shared_weight() -> Step:
+    every = [queries.query(f"allocation/shared/{s}") for s in queries.stems("allocation/shared")]
+    return Step(
+        "shared_weight",
+        "allocation",
+        ("shared_weight",),
+        frozenset(r for q in every for r in q.reads if r in contracts.tables()),
+        "Who bears each shared cost in the end, by the `[[shared_cost]]` blocks: their steps in "
+        "order, and services that serve each other at once, in exact fractions.",
+        weigh_shared_cost,
+    )
+
+
+def weigh_shared_cost(warehouse: Warehouse, period: str) -> list[Built]:
+    """Weigh the shared cost of a month, by what the configuration's blocks have to know of it."""
+    config = warehouse.config
+    files = sharing.files(config)
+    own = [(d, sharing.read_driver(config.path(d), period)) for d in sharing.own_drivers(config)]
+    stamp = digest(
+        [b.model_dump() for b in config.shared_cost],
+        [f.digest for f in files],
+        sorted((k, str(v)) for k, v in parameters(config).items()) if files else [],
+        own,
+    )
+
+    def make(connection: duckdb.DuckDBPyConnection, into: Path) -> None:
+        weights = sharing.weigh(connection, config, period)
+        sharing.write(weights, period, into / "part.parquet")
+
+    reads = frozenset(r for f in files for r in f.reads)
+    return [warehouse.build_made("shared_weight", period, reads, stamp, make)]
 
 
 # -------------------------------------------------------------------------------- publishing

@@ -45,6 +45,14 @@ EXAMPLES: dict[str, str] = {
     "inference_split.name": '"bedrock"',
     "inference_split.where": '{ ServiceName = "Amazon Bedrock" }',
     "inference_split.endpoint": '"aws.bedrock/*"',
+    "shared_cost.name": '"platform"',
+    "shared_cost.where": '{ feature = "platform" }',
+    "shared_cost.to": '{ tenant = "*" }',
+    "shared_cost.shares": "{ acme = 0.7, globex = 0.3 }",
+    "shared_cost.driver": '"tokens"',
+    "shared_cost.together": '"services"',
+    "shared_cost.since": "2026-10-01",
+    "shared_cost.until": "2027-01-01",
     "currency.rates": '"rates.csv"',
     "currency.report": '"USD"',
     "s3.region": '"eu-central-1"',
@@ -106,6 +114,26 @@ Anyone who speaks FOCUS, 1.0 to 1.4:
     name = "oracle"
     dialect = "focus"
     location = "bills/oracle/{period}/*.csv.gz"
+""",
+    "shared_cost": """\
+Further shared cost; docs/allocation.md says what becomes of it. Idle nodes, by request:
+
+    [[shared_cost]]
+    name = "idle"
+    where = { method = "idle" }
+    split = "driver"
+    driver = "requested"
+    within = "pool"
+    otherwise = "proportional"
+
+Support in fixed shares:
+
+    [[shared_cost]]
+    name = "support"
+    where = { ServiceName = "AWS Support (Business)" }
+    to = { feature = "*" }
+    split = "fixed"
+    shares = { chat = 0.7, search = 0.3 }
 """,
 }
 

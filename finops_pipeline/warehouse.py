@@ -426,6 +426,27 @@ class Warehouse:
         mark = fingerprint(inputs, _bound(query, given))
         return self.build(query.name, partition, mark, inputs, make, needed, derived=True)
 
+    def build_made(
+        self,
+        name: str,
+        partition: str,
+        reads: Iterable[str],
+        fingerprint: str,
+        make: Callable[[duckdb.DuckDBPyConnection, Path], None],
+    ) -> Built:
+        """Build a partition of a table that Python makes of others, which `make` finds bound."""
+        needed = self.inputs(contracts.table(name), partition, reads)
+        inputs = self._identities(needed)
+
+        def made(draft: Path) -> None:
+            with self.engine() as connection:
+                self.bind(connection, needed, reads)
+                make(connection, draft)
+
+        small = {n: self._tables[n] for n in sorted(reads) if n in self._tables}
+        mark = digest(fingerprint, list(inputs.items()), small)
+        return self.build(name, partition, mark, inputs, made, needed, derived=True)
+
     def day_ranges(self, period: str) -> list[DayRange]:
         """The parts of a month, in order: the rows of `day_range`."""
         with self.engine() as connection:

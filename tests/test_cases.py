@@ -19,7 +19,7 @@ import duckdb
 import pytest
 import yaml
 
-from finops_pipeline import bill, bindings, config, contracts, pipeline, queries
+from finops_pipeline import bill, bindings, config, contracts, pipeline, queries, sharing
 from finops_pipeline.transports import Item
 from finops_pipeline.warehouse import bind_rows, identifier
 
@@ -83,11 +83,19 @@ def stage_queries(stage: str) -> list[str]:
     return [f"{stage}/{s.name}" for s in pipeline.steps() if s.stage == stage and s.name in TABLES]
 
 
-def fill(connection: Any, path: str, parameters: dict[str, Any]) -> None:
-    """Run one SQL file and put its rows into the table it fills.
+def fill(
+    connection: Any, path: str, parameters: dict[str, Any], parsed: config.Config | None = None
+) -> None:
+    """Run one SQL file, or what weighs shared cost, and put its rows into the table it fills.
 
     One that asks for days is run for each part of the month, as `day_range` has them.
     """
+    if path == "allocation/shared_weight":
+        for weight in sharing.weigh(connection, parsed or config.Config(), parameters["period"]):
+            row = sharing.row(weight, parameters["period"])
+            marks = ", ".join("?" for _ in row)
+            connection.execute(f"insert into shared_weight values ({marks})", row)
+        return
     query = queries.query(path)
     parts: list[tuple[Any, Any]] = []
     if "from_day" in query.parameters:
@@ -135,7 +143,7 @@ def test_case(path: Path, tmp_path: Path) -> None:
             **bindings.parameters(parsed),
             **bindings.recommender_parameters(parsed, step.rsplit("/", 1)[-1]),
         }
-        fill(connection, step, parameters)
+        fill(connection, step, parameters, parsed)
     for name, rows in case["expect"].items():
         columns = sorted({c for row in rows for c in row})
         if not columns:

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from finops_pipeline import bindings, config, queries
+from finops_pipeline import bindings, config, queries, sharing
 from finops_pipeline.contracts import table
 from finops_pipeline.warehouse import bind_files, copy
 
@@ -22,6 +22,16 @@ SETTINGS: dict[str, Any] = {
     "inference_split": [{"name": "api", "where": {"ServiceName": "LLM"}, "endpoint": "vendor/*"}],
     "rule": [{"where": {"ChargeCategory": "Tax"}, "feature": "platform"}],
     "allocation": {"unused_commitment": "users"},
+    "shared_cost": [
+        {"name": "tax", "where": {"ChargeCategory": "Tax"}, "to": {"tenant": "*"}, "split": "even"},
+        {"name": "idle", "where": {"method": "idle"}, "within": "pool"},
+        {
+            "name": "platform",
+            "where": {"feature": "platform"},
+            "split": "driver",
+            "driver": "tokens",
+        },
+    ],
 }
 ROAD = [
     *stage_queries("allocation"),
@@ -121,12 +131,17 @@ def build(
         bind_files(connection, table(name), deliver(name, given, parts, into / name))
     written = {}
     for path in ROAD:
-        query = queries.query(path)
-        file = into / f"{query.name}.parquet"
-        copy(connection, query.text, file, {k: parameters[k] for k in query.parameters})
-        connection.execute(f"drop table {query.name}")
-        bind_files(connection, table(query.name), [file])
-        written[query.name] = file.read_bytes()
+        name = path.rsplit("/", 1)[-1]
+        file = into / f"{name}.parquet"
+        if name == "shared_weight":
+            weights = sharing.weigh(connection, config.parse(SETTINGS, Path()), "2026-10")
+            sharing.write(weights, "2026-10", file)
+        else:
+            query = queries.query(path)
+            copy(connection, query.text, file, {k: parameters[k] for k in query.parameters})
+        connection.execute(f"drop table {name}")
+        bind_files(connection, table(name), [file])
+        written[name] = file.read_bytes()
     connection.close()
     return written
 

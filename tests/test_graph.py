@@ -59,7 +59,7 @@ def test_an_asset_hangs_on_what_its_sql_reads(graph: Any) -> None:
     }
 
     assert found == expected
-    assert found["showback"] == {"allocated_cost", "day_range"}
+    assert found["showback"] == {"allocated_cost", "shared_cost", "day_range"}
 
 
 def test_every_rule_is_an_asset_check(graph: Any) -> None:

@@ -22,7 +22,15 @@ STAGES = ("bill", "usage", "declared", "allocation", "findings", "showback", "ri
 DELIVERED_BY_DAY = frozenset({"inference_usage"})
 
 BY_DAY = frozenset(
-    {"charge_owner", "usage_share", "commitment_share", "allocated_cost", "showback"}
+    {
+        "charge_owner",
+        "usage_share",
+        "commitment_share",
+        "allocated_cost",
+        "shared_source",
+        "shared_cost",
+        "showback",
+    }
 )
 
 

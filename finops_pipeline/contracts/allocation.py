@@ -71,5 +71,35 @@ TABLES = tables_of(
             ServiceCategory ServiceName ChargeCategory x_Pool? x_Feature x_Tenant x_Environment
             x_Model x_Endpoint x_AllocationMethod BilledCost EffectiveCost""",
         ),
+        "shared_source": (
+            """What `[[shared_cost]]` blocks take of allocated_cost: one row per block, day, invoice,
+            service, owner, model and pool.""",
+            """x_SharedBy x_ChargeDay InvoiceId BillingCurrency ProviderName ServiceCategory
+            ServiceName x_Pool x_Feature x_Tenant x_Environment x_Model""",
+            """BillingPeriod x_SharedBy x_ChargeDay InvoiceId BillingCurrency ProviderName
+            ServiceCategory ServiceName x_Pool? x_Feature x_Tenant x_Environment x_Model BilledCost
+            EffectiveCost""",
+        ),
+        "shared_weight": (
+            """Who bears a shared cost in the end, by which integer weight: one row per block and
+            days it holds for, owner and pool it takes from, and receiver.""",
+            """x_SharedBy x_FromDay BillingCurrency x_Pool x_SharedFeature x_SharedTenant
+            x_SharedEnvironment x_Feature x_Tenant x_Environment""",
+            """BillingPeriod x_SharedBy x_FromDay x_UntilDay BillingCurrency x_Pool?
+            x_SharedFeature x_SharedTenant x_SharedEnvironment x_Feature x_Tenant x_Environment
+            x_WeightUnit x_Weight""",
+        ),
+        "shared_cost": (
+            """What moves between owners beside allocated_cost, where `[[shared_cost]]` says so: one
+            row per block, day, invoice, service, pool, owner it is taken from, owner and model;
+            sums to zero for each owner it is taken from.""",
+            """x_SharedBy x_Move x_ChargeDay InvoiceId BillingCurrency ProviderName ServiceCategory
+            ServiceName x_Pool x_SharedFeature x_SharedTenant x_SharedEnvironment x_Feature x_Tenant
+            x_Environment x_Model""",
+            """BillingPeriod x_SharedBy x_Move x_ChargeDay InvoiceId BillingCurrency ProviderName
+            ServiceCategory ServiceName x_Pool? x_SharedFeature x_SharedTenant x_SharedEnvironment
+            x_Feature x_Tenant x_Environment x_Model x_AllocationMethod BilledCost
+            EffectiveCost""",
+        ),
     },
 )

@@ -61,6 +61,7 @@ ALLOCATION_METHODS = (
     "idle",
     "unmeasured",
     "commitment",
+    "shared",
     "unallocated",
     "quarantined",
 )
@@ -406,6 +407,17 @@ FIELDS: dict[str, Field] = {
         ge=0,
     ),
     "x_WeightUnit": Field("VARCHAR", "What the weight counts before it was costed."),
+    "x_SharedBy": Field(
+        "VARCHAR", "Name of the `[[shared_cost]]` block that takes the cost from its first owner."
+    ),
+    "x_Move": Field(
+        "VARCHAR",
+        "`taken` from its first owner, below zero for a cost, or `given` to who bears it.",
+        isin=("taken", "given"),
+    ),
+    "x_SharedFeature": Field("VARCHAR", "Feature whose cost is shared."),
+    "x_SharedTenant": Field("VARCHAR", "Tenant whose cost is shared."),
+    "x_SharedEnvironment": Field("VARCHAR", "Environment whose cost is shared."),
     # -------------------------------------------------------------------------- findings
     "x_FindingId": Field("VARCHAR", "Stable id: the same problem has the same id in the next run."),
     "x_FindingKind": Field(

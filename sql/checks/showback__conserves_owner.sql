@@ -1,4 +1,4 @@
--- What people read is what was allocated, row by row: a cost that moved to another day, owner,
+-- What people read is what was allocated and shared, row by row: a cost that moved to another day, owner,
 -- service or model would keep the total of its invoice. Rows are told apart by the hash of what
 -- they are for, which takes a tenth of the time of the names themselves.
 with
@@ -19,7 +19,19 @@ allocated as (
             x_Feature, x_Tenant, x_Environment, x_Model, x_AllocationMethod
         ) as row_hash,
         sum(BilledCost) as BilledCost, sum(EffectiveCost) as EffectiveCost
-    from allocated_cost
+    from (
+        select
+            x_ChargeDay, InvoiceId, BillingCurrency, ProviderName, ServiceCategory, ServiceName,
+            x_Feature, x_Tenant, x_Environment, x_Model, x_AllocationMethod, BilledCost,
+            EffectiveCost
+        from allocated_cost
+        union all
+        select
+            x_ChargeDay, InvoiceId, BillingCurrency, ProviderName, ServiceCategory, ServiceName,
+            x_Feature, x_Tenant, x_Environment, x_Model, x_AllocationMethod, BilledCost,
+            EffectiveCost
+        from shared_cost
+    ) as cost
     group by row_hash
 )
 select

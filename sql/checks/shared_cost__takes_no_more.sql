@@ -1,0 +1,58 @@
+-- What is taken from an owner is what the block found there, all of it and once; what nobody else
+-- has a weight in is not taken.
+with
+taken as (
+    select
+        x_SharedBy, x_ChargeDay, InvoiceId, BillingCurrency, ProviderName, ServiceCategory,
+        ServiceName, x_Pool, x_Feature, x_Tenant, x_Environment, x_Model,
+        -BilledCost as BilledCost, -EffectiveCost as EffectiveCost
+    from shared_cost
+    where x_Move = 'taken'
+),
+wanted as (
+    select distinct
+        x_SharedBy, x_FromDay, x_UntilDay, BillingCurrency, x_Pool, x_SharedFeature,
+        x_SharedTenant, x_SharedEnvironment
+    from shared_weight
+    where x_Feature <> x_SharedFeature
+        or x_Tenant <> x_SharedTenant
+        or x_Environment <> x_SharedEnvironment
+),
+found as (
+    select
+        s.x_SharedBy, s.x_ChargeDay, s.InvoiceId, s.BillingCurrency, s.ProviderName,
+        s.ServiceCategory, s.ServiceName, s.x_Pool, s.x_Feature, s.x_Tenant, s.x_Environment,
+        s.x_Model, s.BilledCost, s.EffectiveCost
+    from shared_source as s
+    inner join wanted as w
+        on w.x_SharedBy = s.x_SharedBy
+        and w.BillingCurrency = s.BillingCurrency
+        and w.x_Pool is not distinct from s.x_Pool
+        and w.x_SharedFeature = s.x_Feature
+        and w.x_SharedTenant = s.x_Tenant
+        and w.x_SharedEnvironment = s.x_Environment
+        and w.x_FromDay <= s.x_ChargeDay
+        and w.x_UntilDay > s.x_ChargeDay
+)
+select
+    coalesce(t.x_SharedBy, f.x_SharedBy) as x_SharedBy,
+    coalesce(t.x_ChargeDay, f.x_ChargeDay) as x_ChargeDay,
+    coalesce(t.x_Feature, f.x_Feature) as x_Feature,
+    t.BilledCost as billed_taken, f.BilledCost as billed_found,
+    t.EffectiveCost as effective_taken, f.EffectiveCost as effective_found
+from taken as t
+full join found as f
+    on f.x_SharedBy = t.x_SharedBy
+    and f.x_ChargeDay = t.x_ChargeDay
+    and f.InvoiceId = t.InvoiceId
+    and f.BillingCurrency = t.BillingCurrency
+    and f.ProviderName = t.ProviderName
+    and f.ServiceCategory = t.ServiceCategory
+    and f.ServiceName = t.ServiceName
+    and f.x_Pool is not distinct from t.x_Pool
+    and f.x_Feature = t.x_Feature
+    and f.x_Tenant = t.x_Tenant
+    and f.x_Environment = t.x_Environment
+    and f.x_Model = t.x_Model
+where t.BilledCost is distinct from f.BilledCost
+    or t.EffectiveCost is distinct from f.EffectiveCost
