@@ -48,8 +48,6 @@ EXAMPLES: dict[str, str] = {
     "shared_cost.name": '"platform"',
     "shared_cost.where": '{ feature = "platform" }',
     "shared_cost.to": '{ tenant = "*" }',
-    "shared_cost.shares": "{ acme = 0.7, globex = 0.3 }",
-    "shared_cost.driver": '"tokens"',
     "shared_cost.together": '"services"',
     "shared_cost.since": "2026-10-01",
     "shared_cost.until": "2027-01-01",

@@ -300,7 +300,7 @@ def test_the_template_is_toml_and_holds_every_key(tmp_path: Path) -> None:
     assert "aws" == loaded.billing[0].name
 
 
-def test_the_further_bills_of_the_template_are_right(tmp_path: Path) -> None:
+def test_the_further_blocks_of_the_template_are_right(tmp_path: Path) -> None:
     text = template.template()
     inside = "\n".join(line[6:] for line in text.splitlines() if line.startswith("#     "))
     loaded = parsed(inside, tmp_path)
@@ -310,3 +310,4 @@ def test_the_further_bills_of_the_template_are_right(tmp_path: Path) -> None:
     ]
     for block in loaded.billing:
         assert all("2026" in pattern for pattern in means(block, loaded, "2026-10"))
+    assert ["idle", "support"] == [block.name for block in loaded.shared_cost]
