@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from finops_pipeline import cascade, config
+from finops_pipeline.cascade import Cost, Taken, Weight
 from finops_pipeline.errors import ConfigError, UnknownName, UnreadableFile
 from finops_pipeline.explain import explain
 
@@ -24,6 +31,7 @@ name = "platform"
 where = { feature = "platform" }
 """
 HEADCOUNT = PLATFORM + 'to = { feature = "*" }\nsplit = "driver"\ndriver = "heads.csv"\n'
+DAY = date(2026, 10, 1)
 FEATURES = "select x_Feature, sum(EffectiveCost) from showback group by all order by all"
 
 
@@ -198,3 +206,133 @@ def test_one_name_has_one_rule_a_day(tmp_path: Path) -> None:
 def test_a_block_must_say_which_cost(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="`where` is empty"):
         _ = Small.make(tmp_path, TOML + '[[shared_cost]]\nname = "all"\nwhere = {}').config
+
+
+# ------------------------------------------------------------------------------ the arithmetic
+
+SERVICES, DEPARTMENTS = ("s0", "s1", "s2", "s3"), ("a", "b", "c")
+
+
+def owner(feature: str) -> cascade.Owner:
+    return feature, "t", "e"
+
+
+def weigh(blocks: list[dict[str, Any]], units: dict[str, int]) -> list[Weight]:
+    """The weights of blocks that hand on features; `units` is what each costs."""
+    parsed = config.parse({"shared_cost": blocks}, Path()).shared_cost
+    wanted = {b.where.feature: b.name for b in parsed}
+    return cascade.weights(
+        parsed,
+        [Taken(wanted[f], DAY, "USD", None, owner(f), n) for f, n in units.items() if f in wanted],
+        [Cost("USD", None, owner(f), n) for f, n in units.items()],
+        {},
+    )
+
+
+def ends(found: list[Weight]) -> dict[str, dict[str, Fraction]]:
+    """Where each feature's cost ends, in parts of it."""
+    of: dict[str, dict[str, int]] = {}
+    for w in found:
+        of.setdefault(w.source[0], {})[w.receiver[0]] = w.weight
+    return {
+        source: {r: Fraction(n, sum(parts.values())) for r, n in parts.items()}
+        for source, parts in of.items()
+    }
+
+
+@st.composite
+def systems(draw: st.DrawFn) -> dict[str, dict[str, Decimal]]:
+    """Services that each hand thousandths to the others and to departments."""
+    told = {}
+    for service in SERVICES[: draw(st.integers(2, 4))]:
+        marks = sorted(draw(st.lists(st.integers(0, 1000), min_size=5, max_size=5)))
+        cuts = [b - a for a, b in zip([0, *marks], [*marks, 1000], strict=True)]
+        names = draw(st.permutations([*SERVICES, *DEPARTMENTS]))
+        told[service] = {n: Decimal(c) / 1000 for n, c in zip(names, cuts, strict=False) if c}
+    return told
+
+
+@settings(deadline=None, derandomize=True, max_examples=150)
+@given(systems(), st.booleans())
+def test_every_end_is_the_parts_of_where_a_service_hands_it(
+    told: dict[str, dict[str, Decimal]], together: bool
+) -> None:
+    blocks = [
+        {
+            "name": service,
+            "where": {"feature": service},
+            "to": {"feature": "*"},
+            "split": "fixed",
+            "shares": shares,
+            "together": "all" if together else "",
+        }
+        for service, shares in told.items()
+    ]
+    order = list(told)
+
+    def goes_on(source: str, receiver: str) -> bool:
+        return receiver in told and (together or order.index(receiver) > order.index(source))
+
+    def escapes(service: str, seen: frozenset[str]) -> bool:
+        return any(
+            not goes_on(service, r) or (r not in seen and escapes(r, seen | {r}))
+            for r in told[service]
+        )
+
+    if not all(escapes(s, frozenset({s})) for s in told):
+        with pytest.raises(ConfigError, match="loop has no solution"):
+            weigh(blocks, dict.fromkeys(told, 1))
+        return
+    found = ends(weigh(blocks, dict.fromkeys(told, 1)))
+
+    for service, shares in told.items():
+        expected: dict[str, Fraction] = {}
+        for receiver, share in shares.items():
+            rest = found[receiver] if goes_on(service, receiver) else {receiver: Fraction(1)}
+            for last, part in rest.items():
+                expected[last] = expected.get(last, Fraction(0)) + Fraction(share) * part
+        assert {k: v for k, v in expected.items() if v} == found[service]
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 10**40), min_size=1),
+    st.integers(1, 10**18),
+)
+def test_the_largest_remainder_sums_up(told: dict[str, int], total: int) -> None:
+    if not any(told.values()):
+        return
+    parts = {owner(k): Fraction(v) for k, v in told.items()}
+    found = cascade.largest_remainder(parts, total)
+
+    assert total == sum(found.values())
+    whole = sum(parts.values())
+    assert all(abs(found[k] - p * total / whole) < 1 for k, p in parts.items())
+
+
+def test_proportions_beyond_what_can_be_cut_are_kept_to_eighteen_digits() -> None:
+    units = {"s0": 1, "a": 10**30, "b": 2 * 10**30}
+    found = weigh([{"name": "s", "where": {"feature": "s0"}}], units)
+
+    assert {"a": 333333333333333333, "b": 666666666666666667} == {
+        w.receiver[0]: w.weight for w in found
+    }
+
+
+def test_a_loop_with_one_way_out_is_solved_and_one_without_is_not() -> None:
+    def services(out: dict[str, float]) -> list[dict[str, Any]]:
+        shares: list[dict[str, Any]] = [{"s1": 1}, {"s2": 1}, out]
+        return [
+            {
+                "name": f"n{n}",
+                "where": {"feature": f"s{n}"},
+                "to": {"feature": "*"},
+                "split": "fixed",
+                "shares": {k: Decimal(str(v)) for k, v in of.items()},
+                "together": "all",
+            }
+            for n, of in enumerate(shares)
+        ]
+
+    assert {"a": Fraction(1)} == ends(weigh(services({"s0": 0.9, "a": 0.1}), {"s0": 1}))["s0"]
+    with pytest.raises(ConfigError, match=r"n1 \(s1/t/e\) -> n2 \(s2/t/e\) -> n1 \(s1/t/e\)"):
+        weigh(services({"s1": 1}), {"s0": 1})
