@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
 from functools import cached_property
@@ -33,7 +33,7 @@ Owner = tuple[str, str, str]
 MOST = 10**18
 """Weights of a source sum to this at most: apportion() wants no more."""
 
-UNNAMED, IDLE = "(unallocated)", "(idle)"
+UNNAMED, IDLE, ANY = "(unallocated)", "(idle)", "*"
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,11 @@ class Measured:
 
 @dataclass(frozen=True)
 class Weight:
-    """The part of one source that a receiver bears in the end, out of the sum of its weights."""
+    """The part of a source that a receiver bears in the end, out of the sum of its weights.
+
+    Pool and owner of the source are `ANY` where the weights are the same whatever they are; cost
+    that is kept has its whole owner, who is the receiver too.
+    """
 
     name: str
     start: date
@@ -87,7 +91,11 @@ class Weight:
 
 @dataclass(frozen=True)
 class Node:
-    """Cost that a block (its place in the file) hands on: of an owner, in days of one rule book."""
+    """Cost that a block (its place in the file) hands on: of an owner, in days of one rule book.
+
+    What reaches a block is an entry, of a whole owner; entries whose cost goes the same way, for
+    they differ only in what changes hands, are one node, with `ANY` in its place.
+    """
 
     block: int
     span: int
@@ -205,9 +213,11 @@ class _Cascade:
         days = sorted(edges)
         self.spans = list(pairwise(days))
         self.amounts: dict[Node, Fraction] = defaultdict(Fraction)
+        self.node_of: dict[Node, Node] = {}
         self.hops: dict[Node, Hop] = {}
+        self.onward: dict[Node, dict[Owner, Node]] = {}
         self.ends: dict[Node, dict[Owner, Fraction]] = {}
-        self.via: dict[Node, frozenset[str]] = {}
+        self.via: dict[Node, frozenset[int]] = {}
         self.shares: dict[tuple[int, str, str | None], tuple[dict[tuple[str, ...], int], str]] = {}
 
     def run(self, taken: list[Taken]) -> list[Weight]:
@@ -215,12 +225,13 @@ class _Cascade:
             span = next(n for n, (a, b) in enumerate(self.spans) if a <= t.day < b)
             block = next(b for b in self._in_force(span) if self.blocks[b].name == t.name)
             self.amounts[Node(block, span, t.currency, t.pool, t.owner)] += t.units
-        sources = sorted(self.amounts, key=_order)
+        sources = list(self.amounts)
         for number in range(len(self.steps)):
             self._forward(number)
         for number in reversed(range(len(self.steps))):
             self._backward(number)
-        return [w for node in sources for w in self._told(node)]
+        told = {self._whatever_pool(self.node_of[s]): self.node_of[s] for s in sources}
+        return [w for named in sorted(told, key=_order) for w in self._told(named, told[named])]
 
     # ----------------------------------------------------------------------------- steps
 
@@ -242,53 +253,56 @@ class _Cascade:
             and self.blocks[b].where.is_owner_only
             and _names(self.blocks[b], receiver)
         )
-        if not later:
-            return None
-        return Node(later[0][1], node.span, node.currency, node.pool, receiver)
+        return replace(node, block=later[0][1], owner=receiver) if later else None
 
-    def _onward(self, node: Node) -> dict[Owner, Node]:
-        """The receivers of a node that are taken from again."""
-        hop = self.hops[node]
-        if hop.is_kept:
-            return {}
-        found = {r: self._next(node, r) for r in hop.parts}
-        return {r: n for r, n in found.items() if n is not None}
+    def _node(self, entry: Node) -> Node:
+        """The node of an entry, in the step that takes it."""
+        if entry not in self.node_of:
+            shares, _ = self._shares_of(entry)
+            feature, tenant, environment = (
+                own if values is None else ANY
+                for own, values in zip(entry.owner, self._to(entry.block), strict=True)
+            )
+            whatever = replace(entry, owner=(feature, tenant, environment))
+            self.node_of[entry] = whatever if shares else entry
+        return self.node_of[entry]
+
+    def _is_in(self, node: Node, number: int) -> bool:
+        return self.step_of[node.block] == number
 
     def _nodes(self, number: int) -> list[Node]:
-        found = [n for n in self.hops if self.step_of[n.block] == number]
-        return sorted(found, key=_order)
+        return sorted((n for n in self.hops if self._is_in(n, number)), key=_order)
 
     def _forward(self, number: int) -> None:
         """One step: find where its nodes' cost goes, and move the amounts of the month there."""
-        amounts = self.amounts
-        waiting = [n for n in amounts if self.step_of[n.block] == number]
+        entries = [e for e in self.amounts if self._is_in(e, number)]
+        begun: dict[Node, Fraction] = defaultdict(Fraction)
+        for entry in entries:
+            begun[self._node(entry)] += self.amounts[entry]
+        waiting = list(begun)
         while waiting:
             node = waiting.pop()
-            if node not in self.hops:
-                self.hops[node] = self._hop(node)
-                waiting += [
-                    n for n in self._onward(node).values() if self.step_of[n.block] == number
-                ]
-        nodes = self._nodes(number)
-        through = self._solved(nodes)
-        moves: list[tuple[Node, Owner, Fraction]] = []
+            if node in self.hops:
+                continue
+            hop = self.hops[node] = self._hop(node)
+            found = {} if hop.is_kept else {r: self._next(node, r) for r in hop.parts}
+            self.onward[node] = {r: e for r, e in found.items() if e is not None}
+            waiting += [self._node(e) for e in self.onward[node].values() if self._is_in(e, number)]
         passed: dict[Node, Fraction] = defaultdict(Fraction)
-        for node in nodes:
-            for inner, part in through[node].items():
-                passed[inner] += amounts[node] * part
-        for node in nodes:
-            moves.append((node, node.owner, -amounts[node]))
-            onward = self._onward(node)
-            for receiver, weight in self.hops[node].parts.items():
-                given = passed[node] * weight / self.hops[node].total
-                following = onward.get(receiver)
-                if following is not None and self.step_of[following.block] == number:
+        for node, through in self._solved(self._nodes(number)).items():
+            for inner, part in through.items():
+                passed[inner] += begun[node] * part
+        for entry in entries:
+            self.cost[entry.currency, entry.pool][entry.owner] -= self.amounts[entry]
+        for node, amount in passed.items():
+            costs, hop = self.cost[node.currency, node.pool], self.hops[node]
+            for receiver, weight in hop.parts.items():
+                following = self.onward[node].get(receiver)
+                if following is not None and self._is_in(following, number):
                     continue
-                moves.append((node, receiver, given))
+                costs[receiver] += amount * weight / hop.total
                 if following is not None:
-                    amounts[following] += given
-        for node, owner, moved in moves:
-            self.cost[node.currency, node.pool][owner] += moved
+                    self.amounts[following] += amount * weight / hop.total
         self.shares.clear()
 
     def _solved(self, nodes: list[Node]) -> dict[Node, dict[Node, Fraction]]:
@@ -296,10 +310,10 @@ class _Cascade:
         inner: dict[Node, dict[Node, Fraction]] = {}
         for node in nodes:
             inner[node] = defaultdict(Fraction)
-            for receiver, following in self._onward(node).items():
-                if self.step_of[following.block] == self.step_of[node.block]:
-                    hop = self.hops[node]
-                    inner[node][following] += Fraction(hop.parts[receiver], hop.total)
+            hop = self.hops[node]
+            for receiver, following in self.onward[node].items():
+                if self._is_in(following, self.step_of[node.block]):
+                    inner[node][self.node_of[following]] += Fraction(hop.parts[receiver], hop.total)
         # Cost keeps its currency, pool and days: what does not, is a system of its own.
         systems: dict[object, list[Node]] = defaultdict(list)
         for node in nodes:
@@ -325,7 +339,7 @@ class _Cascade:
         while walk[-1] not in walk[:-1]:
             walk.append(min(inner[walk[-1]], key=_order))
         round_ = walk[walk.index(walk[-1]) :]
-        way = " -> ".join(f"{self.blocks[n.block].name} ({'/'.join(n.owner)})" for n in round_)
+        way = " -> ".join(self.blocks[n.block].name for n in round_)
         return (
             f"[[shared_cost]]: this loop has no solution, what comes in only goes round: {way}. "
             "Give one of its blocks a receiver outside of it"
@@ -336,19 +350,23 @@ class _Cascade:
         nodes = self._nodes(number)
         through = self._solved(nodes)
         direct: dict[Node, dict[Owner, Fraction]] = {}
-        via: dict[Node, set[str]] = {}
+        via: dict[Node, frozenset[int]] = {}
         for node in nodes:
-            hop, onward = self.hops[node], self._onward(node)
+            hop = self.hops[node]
             ends: dict[Owner, Fraction] = defaultdict(Fraction)
-            via[node] = {self.blocks[n.block].name for n in onward.values()}
+            rests: dict[Node, Fraction] = defaultdict(Fraction)
             for receiver, weight in hop.parts.items():
-                following = onward.get(receiver)
+                following = self.onward[node].get(receiver)
                 if following is None:
                     ends[receiver] += Fraction(weight, hop.total)
-                elif self.step_of[following.block] != number:
-                    via[node] |= self.via[following]
-                    for last, rest in self.ends[following].items():
-                        ends[last] += Fraction(weight, hop.total) * rest
+                else:
+                    rests[self.node_of[following]] += Fraction(weight, hop.total)
+            via[node] = frozenset(n.block for n in rests)
+            for onward, part in rests.items():
+                if not self._is_in(onward, number):
+                    via[node] |= self.via[onward]
+                    for last, rest in self.ends[onward].items():
+                        ends[last] += part * rest
             direct[node] = ends
         for node in nodes:
             total: dict[Owner, Fraction] = defaultdict(Fraction)
@@ -360,40 +378,52 @@ class _Cascade:
             self.ends[node] = {o: p for o, p in total.items() if p}
             self.via[node] = frozenset().union(*(via[n] for n in through[node]))
 
-    def _told(self, node: Node) -> list[Weight]:
+    def _whatever_pool(self, node: Node) -> Node:
+        """The node, with `ANY` pool where no block that its cost comes by looks at pools."""
+        by = {node.block, *self.via[node]}
+        looked_at = any(self.blocks[b].within == "pool" for b in by)
+        return node if looked_at else replace(node, pool=ANY)
+
+    def _told(self, named: Node, node: Node) -> list[Weight]:
         hop = self.hops[node]
-        start, until = self.spans[node.span]
-        via = self.via[node]
-        if via:
-            found, unit = integers(self.ends[node]), f"{hop.unit}, on by {', '.join(sorted(via))}"
+        unit = hop.unit
+        if self.via[node]:
+            found = integers(self.ends[node])
+            unit += f", on by {', '.join(sorted({self.blocks[b].name for b in self.via[node]}))}"
         elif hop.total > MOST:
-            parts = {o: Fraction(p) for o, p in hop.parts.items()}
-            found, unit = largest_remainder(parts, MOST), hop.unit
+            found = largest_remainder({o: Fraction(p) for o, p in hop.parts.items()}, MOST)
         else:
-            found, unit = dict(hop.parts), hop.unit
-        name = self.blocks[node.block].name
-        where = (name, start, until, node.currency, node.pool, node.owner)
-        return [Weight(*where, receiver, unit, n) for receiver, n in sorted(found.items()) if n]
+            found = dict(hop.parts)
+        start, until = self.spans[node.span]
+        where = (self.blocks[node.block].name, start, until, named.currency, named.pool)
+        return [
+            Weight(*where, named.owner, receiver, unit, n)
+            for receiver, n in sorted(found.items())
+            if n
+        ]
 
     # ---------------------------------------------------------------------------- shares
 
-    def _hop(self, node: Node) -> Hop:
-        """Who gets a node's cost by its block, and the reason where nobody does."""
-        block = self.blocks[node.block]
-        pool = node.pool if block.within == "pool" else None
+    def _shares_of(self, node: Node) -> tuple[dict[tuple[str, ...], int], str]:
+        """What `_shares` says of a node; it is asked once a step."""
+        pool = node.pool if self.blocks[node.block].within == "pool" else None
         key = (node.block, node.currency, pool)
         if key not in self.shares:
             self.shares[key] = self._shares(*key)
-        shares, unit = self.shares[key]
+        return self.shares[key]
+
+    def _hop(self, node: Node) -> Hop:
+        """Who gets a node's cost by its block, and the reason where nobody does."""
+        shares, unit = self._shares_of(node)
         if not shares:
             return Hop({node.owner: 1}, unit, is_kept=True)
         parts: dict[Owner, int] = defaultdict(int)
         dimensions = self._to(node.block)
-        for values, part in shares.items():
-            given = iter(values)
+        for names, part in shares.items():
+            given = iter(names)
             feature, tenant, environment = (
-                own if values_of is None else next(given)
-                for own, values_of in zip(node.owner, dimensions, strict=True)
+                own if values is None else next(given)
+                for own, values in zip(node.owner, dimensions, strict=True)
             )
             parts[feature, tenant, environment] += part
         return Hop(dict(sorted(parts.items())), unit)

@@ -159,11 +159,7 @@ def test_a_loop_without_an_end_is_printed(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError) as refused:
         small.run()
-    owner = "(unallocated)/(unallocated)"
-    assert (
-        f"search-platform (search/{owner}) -> platform-search (platform/{owner}) -> "
-        f"search-platform (search/{owner})"
-    ) in str(refused.value)
+    assert "search-platform -> platform-search -> search-platform" in str(refused.value)
     assert "outside" in str(refused.value)
     assert not small.database.exists()
 
@@ -230,10 +226,10 @@ def weigh(blocks: list[dict[str, Any]], units: dict[str, int]) -> list[Weight]:
 
 
 def ends(found: list[Weight]) -> dict[str, dict[str, Fraction]]:
-    """Where each feature's cost ends, in parts of it."""
+    """Where each block's cost ends, in parts of it."""
     of: dict[str, dict[str, int]] = {}
     for w in found:
-        of.setdefault(w.source[0], {})[w.receiver[0]] = w.weight
+        of.setdefault(w.name, {})[w.receiver[0]] = w.weight
     return {
         source: {r: Fraction(n, sum(parts.values())) for r, n in parts.items()}
         for source, parts in of.items()
@@ -333,6 +329,6 @@ def test_a_loop_with_one_way_out_is_solved_and_one_without_is_not() -> None:
             for n, of in enumerate(shares)
         ]
 
-    assert {"a": Fraction(1)} == ends(weigh(services({"s0": 0.9, "a": 0.1}), {"s0": 1}))["s0"]
-    with pytest.raises(ConfigError, match=r"n1 \(s1/t/e\) -> n2 \(s2/t/e\) -> n1 \(s1/t/e\)"):
+    assert {"a": Fraction(1)} == ends(weigh(services({"s0": 0.9, "a": 0.1}), {"s0": 1}))["n0"]
+    with pytest.raises(ConfigError, match="n1 -> n2 -> n1"):
         weigh(services({"s1": 1}), {"s0": 1})

@@ -82,7 +82,8 @@ TABLES = tables_of(
         ),
         "shared_weight": (
             """Who bears a shared cost in the end, by which integer weight: one row per block and
-            days it holds for, owner and pool it takes from, and receiver.""",
+            days it holds for, owner and pool it takes from, and receiver. What is kept has one row,
+            for its own owner; `*` is for any pool or owner, for whom the weights are the same.""",
             """x_SharedBy x_FromDay BillingCurrency x_Pool x_SharedFeature x_SharedTenant
             x_SharedEnvironment x_Feature x_Tenant x_Environment""",
             """BillingPeriod x_SharedBy x_FromDay x_UntilDay BillingCurrency x_Pool?

@@ -415,9 +415,18 @@ FIELDS: dict[str, Field] = {
         "`taken` from its first owner, below zero for a cost, or `given` to who bears it.",
         isin=("taken", "given"),
     ),
-    "x_SharedFeature": Field("VARCHAR", "Feature whose cost is shared."),
-    "x_SharedTenant": Field("VARCHAR", "Tenant whose cost is shared."),
-    "x_SharedEnvironment": Field("VARCHAR", "Environment whose cost is shared."),
+    "x_SharedFeature": Field(
+        "VARCHAR",
+        "Feature whose cost is shared; `*` in shared_weight where the weights do not depend on it.",
+    ),
+    "x_SharedTenant": Field(
+        "VARCHAR",
+        "Tenant whose cost is shared; `*` in shared_weight where the weights do not depend on it.",
+    ),
+    "x_SharedEnvironment": Field(
+        "VARCHAR",
+        "Environment whose cost is shared; `*` in shared_weight where the weights do not depend on it.",
+    ),
     # -------------------------------------------------------------------------- findings
     "x_FindingId": Field("VARCHAR", "Stable id: the same problem has the same id in the next run."),
     "x_FindingKind": Field(

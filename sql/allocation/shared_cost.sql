@@ -4,7 +4,8 @@
 --
 -- Each source is cut once, by the weights of shared_weight: everybody gets the part rounded down,
 -- and what is left goes to the largest remainders, one unit each, ties by name. BilledCost and
--- EffectiveCost are cut each for itself. A source nobody but its owner has a weight in stays.
+-- EffectiveCost are cut each for itself. What shared_weight
+-- keeps stays.
 -- Asked for the days from $from_day until $until_day; no row depends on how a month is cut.
 --
 -- One row per block, day, invoice, service, pool, owner it is taken from, owner and model, what
@@ -24,23 +25,48 @@ source as (
     from shared_source
     where x_ChargeDay >= cast($from_day as date) and x_ChargeDay < cast($until_day as date)
 ),
-weighed as (
+-- shared_weight has '*' for what its weights do not depend on; what is kept is not moved.
+weight as (
     select
-        s.source_no, w.x_Feature, w.x_Tenant, w.x_Environment,
-        cast(w.x_Weight as hugeint) as weight,
-        w.x_Feature <> s.x_Feature
-            or w.x_Tenant <> s.x_Tenant
-            or w.x_Environment <> s.x_Environment as is_other
+        x_SharedBy, x_FromDay, x_UntilDay, BillingCurrency, x_Pool, x_SharedFeature,
+        x_SharedTenant, x_SharedEnvironment, x_Feature, x_Tenant, x_Environment,
+        cast(x_Weight as hugeint) as weight
+    from shared_weight
+    where x_SharedFeature <> x_Feature
+        or x_SharedTenant <> x_Tenant
+        or x_SharedEnvironment <> x_Environment
+),
+pattern as (
+    select distinct
+        x_SharedBy, x_FromDay, x_UntilDay, coalesce(x_Pool = '*', false) as any_pool,
+        x_SharedFeature = '*' as any_feature, x_SharedTenant = '*' as any_tenant,
+        x_SharedEnvironment = '*' as any_environment
+    from weight
+),
+keyed as (
+    select
+        s.source_no, s.x_SharedBy, s.BillingCurrency, p.x_FromDay,
+        case when p.any_pool then '*' else s.x_Pool end as x_Pool,
+        case when p.any_feature then '*' else s.x_Feature end as x_Feature,
+        case when p.any_tenant then '*' else s.x_Tenant end as x_Tenant,
+        case when p.any_environment then '*' else s.x_Environment end as x_Environment
     from source as s
-    inner join shared_weight as w
-        on w.x_SharedBy = s.x_SharedBy
-        and w.BillingCurrency = s.BillingCurrency
-        and w.x_Pool is not distinct from s.x_Pool
-        and w.x_SharedFeature = s.x_Feature
-        and w.x_SharedTenant = s.x_Tenant
-        and w.x_SharedEnvironment = s.x_Environment
-        and s.x_ChargeDay >= w.x_FromDay
-        and s.x_ChargeDay < w.x_UntilDay
+    inner join pattern as p
+        on p.x_SharedBy = s.x_SharedBy
+        and s.x_ChargeDay >= p.x_FromDay
+        and s.x_ChargeDay < p.x_UntilDay
+),
+weighed as (
+    select k.source_no, w.x_Feature, w.x_Tenant, w.x_Environment, w.weight
+    from keyed as k
+    inner join weight as w
+        on w.x_SharedBy = k.x_SharedBy
+        and w.x_FromDay = k.x_FromDay
+        and w.BillingCurrency = k.BillingCurrency
+        and w.x_Pool is not distinct from k.x_Pool
+        and w.x_SharedFeature = k.x_Feature
+        and w.x_SharedTenant = k.x_Tenant
+        and w.x_SharedEnvironment = k.x_Environment
 ),
 shared as (
     select
@@ -54,7 +80,6 @@ shared as (
         select source_no, cast(sum(weight) as hugeint) as total
         from weighed
         group by source_no
-        having bool_or(is_other)
     ) as t on t.source_no = s.source_no
 ),
 part as (

@@ -1,5 +1,5 @@
--- What is taken from an owner is what the block found there, all of it and once; what nobody else
--- has a weight in is not taken.
+-- What is taken from an owner is what the block found there, all of it and once; only what
+-- shared_weight says is kept is not taken.
 with
 taken as (
     select
@@ -9,14 +9,14 @@ taken as (
     from shared_cost
     where x_Move = 'taken'
 ),
-wanted as (
-    select distinct
-        x_SharedBy, x_FromDay, x_UntilDay, BillingCurrency, x_Pool, x_SharedFeature,
-        x_SharedTenant, x_SharedEnvironment
+kept as (
+    select
+        x_SharedBy, x_FromDay, x_UntilDay, BillingCurrency, x_Pool, x_Feature, x_Tenant,
+        x_Environment
     from shared_weight
-    where x_Feature <> x_SharedFeature
-        or x_Tenant <> x_SharedTenant
-        or x_Environment <> x_SharedEnvironment
+    where x_SharedFeature = x_Feature
+        and x_SharedTenant = x_Tenant
+        and x_SharedEnvironment = x_Environment
 ),
 found as (
     select
@@ -24,15 +24,15 @@ found as (
         s.ServiceCategory, s.ServiceName, s.x_Pool, s.x_Feature, s.x_Tenant, s.x_Environment,
         s.x_Model, s.BilledCost, s.EffectiveCost
     from shared_source as s
-    inner join wanted as w
-        on w.x_SharedBy = s.x_SharedBy
-        and w.BillingCurrency = s.BillingCurrency
-        and w.x_Pool is not distinct from s.x_Pool
-        and w.x_SharedFeature = s.x_Feature
-        and w.x_SharedTenant = s.x_Tenant
-        and w.x_SharedEnvironment = s.x_Environment
-        and w.x_FromDay <= s.x_ChargeDay
-        and w.x_UntilDay > s.x_ChargeDay
+    anti join kept as k
+        on k.x_SharedBy = s.x_SharedBy
+        and k.BillingCurrency = s.BillingCurrency
+        and k.x_Feature = s.x_Feature
+        and k.x_Tenant = s.x_Tenant
+        and k.x_Environment = s.x_Environment
+        and (k.x_Pool is not distinct from s.x_Pool or k.x_Pool = '*')
+        and k.x_FromDay <= s.x_ChargeDay
+        and k.x_UntilDay > s.x_ChargeDay
 )
 select
     coalesce(t.x_SharedBy, f.x_SharedBy) as x_SharedBy,

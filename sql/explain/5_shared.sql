@@ -52,10 +52,10 @@ given as (
         and w.x_FromDay <= m.x_ChargeDay
         and w.x_UntilDay > m.x_ChargeDay
         and w.BillingCurrency = m.BillingCurrency
-        and w.x_Pool is not distinct from m.x_Pool
-        and w.x_SharedFeature = m.x_SharedFeature
-        and w.x_SharedTenant = m.x_SharedTenant
-        and w.x_SharedEnvironment = m.x_SharedEnvironment
+        and (w.x_Pool is not distinct from m.x_Pool or w.x_Pool = '*')
+        and w.x_SharedFeature in ('*', m.x_SharedFeature)
+        and w.x_SharedTenant in ('*', m.x_SharedTenant)
+        and w.x_SharedEnvironment in ('*', m.x_SharedEnvironment)
         and w.x_Feature = m.x_Feature
         and w.x_Tenant = m.x_Tenant
         and w.x_Environment = m.x_Environment
