@@ -1,17 +1,23 @@
 -- How much of the bill has a named owner, in each dimension. Idle capacity is counted apart:
--- it is not a missing tag, and it is nobody's use.
+-- it is not a missing tag, and it is nobody's use. What changed hands by policy is left out: it says
+-- nothing of tags.
 --
 -- One row per currency and dimension.
 with
+direct as (
+    select BillingCurrency, EffectiveCost, x_Feature, x_Tenant, x_Environment
+    from showback
+    where x_AllocationMethod <> 'shared'
+),
 owner as (
     select BillingCurrency, EffectiveCost, 'feature' as x_Dimension, x_Feature as x_Owner
-    from showback
+    from direct
     union all
     select BillingCurrency, EffectiveCost, 'tenant' as x_Dimension, x_Tenant as x_Owner
-    from showback
+    from direct
     union all
     select BillingCurrency, EffectiveCost, 'environment' as x_Dimension, x_Environment as x_Owner
-    from showback
+    from direct
 ),
 summed as (
     select
