@@ -57,9 +57,10 @@ registered as (
 ),
 pod as (
     select distinct
-        cast(x_HourStart as date) as on_day, x_Namespace || '/' || x_Workload as x_Endpoint,
-        x_Labels
-    from pod_usage
+        cast(p.x_HourStart as date) as on_day,
+        p.x_Namespace || '/' || p.x_Workload as x_Endpoint, p.x_Labels
+    from pod_usage as p
+    semi join tag_run as t on t.Tags = p.x_Labels and t.x_ModelVersion is not null
 ),
 labelled as (
     select

@@ -54,7 +54,7 @@ held_hour as (
         l.x_Feature, l.x_Tenant, l.x_Environment, l.run_id,
         cast(p.x_CpuAllocatedCoreMs as hugeint) * 1024 * $cpu_weight
         + (cast(p.x_MemoryAllocatedByteSeconds as hugeint) * 1000 // 1048576) * $memory_weight
-        + cast(p.x_GpuRequestMs as hugeint) * 1024 * $gpu_weight as weight
+        + cast(p.x_GpuAllocatedParts as hugeint) * 1024 * $gpu_weight // gpu_parts() as weight
     from pod_usage as p
     inner join label_set as l
         on l.x_Namespace = p.x_Namespace
@@ -169,17 +169,31 @@ named_set as (
     from tag_run
     where x_RunId is not null or x_RunKind is not null
 ),
+-- Two scans that end at once where nothing is looked for, instead of one that never does.
+job_line as (
+    select
+        c.ChargePeriodStart, c.BillingCurrency, c.ProviderName, c.SubAccountId, c.ServiceName,
+        c.ServiceCategory, c.ChargeCategory, c.ResourceId, c.CommitmentDiscountStatus,
+        c.x_TagSetId, c.BilledCost, c.EffectiveCost
+    from cost_and_usage as c
+    semi join named_set as s on s.x_TagSetId = c.x_TagSetId
+    union all
+    select
+        c.ChargePeriodStart, c.BillingCurrency, c.ProviderName, c.SubAccountId, c.ServiceName,
+        c.ServiceCategory, c.ChargeCategory, c.ResourceId, c.CommitmentDiscountStatus,
+        c.x_TagSetId, c.BilledCost, c.EffectiveCost
+    from cost_and_usage as c
+    semi join job_resource as r on r.ResourceId = c.ResourceId
+    anti join named_set as s on s.x_TagSetId = c.x_TagSetId
+),
 job_charge as (
     select
         cast(c.ChargePeriodStart as date) as x_ChargeDay, c.BillingCurrency, c.ProviderName,
         c.SubAccountId, c.ServiceName, c.ServiceCategory, c.ChargeCategory, c.ResourceId,
         c.CommitmentDiscountStatus, c.x_TagSetId,
         sum(c.BilledCost) as BilledCost, sum(c.EffectiveCost) as EffectiveCost
-    from cost_and_usage as c
-    left join job_resource as r on r.ResourceId = c.ResourceId
-    left join named_set as s on s.x_TagSetId = c.x_TagSetId
-    left join node_id as n on n.ResourceId = c.ResourceId
-    where n.ResourceId is null and (r.ResourceId is not null or s.x_TagSetId is not null)
+    from job_line as c
+    anti join node_id as n on n.ResourceId = c.ResourceId
     group by
         cast(c.ChargePeriodStart as date), c.BillingCurrency, c.ProviderName, c.SubAccountId,
         c.ServiceName, c.ServiceCategory, c.ChargeCategory, c.ResourceId,
