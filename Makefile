@@ -25,6 +25,7 @@ TOOLS := .tools
 export FINOPS_AZURITE ?= $(wildcard $(CURDIR)/$(TOOLS)/node_modules/.bin/azurite-blob)
 export FINOPS_BQEMULATOR ?= $(wildcard $(CURDIR)/$(TOOLS)/bqemulator/bin/bqemulator)
 export FINOPS_NISE ?= $(wildcard $(CURDIR)/$(TOOLS)/nise/bin/nise)
+export FINOPS_MLFLOW ?= $(wildcard $(CURDIR)/$(TOOLS)/mlflow/bin/mlflow)
 
 .PHONY: demo test tools floor ui check lock docs bench clean
 
@@ -44,7 +45,8 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest
 
-# Emulators of Azure Blob Storage and BigQuery, and a maker of AWS, Google Cloud and Azure bills.
+# Emulators of Azure Blob Storage and BigQuery, a maker of AWS, Google Cloud and Azure bills, and
+# MLflow itself.
 tools: $(TOOLS)/.installed
 
 $(TOOLS)/.installed: $(VENV)/.installed
@@ -57,6 +59,8 @@ $(TOOLS)/.installed: $(VENV)/.installed
 		"from duckdb_extensions import import_extension as i; i('spatial')"
 	$(BIN)/uv venv --quiet --clear $(TOOLS)/nise
 	VIRTUAL_ENV=$(TOOLS)/nise $(BIN)/uv pip install --quiet koku-nise==5.4.4
+	$(BIN)/uv venv --quiet --clear $(TOOLS)/mlflow
+	VIRTUAL_ENV=$(TOOLS)/mlflow $(BIN)/uv pip install --quiet mlflow==3.17.2
 	@touch $@
 
 # The oldest DuckDB we support, over everything that is SQL.

@@ -61,6 +61,14 @@ SMALL_TABLES: dict[str, dict[str, str]] = {
         "x_Environment": "VARCHAR",
         **_SHARED_WHERE,
     },
+    "run_label": {"x_Use": "VARCHAR", "x_Rank": "INTEGER", "x_TagKey": "VARCHAR"},
+    "training_job": {
+        "x_Rank": "INTEGER",
+        "x_Name": "VARCHAR",
+        **_WHERE,
+        "x_Resource": "VARCHAR",
+        "x_RunKind": "VARCHAR",
+    },
 }
 
 
@@ -110,6 +118,15 @@ def small_tables(config: Config) -> dict[str, SmallTable]:
         )
         for rank, block in enumerate(config.shared_cost, start=1)
     ]
+    labels = {
+        (use, rank, normal_key(key))
+        for use in ("run", "kind", "model", "version")
+        for rank, key in enumerate(getattr(config.training, f"{use}_labels"), start=1)
+    }
+    jobs = [
+        (rank, job.name, *_matches(job.where), _like(job.resource), job.kind)
+        for rank, job in enumerate(config.training_job, start=1)
+    ]
     rows: dict[str, list[Any]] = {
         "owner_key": sorted(set(keys)),
         "value_alias": sorted((d, f, t) for (d, f), t in aliases.items()),
@@ -117,6 +134,8 @@ def small_tables(config: Config) -> dict[str, SmallTable]:
         "inference_split": splits,
         "separate_source": [(b.name, o) for b in config.billing for o in b.separate_from],
         "shared_rule": shared,
+        "run_label": sorted(labels),
+        "training_job": jobs,
     }
     return {n: SmallTable(SMALL_TABLES[n], tuple(rows[n])) for n in SMALL_TABLES}
 
@@ -134,6 +153,8 @@ def parameters(config: Config) -> dict[str, Scalar]:
         "endpoint_idle": ratios.endpoint_idle,
         "unused_commitment": ratios.unused_commitment,
         "rows_per_part": config.warehouse.rows_per_part,
+        "training_life_days": config.training.life_days,
+        "training_driver": config.training.driver,
     }
     return found
 

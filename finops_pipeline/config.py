@@ -394,6 +394,91 @@ class SharedCostSection(Section):
         return self
 
 
+class RegistrySection(Section):
+    """A model registry: which versions there are, from which run, and where they serve."""
+
+    name: Name = Field(description="Name of the registry, used in x_Registry.")
+    kind: Literal["mlflow", "sagemaker", "vertex"] = Field(
+        description="`mlflow` (a tracking server, over REST), `sagemaker` (model package groups) or `vertex` (Vertex AI Model Registry)."
+    )
+    url: str | None = Field(
+        None,
+        description="Address of the MLflow server; for the others another server of the same protocol.",
+    )
+    token_env: str | None = Field(
+        None, description="Environment variable that holds a bearer token (kind `mlflow`)."
+    )
+    user_env: str | None = Field(
+        None, description="Environment variable that holds the user name, for basic authentication."
+    )
+    password_env: str | None = Field(
+        None, description="Environment variable that holds the password of that user."
+    )
+    region: str | None = Field(
+        None, description="Region (kind `sagemaker`) or location (kind `vertex`) of the models."
+    )
+    project: str | None = Field(None, description="Project of the models (kind `vertex`).")
+    timeout_seconds: int = Field(60, ge=1, description="Longest wait for one answer.")
+
+
+class ModelVersionSection(Section):
+    """What you know of a model version; it comes before what a registry says of it."""
+
+    model: str = Field(description="Name of the model.")
+    version: str = Field(description="Its version.")
+    created_on: date | None = Field(None, description="Day its life begins.")
+    retired_on: date | None = Field(
+        None, description="First day it does not serve any more; what is left is written off."
+    )
+    life_days: int | None = Field(None, ge=1, description="Days its training is spread over.")
+    expected_requests: int | None = Field(
+        None,
+        ge=1,
+        le=10**18,
+        description="Requests its training is spread over, instead of days.",
+    )
+    endpoints: list[str] = Field(
+        default=[], description="Where it serves: `namespace/workload`, or the endpoint's name."
+    )
+    run: str | None = Field(None, description="Id of the run it came from.")
+
+
+class TrainingSection(Section):
+    """How training runs are found, by labels of pods and tags of charges, and spread over time."""
+
+    run_labels: list[str] = Field(
+        default=["mlflow.run_id", "training-run"], description="Keys that name the run."
+    )
+    kind_labels: list[str] = Field(
+        default=["run-kind"],
+        description="Keys that say what a run is: training, fine-tuning, evaluation or embedding.",
+    )
+    model_labels: list[str] = Field(default=["model"], description="Keys that name the model.")
+    version_labels: list[str] = Field(
+        default=["model-version"], description="Keys that name the version of the model."
+    )
+    life_days: int = Field(
+        365, ge=1, description="Days training is spread over where nothing else is said."
+    )
+    driver: Literal["calls", "serving_cost"] = Field(
+        "calls",
+        description="By what those whom a version served bear its training: its calls, or what serving them cost.",
+    )
+
+
+class TrainingJobSection(Section):
+    """Charges of managed training jobs that no tag names, told by their ResourceId."""
+
+    name: Name = Field(description="Name of the rule.")
+    where: Where = Field(default=Where(), description="Which charges.")
+    resource: str = Field(
+        description="ResourceId of the jobs, `*` stands for any text; what follows its last `/` names the run."
+    )
+    kind: Literal["training", "fine-tuning", "evaluation", "embedding"] = Field(
+        "training", description="What the jobs are, where their tags do not say."
+    )
+
+
 class AllocationSection(Section):
     """Ratios that are policy, so they are written down. Only their proportion matters."""
 
@@ -617,6 +702,10 @@ class Config(Section):
     inference_split: list[InferenceSplitSection] = Field(default=[], description="")
     shared_cost: list[SharedCostSection] = Field(default=[], description="")
     allocation: AllocationSection = Field(default=AllocationSection(), description="")
+    registry: list[RegistrySection] = Field(default=[], description="")
+    model_version: list[ModelVersionSection] = Field(default=[], description="")
+    training: TrainingSection = Field(default=TrainingSection(), description="")
+    training_job: list[TrainingJobSection] = Field(default=[], description="")
     rightsizing: RightsizingSection = Field(default=RightsizingSection(), description="")
     pull_requests: PullRequestsSection = Field(default=PullRequestsSection(), description="")
     report: ReportSection = Field(default=ReportSection(), description="")
@@ -626,7 +715,9 @@ class Config(Section):
     bigquery: BigquerySection = Field(default=BigquerySection(), description="")
     azure: AzureSection = Field(default=AzureSection(), description="")
 
-    @field_validator("billing", "metrics", "inference", "gitops", "inference_split")
+    @field_validator(
+        "billing", "metrics", "inference", "gitops", "inference_split", "registry", "training_job"
+    )
     @classmethod
     def _names_differ(cls, blocks: list[Any]) -> list[Any]:
         names = [b.name for b in blocks]

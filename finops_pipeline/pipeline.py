@@ -11,12 +11,23 @@ import functools
 import re
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import bill, contracts, deliveries, manifests, proposals, queries, sharing, statement, usage
+from . import (
+    bill,
+    contracts,
+    deliveries,
+    manifests,
+    proposals,
+    queries,
+    registries,
+    sharing,
+    statement,
+    usage,
+)
 from .ask import opened
 from .bindings import parameters, recommender_parameters
 from .config import BillingSection, Config, GitopsSection, InferenceSection, MetricsSection
@@ -27,6 +38,7 @@ from .forges import forge as open_forge
 from .landed import Landed, forget
 from .periods import day_before, days, in_day, in_month, names_month, open_period
 from .publish import publish
+from .registries import open_registry
 from .transports import Item, Transport, open_transport
 from .warehouse import Built, Part, Warehouse, digest, two_at_a_time
 
@@ -57,7 +69,7 @@ class Step:
 
 def steps() -> list[Step]:
     """All steps, each after what it reads."""
-    found = [_bill(), _metrics_and_logs(), _declared(), _statements()]
+    found = [_bill(), _metrics_and_logs(), _declared(), _registries(), _statements()]
     filled = {t for s in found for t in s.tables}
     for stage in STAGES:
         waiting = [
@@ -88,8 +100,9 @@ def _sql(stage: str, query: queries.Query) -> Step:
 
     def run(warehouse: Warehouse, period: str) -> list[Built]:
         extra = recommender_parameters(warehouse.config, query.name)
-        if table.partition == "BillingPeriod":
-            return [warehouse.build_query(query.path, period, extra)]
+        if table.partition != "x_Day":
+            whole = period if table.partition else ""
+            return [warehouse.build_query(query.path, whole, extra)]
         driving = "metric_hour"
         there = set(warehouse.partitions(driving))
         return two_at_a_time(
@@ -360,6 +373,36 @@ def _read_repository(config: Config, block: GitopsSection, into: Path) -> None:
     declared.fields.write_parquet(into / "declared_field.parquet", compression="zstd")
 
 
+# ------------------------------------------------------------------------------ registries
+
+
+def _registries() -> Step:
+    return Step(
+        "model_version",
+        "declared",
+        ("model_version",),
+        frozenset(),
+        "Every model version that the registries know, and what finops.toml says of some.",
+        read_registries,
+    )
+
+
+def read_registries(warehouse: Warehouse, _period: str) -> list[Built]:
+    """List the registries; what did not change since costs no more than the listing."""
+    config = warehouse.config
+    known = {block.name: open_registry(block).versions() for block in config.registry}
+    parts = [
+        Part(
+            name=name or "finops.toml",
+            fingerprint=digest([asdict(v) for v in found]),
+            tables=("model_version",),
+            read=functools.partial(registries.write, name or "(finops.toml)", found),
+        )
+        for name, found in {**known, "": registries.declared(config)}.items()
+    ]
+    return warehouse.ingest(("model_version",), "", parts)
+
+
 # ------------------------------------------------------------------------------ statements
 
 
@@ -546,6 +589,11 @@ def survey(config: Config, period: str) -> list[tuple[str, bool]]:
             continue
         count = sum(len(_found(config, source.location, day)) for day in days(period))
         told.append((f"{source.name}: {count} file(s) in the days of {period}", bool(count)))
+    for registry in config.registry:
+        versions = open_registry(registry).versions()
+        told.append(
+            (f"[[registry]] {registry.name}: {len(versions)} model version(s)", bool(versions))
+        )
     for repository in config.gitops:
         read = manifests.read(repository, config)
         told.append(

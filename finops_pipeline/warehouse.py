@@ -588,13 +588,20 @@ class Warehouse:
     # ---------------------------------------------------------------- publishing
 
     def stale(self) -> list[str]:
-        """Partitions of the working generation built from inputs that have changed since."""
+        """Partitions of the working generation built from inputs that have changed since.
+
+        What is replaced whole, such as what Git declares, is of today: a month that is not made
+        again keeps what it was made from, and is not stale for it.
+        """
         found = []
         for folder in sorted(self.next.glob(f"*/*/{STATE}")):
             state = State.read(folder.parent)
             assert state is not None
+            of_a_time = contracts.table(folder.parent.parent.name).partition != ""
             for name, fingerprint in state.inputs.items():
                 table, part = name.split("/", 1)
+                if of_a_time and contracts.table(table).partition == "":
+                    continue
                 now = self.state(table, part)
                 if now is None or now.identity != fingerprint:
                     found.append(f"{folder.parent.parent.name}/{folder.parent.name}")

@@ -169,6 +169,7 @@ def company(path: Path, evil: str = "search") -> Path:
     _cluster(con)
     _findings(con, evil)
     _recommendations(con, evil)
+    _training(con)
     con.close()
     return path
 
@@ -327,3 +328,22 @@ def _recommendations(con: duckdb.DuckDBPyConnection, evil: str) -> None:
     put(con, "recommendation", rows)
     put(con, "container_requests", [r for r in rows if r["x_Recommender"] == "container_requests"])
     put(con, "idle_resources", [r for r in rows if r["x_Recommender"] == "idle_resources"])
+
+
+def _training(con: duckdb.DuckDBPyConnection) -> None:
+    """A version that cost 1,200.00, of which two months bear 100.00 each and ten are to come."""
+    version = {"x_RegisteredModel": "llama-3.1-70b", "x_ModelVersion": "3"}
+    owner = {"x_Feature": "search", "x_Environment": "production"}
+    months = [f"2026-{n:02}" for n in (9, 10, 11, 12)] + [f"2027-{n:02}" for n in range(1, 9)]
+    put(con, "training_schedule", [
+        {"BillingPeriod": month, "x_RunId": "b7c5a2d4", "BillingCurrency": "USD", **version,
+         **owner, "x_Tenant": "(unallocated)", "BilledCost": 100, "EffectiveCost": 100}
+        for month in months
+    ])  # fmt: skip
+    put(con, "model_cost", [
+        {"BillingPeriod": month, "BillingCurrency": "USD", **version, **owner,
+         "x_Tenant": tenant, "x_Model": "llama-3.1-70b", "x_InferenceCost": 8 * n,
+         "x_IdleCost": n, "x_ServingCost": 9 * n, "x_TrainingCost": 50, "x_WriteOffCost": 0,
+         "x_TotalCost": 9 * n + 50, "x_TrainingDriver": "calls"}
+        for month in ("2026-09", "2026-10") for n, tenant in ((30, "northwind"), (10, "contoso"))
+    ])  # fmt: skip

@@ -30,6 +30,8 @@ LABELS = st.sampled_from(
         '{"feature":"chat"}',
         '{"feature":"search","tenant":"a"}',
         '{"Feature":"CHAT ","env":"prod"}',
+        '{"feature":"chat","training_run":"r","model":"m","model_version":"1"}',
+        '{"run_kind":"embedding"}',
     ]
 )
 
@@ -87,6 +89,15 @@ CALL = st.fixed_dictionaries(
         "x_GpuMsCalls": st.sampled_from([0, 1]),
     }
 )
+VERSIONS = [
+    {
+        "x_RegisteredModel": "m",
+        "x_ModelVersion": "1",
+        "x_Endpoints": '["ns/llm"]',
+        "x_LifeDays": 45,
+    },
+    {"x_RegisteredModel": "n", "x_ModelVersion": "2", "x_RunId": "r", "x_Endpoints": "[]"},
+]
 TAGS = ["{}", '{"feature":"chat"}', '{"Feature":"Chat","feature":"x"}', '{"tenant":"a"}']
 SETTINGS: dict[str, Any] = {
     "inference_split": [{"name": "api", "where": {"ServiceName": "LLM"}, "endpoint": "vendor/*"}],
@@ -136,6 +147,9 @@ ROAD = [
     *stage_queries("allocation"),
     "showback/showback",
     "showback/coverage",
+    "showback/model_serving",
+    "showback/training_schedule",
+    "showback/model_cost",
 ]
 
 
@@ -192,6 +206,10 @@ def road(
                 for n, row in {(n, r["x_HourStart"]): (n, r) for n, r in nodes}.values()
             ],
             "inference_usage": calls,
+            "model_version": [
+                {"x_Registry": "reg", "x_Aliases": "[]", "x_RunResources": "[]", **v}
+                for v in VERSIONS
+            ],
         },
         told,
     )

@@ -31,6 +31,7 @@ SAMPLE_VALUE = {
     "period": "2026-10",
     "endpoint_idle": "line",
     "unused_commitment": "buyer",
+    "training_driver": "calls",
     "from_day": "2026-10-01",
     "until_day": "2026-10-02",
 }

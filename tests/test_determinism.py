@@ -17,7 +17,13 @@ from .test_cases import BY_TYPE, DEFAULTS, engine, stage_queries
 
 HOURS = [f"2026-10-{day:02} {hour:02}:00" for day in (1, 2, 31) for hour in (0, 1, 23)]
 TAGS = ["{}", '{"feature":"chat"}', '{"Feature":"Chat","feature":"x"}', '{"tenant":"a"}']
-LABELS = ["{}", '{"feature":"chat"}', '{"feature":"search","tenant":"a"}']
+LABELS = [
+    "{}",
+    '{"feature":"chat"}',
+    '{"feature":"search","tenant":"a"}',
+    '{"training_run":"r","model":"m","model_version":"1"}',
+    '{"training_run":"s","run_kind":"evaluation"}',
+]
 SETTINGS: dict[str, Any] = {
     "inference_split": [{"name": "api", "where": {"ServiceName": "LLM"}, "endpoint": "vendor/*"}],
     "rule": [{"where": {"ChargeCategory": "Tax"}, "feature": "platform"}],
@@ -39,6 +45,9 @@ ROAD = [
     "showback/coverage",
     "showback/unit_cost",
     "showback/commitment",
+    "showback/model_serving",
+    "showback/training_schedule",
+    "showback/model_cost",
 ]
 
 
@@ -50,6 +59,17 @@ def company(dice: random.Random) -> dict[str, list[dict[str, Any]]]:
 
     return {
         "tag_set": [{"x_TagSetId": n, "Tags": t} for n, t in enumerate(TAGS, 1)],
+        "model_version": [
+            {
+                "x_RegisteredModel": model,
+                "x_ModelVersion": "1",
+                "x_Aliases": "[]",
+                "x_RunResources": "[]",
+                "x_Endpoints": f'["ns/w{n}"]',
+                "x_ExpectedRequests": 10**6 * n,
+            }
+            for n, model in enumerate("mn", 1)
+        ],
         "cost_and_usage": [
             {
                 "BilledCost": money(),
@@ -87,7 +107,7 @@ def company(dice: random.Random) -> dict[str, list[dict[str, Any]]]:
                 "x_PodUid": str(n),
                 "x_Node": f"n{dice.randint(1, 3)}",
                 "x_Workload": f"w{n % 7}",
-                "x_Labels": LABELS[n % 3],
+                "x_Labels": LABELS[n % len(LABELS)],
                 "x_CpuAllocatedCoreMs": dice.randint(0, 10**8),
                 "x_MemoryAllocatedByteSeconds": dice.randint(0, 10**13),
                 "x_GpuRequestMs": dice.randint(0, 10**7),

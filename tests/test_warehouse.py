@@ -121,6 +121,20 @@ def test_a_restated_file_renews_its_period_and_nothing_else(small: Small) -> Non
     assert small.total() == Decimal("203.10")
 
 
+def test_what_is_of_today_leaves_older_months_as_they_are(small: Small) -> None:
+    small.deliver(V1, period="2026-09")
+    small.run("2026-09")
+    small.run()
+    small.configure('[[model_version]]\nmodel = "m"\nversion = "1"')
+
+    built = small.run()
+
+    found = {b.table: b.partition for b in built if not b.skipped}
+    assert {"model_version": "", "model_life": "", "training_schedule": ""}.items() <= found.items()
+    assert {PERIOD, ""} == set(found.values())
+    assert small.total() == 200
+
+
 def test_of_two_files_only_the_changed_one_is_read(
     small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""Programs of other projects that some tests run: emulators, and a maker of bills.
+"""Programs of other projects that some tests run: emulators, a maker of bills, MLflow.
 
 `make tools` puts them under `.tools`; an environment variable names another place.
 """
@@ -15,6 +15,7 @@ PROGRAMS = {
     "FINOPS_AZURITE": "node_modules/.bin/azurite-blob",
     "FINOPS_BQEMULATOR": "bqemulator/bin/bqemulator",
     "FINOPS_NISE": "nise/bin/nise",
+    "FINOPS_MLFLOW": "mlflow/bin/mlflow",
 }
 
 

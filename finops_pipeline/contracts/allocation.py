@@ -102,5 +102,45 @@ TABLES = tables_of(
             x_Feature x_Tenant x_Environment x_Model x_AllocationMethod BilledCost
             EffectiveCost""",
         ),
+        "tag_run": (
+            """What tags and pod labels say of runs and model versions: one row per distinct set that
+            says any of it.""",
+            "x_TagSetId",
+            """BillingPeriod x_TagSetId Tags x_RunId? x_RunKind? x_RegisteredModel?
+            x_ModelVersion?""",
+        ),
+        "training_run": (
+            """What training, fine-tuning, evaluation and embedding runs cost: one row per run and
+            currency. A second view of allocated cost, never added to it.""",
+            "x_RunId BillingCurrency",
+            """BillingPeriod x_RunId BillingCurrency x_RunKind x_RegisteredModel x_ModelVersion
+            x_Feature x_Tenant x_Environment x_RunMethod x_FirstDay x_LastDay BilledCost
+            EffectiveCost""",
+        ),
+        "served_version": (
+            """Which model version did the work: one row per day, endpoint and model.""",
+            "x_ChargeDay x_Endpoint x_Model",
+            """BillingPeriod x_ChargeDay x_Endpoint x_Model x_RegisteredModel x_ModelVersion
+            x_VersionWitness""",
+        ),
+        "model_use": (
+            """Calls by model version: one row per feature, tenant, environment, model, version and
+            endpoint.""",
+            "x_Feature x_Tenant x_Environment x_Model x_RegisteredModel x_ModelVersion x_Endpoint",
+            """BillingPeriod x_Feature x_Tenant x_Environment x_Model x_RegisteredModel
+            x_ModelVersion x_Endpoint x_Calls""",
+        ),
+    },
+) + tables_of(
+    "allocation",
+    "",
+    {
+        "model_life": (
+            """What is known of each model version, from all who say something: one row per model
+            and version.""",
+            "x_RegisteredModel x_ModelVersion",
+            """x_RegisteredModel x_ModelVersion x_CreatedAt? x_RetiredAt? x_RunId? x_RunResources
+            x_Endpoints x_LifeDays? x_ExpectedRequests?""",
+        ),
     },
 )

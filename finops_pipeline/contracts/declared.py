@@ -1,4 +1,4 @@
-"""Stage 3, declared: what Git asks for."""
+"""Stage 3, declared: what Git asks for, and what model registries know."""
 
 from . import tables_of
 
@@ -20,6 +20,13 @@ TABLES = tables_of(
             "x_Repository x_Overlay x_Namespace x_WorkloadKind x_Workload x_Container x_Field",
             """x_Repository x_Overlay x_Namespace x_WorkloadKind x_Workload x_Container x_Field
             x_Path x_Line x_Declared""",
+        ),
+        "model_version": (
+            """One row per registry, model and version: when it lived, which run made it, and where
+            it serves.""",
+            "x_Registry x_RegisteredModel x_ModelVersion",
+            """x_Registry x_RegisteredModel x_ModelVersion x_VersionStage? x_Aliases x_CreatedAt?
+            x_RetiredAt? x_RunId? x_RunResources x_Endpoints x_LifeDays? x_ExpectedRequests?""",
         ),
     },
 )

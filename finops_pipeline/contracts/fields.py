@@ -66,6 +66,9 @@ ALLOCATION_METHODS = (
     "quarantined",
 )
 
+# What a run of `training_run` is for.
+RUN_KINDS = ("training", "fine-tuning", "evaluation", "embedding")
+
 FIELDS: dict[str, Field] = {
     # ------------------------------------------------------------------ FOCUS 1.2, costs
     "BilledCost": Field(
@@ -384,6 +387,66 @@ FIELDS: dict[str, Field] = {
         "Capacity of a node over its hours, in price weights of CPU, memory and GPU.",
         ge=0,
     ),
+    # ---------------------------------------------------------------------------- models
+    "x_Registry": Field(
+        "VARCHAR", "Name of the `[[registry]]` block; `(finops.toml)` where you said it yourself."
+    ),
+    "x_RegisteredModel": Field(
+        "VARCHAR",
+        "Name of the model in its registry or on labels, `(unassigned)` where a run names none; as called where no version is known.",
+    ),
+    "x_ModelVersion": Field(
+        "VARCHAR",
+        "Version of that model; `(unassigned)` for a run that made none, `(unknown)` where nobody says which one served.",
+    ),
+    "x_VersionStage": Field(
+        "VARCHAR", "Stage or approval of the version, in the registry's own words."
+    ),
+    "x_Aliases": Field("VARCHAR", "Aliases of the version, as a sorted JSON list."),
+    "x_CreatedAt": Field("TIMESTAMP", "When the version was registered, UTC: its life begins."),
+    "x_RetiredAt": Field(
+        "TIMESTAMP", "From when on it serves no more, UTC; null while it may serve."
+    ),
+    "x_RunResources": Field(
+        "VARCHAR",
+        "What the run ran on, as a sorted JSON list: `namespace/workload`, or ResourceId on the bill.",
+    ),
+    "x_Endpoints": Field(
+        "VARCHAR",
+        "Where the version serves, as a sorted JSON list of `namespace/workload` or name.",
+    ),
+    "x_LifeDays": Field(
+        "BIGINT", "Days its training is spread over; null where nothing is said.", ge=1
+    ),
+    "x_ExpectedRequests": Field(
+        "BIGINT", "Requests its training is spread over, instead of days; null where by days.", ge=1
+    ),
+    "x_RunId": Field(
+        "VARCHAR", "Run, as labels or the registry name it; else the workload or job it is."
+    ),
+    "x_RunKind": Field("VARCHAR", "What the run is for.", isin=RUN_KINDS),
+    "x_RunMethod": Field(
+        "VARCHAR",
+        "How the cost of the run was found: allocated to its `pod`s, charged to its job on the `bill`, or `both`.",
+        isin=("pod", "bill", "both"),
+    ),
+    "x_FirstDay": Field("DATE", "First UTC day of the period with a cost of the run."),
+    "x_LastDay": Field("DATE", "Last UTC day of the period with a cost of the run."),
+    "x_VersionWitness": Field(
+        "VARCHAR",
+        "Who says which version served: the `registry`, the `cluster_label` of its pods, or `nobody`.",
+        isin=("registry", "cluster_label", "nobody"),
+    ),
+    "x_ScheduleMethod": Field(
+        "VARCHAR",
+        "How the cost is spread: by days (`straight_line`), by `requests`, or not at all, for a run without a version (`none`).",
+        isin=("straight_line", "requests", "none"),
+    ),
+    "x_ScheduleKind": Field(
+        "VARCHAR",
+        "What the amount is: `amortised`; `written_off`, the rest on retirement; `expensed`, cost with no life left; `remaining`, still to come.",
+        isin=("amortised", "written_off", "expensed", "remaining"),
+    ),
     # ------------------------------------------------------------------------ allocation
     "x_PoolId": Field(
         "VARCHAR",
@@ -539,6 +602,22 @@ FIELDS: dict[str, Field] = {
     ),
     "x_UsedCost": Field(MONEY, "EffectiveCost of what was used of the commitment."),
     "x_UnusedCost": Field(MONEY, "EffectiveCost of what nobody used of the commitment."),
+    "x_InferenceCost": Field(MONEY, "EffectiveCost of the work of the calls."),
+    "x_ServingCost": Field(MONEY, "x_InferenceCost and x_IdleCost: without training."),
+    "x_TrainingCost": Field(MONEY, "Training of the version, amortised over its life."),
+    "x_WriteOffCost": Field(
+        MONEY,
+        "Training that nobody was served by: written off, or without a life to spread it over.",
+    ),
+    "x_TotalCost": Field(
+        MONEY,
+        "x_ServingCost, x_TrainingCost and x_WriteOffCost: with training. Not part of the bill.",
+    ),
+    "x_TrainingDriver": Field(
+        "VARCHAR",
+        "By what x_TrainingCost is borne: `calls`, `serving_cost`, or by the `owner` where the version served nobody; null without.",
+        isin=("calls", "serving_cost", "owner"),
+    ),
     "x_UtilisationPermille": Field(
         "BIGINT",
         "Used part of used and unused EffectiveCost in thousandths, rounded down; null where both are nothing.",

@@ -72,5 +72,36 @@ TABLES = tables_of(
             x_BilledQuarantined x_BilledAllocated x_BilledIdle x_BilledUnallocated
             x_SummaryDifference? x_DeliveryDifference x_AllocationDifference x_Reason?""",
         ),
+        "model_serving": (
+            """What serving each model version cost, busy and idle: one row per currency, feature,
+            tenant, environment, model and version.""",
+            """BillingCurrency x_Feature x_Tenant x_Environment x_Model x_RegisteredModel
+            x_ModelVersion""",
+            """BillingPeriod BillingCurrency x_Feature x_Tenant x_Environment x_Model
+            x_RegisteredModel x_ModelVersion x_InferenceCost x_IdleCost""",
+        ),
+    },
+) + tables_of(
+    "showback",
+    "",
+    {
+        "training_schedule": (
+            """The cost of each run spread over the life of the version it made: one row per run,
+            currency, billing period and kind of amount; the rows of a run sum to its cost.""",
+            "x_RunId BillingCurrency BillingPeriod x_ScheduleKind",
+            """BillingPeriod x_RunId BillingCurrency x_ScheduleKind x_ScheduleMethod x_RunKind
+            x_RegisteredModel x_ModelVersion x_Feature x_Tenant x_Environment BilledCost
+            EffectiveCost""",
+        ),
+        "model_cost": (
+            """What each model version cost those it served, busy and idle, with and without
+            training: one row per period, currency, feature, tenant, environment, model and version.
+            A second view, never added to the showback.""",
+            """BillingPeriod BillingCurrency x_Feature x_Tenant x_Environment x_Model
+            x_RegisteredModel x_ModelVersion""",
+            """BillingPeriod BillingCurrency x_Feature x_Tenant x_Environment x_Model
+            x_RegisteredModel x_ModelVersion x_InferenceCost x_IdleCost x_ServingCost x_TrainingCost
+            x_WriteOffCost x_TotalCost x_TrainingDriver?""",
+        ),
     },
 )

@@ -1,0 +1,44 @@
+-- How often each model version was called, and by whom: what its training is borne by.
+--
+-- Owners are those that calls have in the allocation: as logged, after aliases; what a caller left
+-- out is that of the endpoint's pods.
+--
+-- One row per feature, tenant, environment, model, version and endpoint.
+with
+label as (
+    select
+        p.x_Namespace || '/' || p.x_Workload as x_Endpoint,
+        max(o.x_Feature) as x_Feature,
+        max(o.x_Tenant) as x_Tenant,
+        max(o.x_Environment) as x_Environment
+    from (select distinct x_Namespace, x_Workload, x_Labels from pod_usage) as p
+    inner join tag_owner as o on o.Tags = p.x_Labels
+    group by p.x_Namespace || '/' || p.x_Workload
+)
+select
+    $period as BillingPeriod,
+    coalesce(f.x_To, normal_value(u.x_Feature), label.x_Feature, '(unallocated)') as x_Feature,
+    coalesce(t.x_To, normal_value(u.x_Tenant), label.x_Tenant, '(unallocated)') as x_Tenant,
+    coalesce(e.x_To, normal_value(u.x_Environment), label.x_Environment, '(unallocated)')
+        as x_Environment,
+    u.x_Model,
+    v.x_RegisteredModel,
+    v.x_ModelVersion,
+    u.x_Endpoint,
+    cast(sum(u.x_Calls) as bigint) as x_Calls
+from inference_usage as u
+inner join served_version as v
+    on v.x_ChargeDay = cast(u.x_HourStart as date)
+    and v.x_Endpoint = u.x_Endpoint
+    and v.x_Model = u.x_Model
+left join label on label.x_Endpoint = u.x_Endpoint
+left join value_alias as f
+    on f.x_Dimension = 'feature' and f.x_From = normal_value(u.x_Feature)
+left join value_alias as t
+    on t.x_Dimension = 'tenant' and t.x_From = normal_value(u.x_Tenant)
+left join value_alias as e
+    on e.x_Dimension = 'environment' and e.x_From = normal_value(u.x_Environment)
+where u.x_HourStart >= cast($period || '-01' as timestamp)
+    and u.x_HourStart < cast($period || '-01' as timestamp) + interval 1 month
+group by 2, 3, 4, 5, 6, 7, 8
+order by 2, 3, 4, 5, 6, 7, 8
