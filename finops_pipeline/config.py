@@ -180,7 +180,9 @@ class InferenceSection(Section):
     name: Name = Field(description="Name of the source.")
     dialect: str = Field(
         description="SQL file in sql/usage/calls that reads it: `otel_genai` (OpenTelemetry spans as JSON lines), "
-        "`litellm` (spend logs) or `calls` (Parquet in our own columns)."
+        "`litellm` (spend logs), `bedrock` (model invocation logs), `openai_usage` (organization usage API), `azure_openai` "
+        "(API Management's log of tokens, or Azure OpenAI's of requests), `kserve` (CloudEvents of its payload logger) or "
+        "`calls` (Parquet in our own columns)."
     )
     location: str = Field(description="Where the files are, with `{date}` for YYYY-MM-DD.")
 

@@ -95,3 +95,45 @@ create or replace macro focus_unit(unit) as case
         '(Hrs|^Hour)$', 'Hours'), '-Mo$', '-Months'), 'tokens$', 'Tokens'),
         'Lambda-GB-Second$', 'Lambda GB Seconds')
 end;
+
+-- Which price a call has, where it hangs on the length of what was sent: the largest of the known
+-- thresholds that the input tokens exceed, 0 for none. 200,000 tokens are not above 200,000.
+create or replace macro context_class(tokens) as
+    case
+        when tokens > 512000 then 512000
+        when tokens > 272000 then 272000
+        when tokens > 256000 then 256000
+        when tokens > 200000 then 200000
+        when tokens > 128000 then 128000
+        when tokens > 100000 then 100000
+        when tokens > 32000 then 32000
+        else 0
+    end;
+
+-- Names of service tiers that mean the same; what is not said is `standard`.
+create or replace macro tier_name(told) as
+    case
+        when coalesce(lower(trim(told)), '') in ('', 'default', 'auto', 'on_demand') then 'standard'
+        else lower(trim(told))
+    end;
+
+-- The name of the key a call was made with. What looks like a key itself is never kept: of such a
+-- text there are the first 64 bits of its SHA-256, which tell one key from another and no more.
+create or replace macro credential_name(told) as
+    case
+        when trim(told) = '' then null
+        when regexp_matches(
+            trim(told),
+            '^(?i:bearer |basic |(sk|rk|pk|gsk|xai|hf|r8|ghp|glpat|github_pat)[-_]|aiza|akia|asia|eyj)'
+        )
+            or regexp_matches(trim(told), '[A-Za-z0-9]{32}')
+            or (not starts_with(trim(told), 'arn:') and regexp_matches(trim(told), '[A-Za-z0-9+/_=-]{40}'))
+            then 'sha256:' || left(sha256(trim(told)), 16)
+        else trim(told)
+    end;
+
+-- A pattern in which `*` stands for any text, for LIKE with the escape `\`.
+create or replace macro like_pattern(pattern) as
+    replace(
+        replace(replace(replace(pattern, '\', '\\'), '%', '\%'), '_', '\_'), '*', '%'
+    );

@@ -50,6 +50,8 @@ DEFAULTS: dict[str, Any] = {
     "x_SourceFile": "file",
     "x_SourceRow": 1,
     "x_RunningMs": 3600000,
+    "x_ServiceTier": "standard",
+    "x_ContextClass": 0,
 }
 TABLES = frozenset(contracts.tables())
 BY_TYPE = {"VARCHAR": "", "BIGINT": 0, "DECIMAL(38,12)": "0", "DECIMAL(38,0)": "0"}

@@ -876,10 +876,17 @@ SPAN = {
     "x_Tenant": "initech",
     "x_Environment": "production",
     "x_Model": "llama",
+    "x_Credential": None,
+    "x_ServiceTier": None,
     "x_Status": "ok",
+    "x_Calls": 1,
     "x_InputTokens": 100,
     "x_CachedInputTokens": 40,
+    "x_CacheWrite5mTokens": 0,
+    "x_CacheWrite1hTokens": None,
     "x_OutputTokens": 20,
+    "x_Images": None,
+    "x_AudioMs": None,
     "x_GpuMs": 7,
     "x_LatencyMs": 250,
     "x_SourceFile": "f",
@@ -917,7 +924,12 @@ def test_attributes_may_be_a_list_as_in_otlp(engine: duckdb.DuckDBPyConnection) 
                 "gen_ai.usage.output_tokens": None,
                 "gen_ai.usage.cache_read.input_tokens": None,
             },
-            {"x_InputTokens": None, "x_OutputTokens": None, "x_CachedInputTokens": None},
+            {
+                "x_InputTokens": None,
+                "x_OutputTokens": None,
+                "x_CachedInputTokens": None,
+                "x_CacheWrite5mTokens": None,
+            },
         ),
         (
             {"gen_ai.usage.output_tokens": None, "gen_ai.operation.name": "embeddings"},
@@ -925,8 +937,13 @@ def test_attributes_may_be_a_list_as_in_otlp(engine: duckdb.DuckDBPyConnection) 
         ),
         (
             {"gen_ai.usage.input_tokens": 10, "gen_ai.usage.cache_creation.input_tokens": 5},
-            {"x_InputTokens": 55},
+            {"x_InputTokens": 55, "x_CacheWrite5mTokens": 5},
         ),
+        (
+            {"openai.request.service_tier": "auto", "openai.response.service_tier": "flex"},
+            {"x_ServiceTier": "flex"},
+        ),
+        ({"credential": "chat-production"}, {"x_Credential": "chat-production"}),
         ({"gen_ai.response.model": "llama-2026"}, {"x_Model": "llama-2026"}),
         (
             {
@@ -1022,10 +1039,17 @@ SPEND = {
     "x_Tenant": "globex",
     "x_Environment": "staging",
     "x_Model": "claude",
+    "x_Credential": None,
+    "x_ServiceTier": None,
     "x_Status": "ok",
+    "x_Calls": 1,
     "x_InputTokens": 100,
     "x_CachedInputTokens": 40,
+    "x_CacheWrite5mTokens": 0,
+    "x_CacheWrite1hTokens": 0,
     "x_OutputTokens": 20,
+    "x_Images": None,
+    "x_AudioMs": None,
     "x_GpuMs": None,
     "x_LatencyMs": 1500,
     "x_SourceFile": "f",
@@ -1054,8 +1078,37 @@ def test_columns_of_json_may_be_text(engine: duckdb.DuckDBPyConnection) -> None:
     [
         (
             {"prompt_tokens": 0, "completion_tokens": 0},
-            {"x_InputTokens": None, "x_CachedInputTokens": None, "x_OutputTokens": None},
+            {
+                "x_InputTokens": None,
+                "x_CachedInputTokens": None,
+                "x_CacheWrite5mTokens": None,
+                "x_CacheWrite1hTokens": None,
+                "x_OutputTokens": None,
+            },
         ),
+        (
+            {
+                "metadata": {
+                    "user_api_key_alias": "chat-key",
+                    "usage_object": {
+                        "service_tier": "priority",
+                        "cache_creation_input_tokens": 50,
+                        "prompt_tokens_details": {
+                            "cached_tokens": 40,
+                            "cache_creation_token_details": {"ephemeral_1h_input_tokens": 20},
+                        },
+                    },
+                }
+            },
+            {
+                "x_Credential": "chat-key",
+                "x_ServiceTier": "priority",
+                "x_CacheWrite5mTokens": 30,
+                "x_CacheWrite1hTokens": 20,
+            },
+        ),
+        ({"call_type": "aretrieve_batch"}, {"x_ServiceTier": "batch"}),
+        ({"api_key": "88dc28d0"}, {"x_Credential": "88dc28d0"}),
         (
             {"prompt_tokens": 0, "completion_tokens": 0, "status": "failure", "metadata": {}},
             {
@@ -1278,7 +1331,7 @@ def test_a_truncated_file_of_calls_is_named(
 
 
 def test_no_logs_are_tables_without_rows(engine: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    for dialect in ("calls", "litellm", "otel_genai"):
+    for dialect in queries.stems("usage/calls"):
         assert counted(engine, tmp_path, dialect, []) == []
 
 

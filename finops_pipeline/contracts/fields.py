@@ -338,6 +338,19 @@ FIELDS: dict[str, Field] = {
         "Id of the call given by the gateway or tracer; the same id delivered twice is one call.",
     ),
     "x_Status": Field("VARCHAR", "`ok` or `error`.", isin=("ok", "error")),
+    "x_Credential": Field(
+        "VARCHAR",
+        "Name of the key or role the call was made with, null where not logged; never a key itself: what looks like one is `sha256:` and 16 digits.",
+    ),
+    "x_ServiceTier": Field(
+        "VARCHAR",
+        "How fast the provider was asked to answer: `standard`, `batch`, `flex`, `priority`, or another word of his.",
+    ),
+    "x_ContextClass": Field(
+        "BIGINT",
+        "Number of input tokens a call must exceed to be of this class, 0 for the shortest; null where a row stands for several calls and does not tell how long each was.",
+        ge=0,
+    ),
     "x_Calls": Field(
         "BIGINT", "Inference calls, retries included, duplicate deliveries not.", ge=0
     ),
@@ -345,9 +358,20 @@ FIELDS: dict[str, Field] = {
     "x_UnknownTokenCalls": Field(
         "BIGINT", "Calls whose token counts were not logged (unknown, not zero).", ge=0
     ),
-    "x_InputTokens": Field("BIGINT", "Input tokens, cached ones included.", ge=0),
+    "x_FailedUnknownTokenCalls": Field("BIGINT", "Those of them that ended in an error.", ge=0),
+    "x_InputTokens": Field(
+        "BIGINT", "Input tokens, those read from a cache and written to one included.", ge=0
+    ),
     "x_CachedInputTokens": Field("BIGINT", "Input tokens read from a cache.", ge=0),
+    "x_CacheWrite5mTokens": Field(
+        "BIGINT",
+        "Input tokens written to a cache, for five minutes or for the only time there is.",
+        ge=0,
+    ),
+    "x_CacheWrite1hTokens": Field("BIGINT", "Input tokens written to a cache for an hour.", ge=0),
     "x_OutputTokens": Field("BIGINT", "Output tokens.", ge=0),
+    "x_Images": Field("BIGINT", "Images that were made, where the log counts them.", ge=0),
+    "x_AudioMs": Field("BIGINT", "Audio that was heard, milliseconds, where the log has it.", ge=0),
     "x_GpuMs": Field("BIGINT", "GPU-milliseconds of work as logged by the server.", ge=0),
     "x_GpuMsCalls": Field("BIGINT", "Calls whose GPU time was logged.", ge=0),
     "x_LatencyMs": Field("BIGINT", "Duration of the calls, summed, milliseconds.", ge=0),

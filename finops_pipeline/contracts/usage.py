@@ -45,12 +45,16 @@ TABLES = tables_of(
             "x_Day x_Cluster x_HourStart x_Namespace x_WorkloadKind x_Workload x_Replicas",
         ),
         "inference_usage": (
-            """One row per hour, endpoint, feature, tenant, environment and model: the inference
-            calls, each counted once, with the owner as the caller logged it.""",
-            "x_Source x_HourStart x_Endpoint x_Provider x_Feature x_Tenant x_Environment x_Model",
+            """One row per hour, endpoint, feature, tenant, environment, model, key, service tier and
+            context class: the inference calls, each counted once, with the owner as the caller
+            logged it.""",
+            """x_Source x_HourStart x_Endpoint x_Provider x_Feature x_Tenant x_Environment x_Model
+            x_Credential x_ServiceTier x_ContextClass""",
             """x_Day x_Source x_HourStart x_Endpoint x_Provider x_Feature? x_Tenant? x_Environment?
-            x_Model x_Calls x_FailedCalls x_UnknownTokenCalls x_InputTokens x_CachedInputTokens
-            x_OutputTokens x_GpuMs x_GpuMsCalls x_LatencyMs x_LatencyMaxMs?""",
+            x_Model x_Credential? x_ServiceTier x_ContextClass? x_Calls x_FailedCalls
+            x_UnknownTokenCalls x_FailedUnknownTokenCalls x_InputTokens x_CachedInputTokens
+            x_CacheWrite5mTokens x_CacheWrite1hTokens x_OutputTokens x_Images x_AudioMs x_GpuMs
+            x_GpuMsCalls x_LatencyMs x_LatencyMaxMs?""",
         ),
         "unread_usage": (
             """Lines of the usage inputs that could not be read: one row per refused line.""",
@@ -61,7 +65,11 @@ TABLES = tables_of(
 )
 
 INFERENCE_CALL = (
-    "x_CallId? x_Time x_Endpoint x_Provider x_Feature? x_Tenant? x_Environment? x_Model x_Status "
-    "x_InputTokens? x_CachedInputTokens? x_OutputTokens? x_GpuMs? x_LatencyMs?"
+    "x_CallId? x_Time x_Endpoint x_Provider x_Feature? x_Tenant? x_Environment? x_Model "
+    "x_Credential? x_ServiceTier? x_Status x_Calls? x_InputTokens? x_CachedInputTokens? "
+    "x_CacheWrite5mTokens? x_CacheWrite1hTokens? x_OutputTokens? x_Images? x_AudioMs? x_GpuMs? "
+    "x_LatencyMs?"
 )
-"""What a log dialect (`sql/usage/calls/<dialect>.sql`) yields, one row per log line."""
+"""What a log dialect (`sql/usage/calls/<dialect>.sql`) yields, one row per log line, or per row of
+calls counted together: `x_Calls`, which is 1 where it is null. `x_Credential` is told as logged
+and named by `credential_name()` before anything is kept."""

@@ -3,8 +3,12 @@
 -- delivered twice is one call, told by its id within a source and day; a retry has an id of its own
 -- and counts; a call without an id is never taken for another. Only ids whose 64 bit hash occurs
 -- more than once are looked at closely, so a day without duplicates costs one narrow pass more.
--- Tokens that were not logged are left out of the sums and counted in x_UnknownTokenCalls.
--- One row per source, hour, endpoint, provider, feature, tenant, environment and model.
+-- Tokens that were not logged are left out of the sums and counted in x_UnknownTokenCalls. Of a
+-- count of calls told twice the fuller one counts, for the first was told before the hour was over.
+-- How long a call was is asked call by call; a row of several calls that may have been longer than
+-- the shortest threshold does not tell.
+-- One row per source, hour, endpoint, provider, feature, tenant, environment, model, key, service
+-- tier and context class.
 with repeated_hash as (
     select
         x_Source,
@@ -26,20 +30,31 @@ suspect as (
         inference_call.x_Tenant,
         inference_call.x_Environment,
         inference_call.x_Model,
+        inference_call.x_Credential,
+        inference_call.x_ServiceTier,
         inference_call.x_Status,
+        inference_call.x_Calls,
         inference_call.x_InputTokens,
         inference_call.x_CachedInputTokens,
+        inference_call.x_CacheWrite5mTokens,
+        inference_call.x_CacheWrite1hTokens,
         inference_call.x_OutputTokens,
+        inference_call.x_Images,
+        inference_call.x_AudioMs,
         inference_call.x_GpuMs,
         inference_call.x_LatencyMs,
         row_number() over (
             partition by inference_call.x_Source, inference_call.x_CallId
             order by
+                inference_call.x_Calls desc,
                 inference_call.x_Time, inference_call.x_Endpoint, inference_call.x_Provider,
                 inference_call.x_Feature, inference_call.x_Tenant, inference_call.x_Environment,
-                inference_call.x_Model, inference_call.x_Status desc,
+                inference_call.x_Model, inference_call.x_Credential, inference_call.x_ServiceTier,
+                inference_call.x_Status desc,
                 inference_call.x_InputTokens, inference_call.x_CachedInputTokens,
-                inference_call.x_OutputTokens, inference_call.x_GpuMs, inference_call.x_LatencyMs
+                inference_call.x_CacheWrite5mTokens, inference_call.x_CacheWrite1hTokens,
+                inference_call.x_OutputTokens, inference_call.x_Images, inference_call.x_AudioMs,
+                inference_call.x_GpuMs, inference_call.x_LatencyMs
         ) as delivery
     from inference_call
     inner join repeated_hash
@@ -57,10 +72,17 @@ single_call as (
         inference_call.x_Tenant,
         inference_call.x_Environment,
         inference_call.x_Model,
+        inference_call.x_Credential,
+        inference_call.x_ServiceTier,
         inference_call.x_Status,
+        inference_call.x_Calls,
         inference_call.x_InputTokens,
         inference_call.x_CachedInputTokens,
+        inference_call.x_CacheWrite5mTokens,
+        inference_call.x_CacheWrite1hTokens,
         inference_call.x_OutputTokens,
+        inference_call.x_Images,
+        inference_call.x_AudioMs,
         inference_call.x_GpuMs,
         inference_call.x_LatencyMs
     from inference_call
@@ -77,14 +99,32 @@ single_call as (
         x_Tenant,
         x_Environment,
         x_Model,
+        x_Credential,
+        x_ServiceTier,
         x_Status,
+        x_Calls,
         x_InputTokens,
         x_CachedInputTokens,
+        x_CacheWrite5mTokens,
+        x_CacheWrite1hTokens,
         x_OutputTokens,
+        x_Images,
+        x_AudioMs,
         x_GpuMs,
         x_LatencyMs
     from suspect
     where delivery = 1
+),
+
+classed as (
+    select
+        *,
+        coalesce(x_Calls, 1) as calls,
+        case
+            when coalesce(x_Calls, 1) <= 1 or context_class(coalesce(x_InputTokens, 0)) = 0
+                then context_class(coalesce(x_InputTokens, 0))
+        end as x_ContextClass
+    from single_call
 )
 
 select
@@ -97,19 +137,35 @@ select
     x_Tenant,
     x_Environment,
     x_Model,
-    count(*) as x_Calls,
-    count(*) filter (where x_Status = 'error') as x_FailedCalls,
-    count(*) filter (where x_InputTokens is null or x_OutputTokens is null) as x_UnknownTokenCalls,
+    credential_name(x_Credential) as x_Credential,
+    tier_name(x_ServiceTier) as x_ServiceTier,
+    cast(x_ContextClass as bigint) as x_ContextClass,
+    cast(sum(calls) as bigint) as x_Calls,
+    cast(coalesce(sum(calls) filter (where x_Status = 'error'), 0) as bigint) as x_FailedCalls,
+    cast(coalesce(
+        sum(calls) filter (where x_InputTokens is null or x_OutputTokens is null), 0
+    ) as bigint) as x_UnknownTokenCalls,
+    cast(coalesce(
+        sum(calls) filter (
+            where x_Status = 'error' and (x_InputTokens is null or x_OutputTokens is null)
+        ), 0
+    ) as bigint) as x_FailedUnknownTokenCalls,
     cast(coalesce(sum(x_InputTokens), 0) as bigint) as x_InputTokens,
     cast(coalesce(sum(x_CachedInputTokens), 0) as bigint) as x_CachedInputTokens,
+    cast(coalesce(sum(x_CacheWrite5mTokens), 0) as bigint) as x_CacheWrite5mTokens,
+    cast(coalesce(sum(x_CacheWrite1hTokens), 0) as bigint) as x_CacheWrite1hTokens,
     cast(coalesce(sum(x_OutputTokens), 0) as bigint) as x_OutputTokens,
+    cast(coalesce(sum(x_Images), 0) as bigint) as x_Images,
+    cast(coalesce(sum(x_AudioMs), 0) as bigint) as x_AudioMs,
     cast(coalesce(sum(x_GpuMs), 0) as bigint) as x_GpuMs,
-    count(x_GpuMs) as x_GpuMsCalls,
+    cast(coalesce(sum(calls) filter (where x_GpuMs is not null), 0) as bigint) as x_GpuMsCalls,
     cast(coalesce(sum(x_LatencyMs), 0) as bigint) as x_LatencyMs,
     max(x_LatencyMs) as x_LatencyMaxMs
-from single_call
+from classed
 group by
     x_Source, date_trunc('hour', x_Time), x_Endpoint, x_Provider, x_Feature, x_Tenant,
-    x_Environment, x_Model
+    x_Environment, x_Model, credential_name(x_Credential), tier_name(x_ServiceTier),
+    x_ContextClass
 order by
-    x_HourStart, x_Endpoint, x_Provider, x_Feature, x_Tenant, x_Environment, x_Model, x_Source
+    x_HourStart, x_Endpoint, x_Provider, x_Feature, x_Tenant, x_Environment, x_Model, x_Credential,
+    x_ServiceTier, x_ContextClass, x_Source

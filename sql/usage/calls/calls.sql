@@ -10,10 +10,17 @@ select
     x_Tenant,
     x_Environment,
     x_Model,
+    x_Credential,
+    x_ServiceTier,
     x_Status,
+    x_Calls,
     x_InputTokens,
     x_CachedInputTokens,
+    x_CacheWrite5mTokens,
+    x_CacheWrite1hTokens,
     x_OutputTokens,
+    x_Images,
+    x_AudioMs,
     x_GpuMs,
     x_LatencyMs,
     x_SourceFile,
@@ -25,8 +32,13 @@ select
         when x_Model is null then 'no x_Model'
         when x_Status is null or x_Status not in ('ok', 'error') then 'x_Status is not ok or error'
         when least(
-            coalesce(x_InputTokens, 0), coalesce(x_CachedInputTokens, 0),
-            coalesce(x_OutputTokens, 0), coalesce(x_GpuMs, 0), coalesce(x_LatencyMs, 0)
+            coalesce(x_Calls, 0), coalesce(x_InputTokens, 0), coalesce(x_CachedInputTokens, 0),
+            coalesce(x_CacheWrite5mTokens, 0), coalesce(x_CacheWrite1hTokens, 0),
+            coalesce(x_OutputTokens, 0), coalesce(x_Images, 0), coalesce(x_AudioMs, 0),
+            coalesce(x_GpuMs, 0), coalesce(x_LatencyMs, 0)
         ) < 0 then 'a count is negative'
+        when coalesce(x_CachedInputTokens, 0) + coalesce(x_CacheWrite5mTokens, 0)
+            + coalesce(x_CacheWrite1hTokens, 0) > x_InputTokens
+            then 'more input tokens were cached than there are'
     end as x_Reason
 from raw_log

@@ -5,6 +5,8 @@
 -- no model: it is counted, and its work is zero. `messages` and `response` are never looked at.
 --   * owner     `metadata.spend_logs_metadata`, then other metadata, then request tags of the form
 --               `feature:chat`; the tenant is else `end_user`, the feature else nobody's.
+--   * tier      `batch` by the kind of call, else as the usage tells it. The key is its alias, else
+--               the hash LiteLLM has of it.
 --   * endpoint  a service of the cluster by `api_base` (http://svc.ns.svc...) is `ns/svc`; else
 --               `provider/model`, the provider by OpenTelemetry's name for it.
 -- One row per line.
@@ -38,7 +40,7 @@ picked as (
         json_extract_string(entry, [
             '$.request_id', '$.startTime', '$.endTime', '$.model', '$.custom_llm_provider',
             '$.api_base', '$.prompt_tokens', '$.completion_tokens', '$.status', '$.cache_hit',
-            '$.end_user', '$.call_type', '$.start_time', '$.end_time'
+            '$.end_user', '$.call_type', '$.start_time', '$.end_time', '$.api_key'
         ]) as e,
         json_extract_string(
             case
@@ -54,7 +56,13 @@ picked as (
                 '$.usage_object.prompt_tokens_details.cached_tokens',
                 '$.usage_object.cache_read_input_tokens',
                 '$.additional_usage_values.cache_read_input_tokens',
-                '$.status'
+                '$.status', '$.user_api_key_alias',
+                '$.usage_object.service_tier', '$.additional_usage_values.service_tier',
+                '$.usage_object.prompt_tokens_details.cache_creation_tokens',
+                '$.usage_object.cache_creation_input_tokens',
+                '$.additional_usage_values.cache_creation_input_tokens',
+                '$.usage_object.prompt_tokens_details.cache_creation_token_details.ephemeral_1h_input_tokens',
+                '$.usage_object.cache_creation.ephemeral_1h_input_tokens'
             ]
         ) as m,
         case
@@ -99,7 +107,11 @@ read_entry as (
             nullif(m[7], ''), nullif(m[8], ''),
             regexp_extract(tags, '"(?:environment|env)[:=]([^"]*)"', 1)
         )), '') as environment,
-        coalesce(try_cast(coalesce(m[9], m[10], m[11]) as bigint), 0) as cached_tokens
+        coalesce(try_cast(coalesce(m[9], m[10], m[11]) as bigint), 0) as cached_tokens,
+        coalesce(try_cast(coalesce(m[16], m[17], m[18]) as bigint), 0) as write_tokens,
+        coalesce(try_cast(coalesce(m[19], m[20]) as bigint), 0) as hour_write_tokens,
+        coalesce(nullif(m[13], ''), e[15]) as credential,
+        case when e[12] like '%batch%' then 'batch' else coalesce(m[14], m[15]) end as tier
     from picked
 ),
 
@@ -139,6 +151,10 @@ judged as (
         try_cast(input_text as bigint) as input_tokens,
         try_cast(output_text as bigint) as output_tokens,
         cached_tokens,
+        greatest(write_tokens, hour_write_tokens) as write_tokens,
+        hour_write_tokens,
+        credential,
+        tier,
         not is_error
         and coalesce(try_cast(input_text as bigint), 0) = 0
         and coalesce(try_cast(output_text as bigint), 0) = 0 as is_unknown,
@@ -163,11 +179,15 @@ select
     tenant as x_Tenant,
     environment as x_Environment,
     model as x_Model,
+    credential as x_Credential,
+    tier as x_ServiceTier,
     case when is_error then 'error' else 'ok' end as x_Status,
+    cast(1 as bigint) as x_Calls,
     case
         when from_cache then 0
         when is_unknown then null
-        when cached_tokens > input_tokens then input_tokens + cached_tokens
+        when cached_tokens + write_tokens > input_tokens
+            then input_tokens + cached_tokens + write_tokens
         else input_tokens
     end as x_InputTokens,
     case
@@ -178,8 +198,20 @@ select
     case
         when from_cache then 0
         when is_unknown then null
+        else write_tokens - hour_write_tokens
+    end as x_CacheWrite5mTokens,
+    case
+        when from_cache then 0
+        when is_unknown then null
+        else hour_write_tokens
+    end as x_CacheWrite1hTokens,
+    case
+        when from_cache then 0
+        when is_unknown then null
         else output_tokens
     end as x_OutputTokens,
+    cast(null as bigint) as x_Images,
+    cast(null as bigint) as x_AudioMs,
     cast(null as bigint) as x_GpuMs,
     case
         when end_time >= begin_time

@@ -97,7 +97,12 @@ picked as (
             '$.resource."deployment.environment.name"',
             '$.resource.attributes."deployment.environment.name"',
             '$.resource."deployment.environment"',
-            '$.resource.attributes."deployment.environment"'
+            '$.resource.attributes."deployment.environment"',
+            '$.attributes."openai.response.service_tier"',
+            '$.attributes."gen_ai.openai.response.service_tier"',
+            '$.attributes."openai.request.service_tier"',
+            '$.attributes."gen_ai.openai.request.service_tier"',
+            '$.attributes.credential', '$.attributes."app.credential"'
         ]) as p,
         json_exists(span, '$.resourceSpans') as is_batch,
         json_type(span, '$.attributes') as attributes_type
@@ -154,7 +159,9 @@ read_span as (
         ) as workload,
         nullif(trim(coalesce(p[44], p[45], p[46])), '') as feature,
         nullif(trim(coalesce(p[47], p[48], p[49])), '') as tenant,
-        nullif(trim(coalesce(p[50], p[51], p[52], p[53], p[54], p[55], p[56])), '') as environment
+        nullif(trim(coalesce(p[50], p[51], p[52], p[53], p[54], p[55], p[56])), '') as environment,
+        coalesce(p[57], p[58], p[59], p[60]) as tier,
+        coalesce(p[61], p[62]) as credential
     from picked
 ),
 
@@ -180,6 +187,8 @@ counted as (
         feature,
         tenant,
         environment,
+        tier,
+        credential,
         try_cast(input_text as bigint) as input_tokens,
         -- an embedding has no output to count
         case
@@ -213,6 +222,8 @@ judged as (
         feature,
         tenant,
         environment,
+        tier,
+        credential,
         input_tokens,
         output_tokens,
         cached_tokens,
@@ -268,13 +279,21 @@ select
     tenant as x_Tenant,
     environment as x_Environment,
     model as x_Model,
+    credential as x_Credential,
+    tier as x_ServiceTier,
     case when is_error then 'error' else 'ok' end as x_Status,
+    cast(1 as bigint) as x_Calls,
     case
-        when cached_tokens > input_tokens then input_tokens + cached_tokens + cache_write_tokens
+        when coalesce(cached_tokens, 0) + cache_write_tokens > input_tokens
+            then input_tokens + coalesce(cached_tokens, 0) + cache_write_tokens
         else input_tokens
     end as x_InputTokens,
     cached_tokens as x_CachedInputTokens,
+    case when input_tokens is not null then cache_write_tokens end as x_CacheWrite5mTokens,
+    cast(null as bigint) as x_CacheWrite1hTokens,
     output_tokens as x_OutputTokens,
+    cast(null as bigint) as x_Images,
+    cast(null as bigint) as x_AudioMs,
     gpu_ms as x_GpuMs,
     case
         when end_time >= begin_time
