@@ -481,6 +481,16 @@ class TrainingJobSection(Section):
     )
 
 
+class PriceBookSection(Section):
+    """Dated list prices of bought models, from files of your own. docs/inference.md explains them."""
+
+    location: str | None = Field(
+        None,
+        description="Where they are: CSV with the columns `provider`, `model`, `from`, `item`, `price`, `per`, `currency`, "
+        "and perhaps `tier`, `above` and `sku`; a path relative to this file or another place, `*` for any part of a file name.",
+    )
+
+
 class AllocationSection(Section):
     """Ratios that are policy, so they are written down. Only their proportion matters."""
 
@@ -703,6 +713,7 @@ class Config(Section):
     rule: list[RuleSection] = Field(default=[], description="")
     inference_split: list[InferenceSplitSection] = Field(default=[], description="")
     shared_cost: list[SharedCostSection] = Field(default=[], description="")
+    price_book: PriceBookSection = Field(default=PriceBookSection(), description="")
     allocation: AllocationSection = Field(default=AllocationSection(), description="")
     registry: list[RegistrySection] = Field(default=[], description="")
     model_version: list[ModelVersionSection] = Field(default=[], description="")

@@ -1,14 +1,15 @@
 """Money as people read it: the only place where an amount is rounded.
 
 What belongs here: turning exact amounts into text, for the terminal, the report and pull
-requests. Amounts stay exact everywhere else; they are added in SQL and divided in the macro
-`apportion()`. Nothing here is ever read back or added up.
+requests, and what a person wrote in a file into an exact amount. Amounts stay exact everywhere
+else; they are added in SQL and divided in the macro `apportion()`. What is shown here is never
+read back or added up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal, localcontext
+from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal, InvalidOperation, localcontext
 
 # Decimals of a currency, where they are not two. Source: ISO 4217:2015 list one ("Minor unit"),
 # published by the maintenance agency, SIX. A code the list does not know is shown with two.
@@ -26,6 +27,17 @@ _EXACT = Context(prec=80)
 def minor_digits(currency: str) -> int:
     """Decimals the currency is written with: 2 for `USD`, 0 for `JPY`, 3 for `KWD`."""
     return MINOR_DIGITS.get(currency.upper(), 2)
+
+
+def read(written: str | None) -> Decimal | None:
+    """An amount as a person wrote it; None where it is none, or has more than money can hold."""
+    try:
+        amount = Decimal((written or "").strip())
+    except InvalidOperation:
+        return None
+    if not amount.is_finite() or amount.adjusted() >= 26:
+        return None
+    return amount if int(amount.as_tuple().exponent) >= -12 else None
 
 
 def total(amounts: Iterable[Decimal]) -> Decimal:

@@ -21,6 +21,7 @@ from . import (
     contracts,
     deliveries,
     manifests,
+    prices,
     proposals,
     queries,
     registries,
@@ -69,7 +70,7 @@ class Step:
 
 def steps() -> list[Step]:
     """All steps, each after what it reads."""
-    found = [_bill(), _metrics_and_logs(), _declared(), _registries(), _statements()]
+    found = [_bill(), _metrics_and_logs(), _declared(), _registries(), _prices(), _statements()]
     filled = {t for s in found for t in s.tables}
     for stage in STAGES:
         waiting = [
@@ -210,8 +211,9 @@ def _refuse_vanished(
     known = state.note.get("parts", {}) if state is not None else {}
     before = [n for n in known if n.startswith(mine)]
     if before and not any(p.name.startswith(mine) for p in parts):
+        of = f" of {partition}" if partition else ""
         raise DeliveryVanished(
-            f"{source}: the {len(before)} file(s) of {partition} read before are not at {place} "
+            f"{source}: the {len(before)} file(s){of} read before are not at {place} "
             f"any more; bring them back, or remove the block from finops.toml"
         )
 
@@ -371,6 +373,43 @@ def _read_repository(config: Config, block: GitopsSection, into: Path) -> None:
     declared = manifests.read(block, config)
     declared.workloads.write_parquet(into / "declared_workload.parquet", compression="zstd")
     declared.fields.write_parquet(into / "declared_field.parquet", compression="zstd")
+
+
+# ---------------------------------------------------------------------------------- prices
+
+
+def _prices() -> Step:
+    return Step(
+        "price",
+        "allocation",
+        ("price",),
+        frozenset(),
+        "What bought models cost by the provider's list, from the dated files that `[price_book]` "
+        "names.",
+        read_price_book,
+    )
+
+
+def read_price_book(warehouse: Warehouse, _period: str) -> list[Built]:
+    """Read the price book; a file with the bytes of before is not read again."""
+    location = warehouse.config.price_book.location
+    landed = Landed(warehouse.landing / "bill", "prices")
+    parts: list[Part] = []
+    if location is not None:
+        transport = landed.open(open_transport(location, warehouse.config))
+        parts = [
+            Part(
+                name=part_name("prices", item.path),
+                fingerprint=digest(item.path, transport.digest(item), queries.macros()),
+                tables=("price",),
+                read=functools.partial(prices.read_prices, transport, item),
+            )
+            for item in transport.list(location)
+        ]
+        _refuse_vanished(warehouse, "price", "", "prices.", "[price_book]", parts, location)
+    built = warehouse.ingest(("price",), "", parts)
+    landed.keep()
+    return built
 
 
 # ------------------------------------------------------------------------------ registries
@@ -594,6 +633,10 @@ def survey(config: Config, period: str) -> list[tuple[str, bool]]:
         told.append(
             (f"[[registry]] {registry.name}: {len(versions)} model version(s)", bool(versions))
         )
+    if config.price_book.location is not None:
+        location = config.price_book.location
+        books = open_transport(location, config).list(location)
+        told.append((f"[price_book]: {len(books)} file(s)", bool(books)))
     for repository in config.gitops:
         read = manifests.read(repository, config)
         told.append(

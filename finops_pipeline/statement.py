@@ -11,7 +11,7 @@ import csv
 import io
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ def read_invoices(
     for number, line in enumerate(reader, start=1):
         currency = (line["currency"] or "").strip().upper()
         invoice = (line["invoice"] or "").strip()
-        amount = _amount(line["amount"])
+        amount = money.read(line["amount"])
         if amount is None or len(currency) != 3 or not invoice:
             raise UnreadableFile(
                 f"{item.address}: row {number} is no invoice: {invoice!r}, {currency!r}, "
@@ -153,16 +153,6 @@ def _time(written: object) -> datetime | None:
     except ValueError:
         return None
     return found if found.tzinfo is None else found.astimezone(UTC).replace(tzinfo=None)
-
-
-def _amount(written: str | None) -> Decimal | None:
-    try:
-        amount = Decimal((written or "").strip())
-    except InvalidOperation:
-        return None
-    if not amount.is_finite() or amount.adjusted() >= 26:
-        return None
-    return amount if int(amount.as_tuple().exponent) >= -12 else None
 
 
 def reconcile(config: Config, period: str | None) -> tuple[str, bool]:

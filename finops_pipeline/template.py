@@ -70,6 +70,7 @@ EXAMPLES: dict[str, str] = {
     "training_job.name": '"sagemaker"',
     "training_job.where": '{ ServiceName = "Amazon SageMaker" }',
     "training_job.resource": '"*:training-job/*"',
+    "price_book.location": '"prices/*.csv"',
     "currency.rates": '"rates.csv"',
     "currency.report": '"USD"',
     "s3.region": '"eu-central-1"',

@@ -137,3 +137,31 @@ create or replace macro like_pattern(pattern) as
     replace(
         replace(replace(replace(pattern, '\', '\\'), '%', '\%'), '_', '\_'), '*', '%'
     );
+
+-- What calls cost by the rates of a price card, a struct with a rate for each price item, before
+-- anything is divided. What was not used needs no price; what was used and has none makes it null.
+create or replace macro rated(quantity, rate) as
+    case when quantity = 0 then 0 else quantity * rate end;
+create or replace macro call_items(
+    input, cache_read, cache_write_5m, cache_write_1h, output, images, audio_ms, calls, card
+) as
+    rated(input - cache_read - cache_write_5m - cache_write_1h, card.input)
+    + rated(cache_read, card.cache_read)
+    + rated(cache_write_5m, card.cache_write_5m)
+    + rated(cache_write_1h, card.cache_write_1h)
+    + rated(output, card.output)
+    + rated(images, card.image)
+    + rated(audio_ms, card.audio_second)
+    + calls * coalesce(card.call, 0);
+create or replace macro call_cost(
+    input, cache_read, cache_write_5m, cache_write_1h, output, images, audio_ms, calls, card
+) as
+    call_items(
+        input, cache_read, cache_write_5m, cache_write_1h, output, images, audio_ms, calls, card
+    )
+    + greatest(
+        calls * coalesce(card.call_minimum, 0) - call_items(
+            input, cache_read, cache_write_5m, cache_write_1h, output, images, audio_ms, calls, card
+        ),
+        0
+    );

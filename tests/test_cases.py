@@ -52,6 +52,9 @@ DEFAULTS: dict[str, Any] = {
     "x_RunningMs": 3600000,
     "x_ServiceTier": "standard",
     "x_ContextClass": 0,
+    "x_PriceFrom": "2026-01-01",
+    "x_PricingBlockSize": 1000000,
+    "PricingCurrency": "USD",
 }
 TABLES = frozenset(contracts.tables())
 BY_TYPE = {"VARCHAR": "", "BIGINT": 0, "DECIMAL(38,12)": "0", "DECIMAL(38,0)": "0"}
@@ -82,7 +85,8 @@ def engine(given: dict[str, list[dict[str, Any]]], settings: dict[str, Any]) -> 
 
 def stage_queries(stage: str) -> list[str]:
     """The SQL files of a stage, each after what it reads."""
-    return [f"{stage}/{s.name}" for s in pipeline.steps() if s.stage == stage and s.name in TABLES]
+    files = TABLES.intersection(queries.stems(stage))
+    return [f"{stage}/{s.name}" for s in pipeline.steps() if s.stage == stage and s.name in files]
 
 
 def fill(

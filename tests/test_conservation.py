@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from finops_pipeline import bindings, config, queries
+from finops_pipeline import bindings, config, contracts, queries
 from finops_pipeline.errors import ConfigError
 
 from .test_cases import engine, fill, stage_queries
@@ -80,7 +80,10 @@ CALL = st.fixed_dictionaries(
         "x_Endpoint": st.sampled_from(["ns/llm", "vendor/m"]),
         "x_Feature": st.sampled_from([None, "chat"]),
         "x_Tenant": st.sampled_from([None, "a", "b", "c"]),
+        "x_Provider": st.just("vendor"),
         "x_Model": st.sampled_from(["m", "n"]),
+        "x_ServiceTier": st.sampled_from(["standard", "batch", "flex"]),
+        "x_ContextClass": st.sampled_from([None, 0, 200000]),
         "x_Calls": st.integers(1, 1000),
         "x_UnknownTokenCalls": st.integers(0, 1),
         "x_InputTokens": WORK,
@@ -98,6 +101,20 @@ VERSIONS = [
     },
     {"x_RegisteredModel": "n", "x_ModelVersion": "2", "x_RunId": "r", "x_Endpoints": "[]"},
 ]
+# A book of a few rows; what is not in it has no price.
+PRICE = st.fixed_dictionaries(
+    {
+        "x_Provider": st.just("vendor"),
+        "x_Model": st.sampled_from(["m", "n", "*"]),
+        "x_PriceItem": st.sampled_from(["input", "output", "call", "call_minimum"]),
+        "x_ServiceTier": st.sampled_from(["standard", "batch"]),
+        "x_ContextClass": st.sampled_from([0, 128000, 272000]),
+        "x_PriceFrom": st.sampled_from(["2026-01-01", "2026-10-01 01:00"]),
+        "ListUnitPrice": st.decimals(min_value=0, max_value=1000, places=12),
+        "x_PricingBlockSize": st.sampled_from([1, 60, 1000, 1000000]),
+    }
+)
+NOT_OF_A_PRICE = ("ListUnitPrice", "x_PricingBlockSize")  # what rows for one thing differ in
 TAGS = ["{}", '{"feature":"chat"}', '{"Feature":"Chat","feature":"x"}', '{"tenant":"a"}']
 SETTINGS: dict[str, Any] = {
     "inference_split": [{"name": "api", "where": {"ServiceName": "LLM"}, "endpoint": "vendor/*"}],
@@ -150,6 +167,7 @@ ROAD = [
     "showback/model_serving",
     "showback/training_schedule",
     "showback/model_cost",
+    "showback/gateway_reconciliation",
 ]
 
 
@@ -160,6 +178,11 @@ MONTH: dict[str, Any] = {
     "pods": st.lists(POD, max_size=8),
     "nodes": st.lists(st.tuples(st.sampled_from(["1", "2"]), NODE), max_size=4),
     "calls": st.lists(CALL, max_size=8),
+    "prices": st.lists(
+        PRICE,
+        max_size=8,
+        unique_by=lambda p: tuple(v for k, v in p.items() if k not in NOT_OF_A_PRICE),
+    ),
     "policy": st.sampled_from(["line", "callers"]),
     "unused": st.sampled_from(["buyer", "users", "everyone"]),
     "shared": st.lists(SHARED, max_size=4),
@@ -173,6 +196,7 @@ def road(
     pods: list[dict[str, Any]],
     nodes: list[tuple[str, dict[str, Any]]],
     calls: list[dict[str, Any]],
+    prices: list[dict[str, Any]],
     policy: str,
     unused: str,
     shared: list[dict[str, Any]],
@@ -210,6 +234,7 @@ def road(
                 {"x_Registry": "reg", "x_Aliases": "[]", "x_RunResources": "[]", **v}
                 for v in VERSIONS
             ],
+            "price": prices,
         },
         told,
     )
@@ -240,10 +265,7 @@ def test_no_row_depends_on_how_the_month_is_cut(**month: Any) -> None:
     whole, cut = (road(**month, rows_per_part=n) for n in (10**9, 1))
 
     assert 1 == len(whole.execute("from day_range").fetchall())
-    for name in (
-        *("charge_owner", "usage_share", "commitment_share", "allocated_cost", "shared_source"),
-        *("shared_weight", "shared_cost", "showback"),
-    ):
+    for name in ["shared_weight", *(t.name for t in contracts.tables().values() if t.by_day)]:
         rows = f"select * from {name} order by all"
         assert whole.execute(rows).fetchall() == cut.execute(rows).fetchall(), name
 

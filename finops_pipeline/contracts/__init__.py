@@ -24,6 +24,7 @@ DELIVERED_BY_DAY = frozenset({"inference_usage"})
 BY_DAY = frozenset(
     {
         "charge_owner",
+        "list_cost",
         "usage_share",
         "commitment_share",
         "allocated_cost",

@@ -130,6 +130,18 @@ TABLES = tables_of(
             """BillingPeriod x_Feature x_Tenant x_Environment x_Model x_RegisteredModel
             x_ModelVersion x_Endpoint x_Calls""",
         ),
+        "list_cost": (
+            """What calls cost by the price book: one row per day, endpoint, caller as logged, model,
+            key, service tier and context class. Calls without a price have a reason instead.""",
+            """x_ChargeDay x_Source x_Endpoint x_Provider x_Feature x_Tenant x_Environment x_Model
+            x_Credential x_ServiceTier x_ContextClass PricingCurrency x_Reason""",
+            """BillingPeriod x_ChargeDay x_Source x_Endpoint x_Provider x_Feature? x_Tenant?
+            x_Environment? x_Model x_Credential? x_ServiceTier x_ContextClass? x_Calls x_FailedCalls
+            x_UnknownTokenCalls x_FailedUnknownTokenCalls x_InputTokens x_CachedInputTokens
+            x_CacheWrite5mTokens x_CacheWrite1hTokens x_OutputTokens x_Images x_AudioMs
+            PricingCurrency? ListCost? x_ListCostStandard? x_ListCostBatch? x_ListCostUncached?
+            x_Reason?""",
+        ),
     },
 ) + tables_of(
     "allocation",
@@ -141,6 +153,13 @@ TABLES = tables_of(
             "x_RegisteredModel x_ModelVersion",
             """x_RegisteredModel x_ModelVersion x_CreatedAt? x_RetiredAt? x_RunId? x_RunResources
             x_Endpoints x_LifeDays? x_ExpectedRequests?""",
+        ),
+        "price": (
+            """The price book: one row per provider, model, item, service tier, length of input and
+            date from which the price holds, from the files that `[price_book]` names.""",
+            "",
+            """x_Provider x_Model x_PriceItem x_ServiceTier x_ContextClass x_PriceFrom ListUnitPrice
+            x_PricingBlockSize PricingCurrency x_BilledSku? x_SourceFile x_SourceRow""",
         ),
     },
 )

@@ -69,6 +69,19 @@ ALLOCATION_METHODS = (
 # What a run of `training_run` is for.
 RUN_KINDS = ("training", "fine-tuning", "evaluation", "embedding")
 
+# What a price is of. Each is explained in docs/inference.md.
+PRICE_ITEMS = (
+    "input",
+    "output",
+    "cache_read",
+    "cache_write_5m",
+    "cache_write_1h",
+    "image",
+    "audio_second",
+    "call",
+    "call_minimum",
+)
+
 FIELDS: dict[str, Field] = {
     # ------------------------------------------------------------------ FOCUS 1.2, costs
     "BilledCost": Field(
@@ -377,6 +390,24 @@ FIELDS: dict[str, Field] = {
     "x_LatencyMs": Field("BIGINT", "Duration of the calls, summed, milliseconds.", ge=0),
     "x_LatencyMaxMs": Field("BIGINT", "Slowest call, milliseconds; null where not logged.", ge=0),
     "x_Time": Field("TIMESTAMP", "When the call started, UTC."),
+    # --------------------------------------------------------------------------- prices
+    "x_PriceItem": Field("VARCHAR", "What the price is of.", isin=PRICE_ITEMS),
+    "x_PriceFrom": Field("TIMESTAMP", "First hour the price holds, UTC, until a later one does."),
+    "x_PricingBlockSize": Field(
+        "BIGINT", "Units that ListUnitPrice is for, such as 1000000 tokens.", ge=1
+    ),
+    "x_BilledSku": Field(
+        "VARCHAR", "SkuId that the bill has for the model, `*` for any text; null where not told."
+    ),
+    "x_ListCostStandard": Field(
+        MONEY, "ListCost had all calls been of the tier `standard`; null where one has no price."
+    ),
+    "x_ListCostBatch": Field(
+        MONEY, "ListCost had all calls been of the tier `batch`; null where one has no price."
+    ),
+    "x_ListCostUncached": Field(
+        MONEY, "ListCost had every input token been an ordinary one; null where one has no price."
+    ),
     # -------------------------------------------------------------------------- declared
     "x_Repository": Field("VARCHAR", "Name of the `[[gitops]]` block."),
     "x_Commit": Field("VARCHAR", "Commit the declaration was read at."),
@@ -614,6 +645,28 @@ FIELDS: dict[str, Field] = {
         MONEY, "What the files' own cost column sums to, less what was read and quarantined."
     ),
     "x_AllocationDifference": Field(MONEY, "Read plus quarantined, less all that was shown back."),
+    "x_UnpricedCalls": Field(
+        "BIGINT", "Calls without a list price in the currency of the bill.", ge=0
+    ),
+    "x_ListDifference": Field(MONEY, "BilledCost less ListCost: the sum of the gaps."),
+    "x_GapOtherCharges": Field(
+        MONEY, "Tax, credits and other charges of the split that are not for use."
+    ),
+    "x_GapOutsideGateway": Field(MONEY, "Billed for a day of which no call was logged."),
+    "x_GapNotBilled": Field(MONEY, "Logged on a day for which no use was billed; below zero."),
+    "x_GapNoPrice": Field(MONEY, "Calls that the price book has no price for."),
+    "x_GapUnknownTokens": Field(
+        MONEY, "Calls that succeeded and told no tokens, at the mean of those that did."
+    ),
+    "x_GapRetry": Field(
+        MONEY, "Calls that failed and told no tokens, at the mean of those that did."
+    ),
+    "x_GapCache": Field(MONEY, "Cached tokens, billed as if there had been no cache."),
+    "x_GapBatch": Field(MONEY, "Calls billed by the tier `batch`, or no more by it."),
+    "x_GapPriceDrift": Field(
+        MONEY, "A ratio of bill to list that is the same, to the thousandth, on all days."
+    ),
+    "x_GapUnexplained": Field(MONEY, "What is left, which nothing in log and bill tells."),
     "x_UnitCostPerCall": Field(MONEY, "EffectiveCost per call."),
     "x_UnitCostPerThousandTokens": Field(
         MONEY, "EffectiveCost per thousand input and output tokens."

@@ -80,6 +80,17 @@ TABLES = tables_of(
             """BillingPeriod BillingCurrency x_Feature x_Tenant x_Environment x_Model
             x_RegisteredModel x_ModelVersion x_InferenceCost x_IdleCost""",
         ),
+        "gateway_reconciliation": (
+            """Bought APIs, the log against the bill: one row per day and split, and per model and key
+            where the bill tells them, else `(all)`. What was billed less what the calls cost by the
+            price book is the sum of the gaps, each with a name.""",
+            "x_ChargeDay x_Pool x_Model x_Credential BillingCurrency",
+            """BillingPeriod x_ChargeDay x_Pool ProviderName? x_Model x_Credential BillingCurrency
+            x_Calls x_FailedCalls x_UnknownTokenCalls x_UnpricedCalls x_InputTokens
+            x_CachedInputTokens x_OutputTokens ListCost BilledCost x_ListDifference
+            x_GapOtherCharges x_GapOutsideGateway x_GapNotBilled x_GapNoPrice x_GapUnknownTokens
+            x_GapRetry x_GapCache x_GapBatch x_GapPriceDrift x_GapUnexplained""",
+        ),
     },
 ) + tables_of(
     "showback",

@@ -6,7 +6,8 @@
 -- pods hold more than the node has, they share what there is. Pods of an endpoint pass their
 -- part to the callers of that hour, by GPU milliseconds where every call logged them, else by
 -- weighted tokens. Node-hours the cluster did not measure stay `unmeasured`.
--- Inference pools: by the same work, over the day.
+-- Inference pools: by what the calls of the day cost by the price book, where all of them have a
+-- price in one currency; else by the same work, over the day.
 --
 -- Weights are integers in 10^-15 of the currency of the node-hour, so that no order of threads
 -- can change a sum. Nothing is rounded to money here: allocated_cost does that once per pool.
@@ -344,11 +345,45 @@ split_hour as (
     from inference_split as s
     inner join called_hour as h on h.x_Endpoint like s.x_Endpoint escape '\'
 ),
+-- Half a list would charge the other half to those who are on it: all calls have a price, or none.
+listed_call as (
+    select
+        'inference/' || s.x_Name as x_Pool, l.x_ChargeDay, l.x_Endpoint, l.x_Feature, l.x_Tenant,
+        l.x_Environment, l.x_Model, l.x_Calls, l.x_UnknownTokenCalls, l.PricingCurrency,
+        money_units(l.ListCost) as units
+    from inference_split as s
+    inner join list_cost as l on l.x_Endpoint like s.x_Endpoint escape '\'
+    where l.x_ChargeDay >= cast($from_day as date) and l.x_ChargeDay < cast($until_day as date)
+),
+listed_split as (
+    select
+        x_Pool, x_ChargeDay,
+        sum(units) // greatest(sum(x_Calls - x_UnknownTokenCalls), 1) as known_call_units
+    from listed_call
+    group by x_Pool, x_ChargeDay
+    having count(units) = count(*)
+        and min(PricingCurrency) = max(PricingCurrency)
+        and sum(units) > 0
+),
 split_caller as (
     select s.x_Pool, s.x_ChargeDay, c.caller_no, min(c.unit) as unit, sum(c.work) as weight
     from caller as c
     inner join split_hour as s on s.hour_no = c.hour_no
+    anti join listed_split as l on l.x_Pool = s.x_Pool and l.x_ChargeDay = s.x_ChargeDay
     group by s.x_Pool, s.x_ChargeDay, c.caller_no
+    union all
+    select
+        c.x_Pool, c.x_ChargeDay, n.caller_no, 'list_cost' as unit,
+        sum(c.units + c.x_UnknownTokenCalls * l.known_call_units) as weight
+    from listed_call as c
+    inner join listed_split as l on l.x_Pool = c.x_Pool and l.x_ChargeDay = c.x_ChargeDay
+    inner join logged_caller as n
+        on n.x_Endpoint = c.x_Endpoint
+        and n.x_Feature is not distinct from c.x_Feature
+        and n.x_Tenant is not distinct from c.x_Tenant
+        and n.x_Environment is not distinct from c.x_Environment
+        and n.x_Model = c.x_Model
+    group by c.x_Pool, c.x_ChargeDay, n.caller_no
 ),
 -- ---------------------------------------------------------------------- who they all are
 -- A consumer is a caller, a caller where labels say what it left out, or a workload's method.

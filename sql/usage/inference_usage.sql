@@ -125,12 +125,49 @@ classed as (
                 then context_class(coalesce(x_InputTokens, 0))
         end as x_ContextClass
     from single_call
+),
+
+-- Keys and tiers are named once they are few: in what they were told as, calls are counted first.
+counted as (
+    select
+        x_Source,
+        date_trunc('hour', x_Time) as x_HourStart,
+        x_Endpoint,
+        x_Provider,
+        x_Feature,
+        x_Tenant,
+        x_Environment,
+        x_Model,
+        x_Credential,
+        x_ServiceTier,
+        x_ContextClass,
+        sum(calls) as calls,
+        sum(calls) filter (where x_Status = 'error') as failed,
+        sum(calls) filter (where x_InputTokens is null or x_OutputTokens is null) as unknown,
+        sum(calls) filter (
+            where x_Status = 'error' and (x_InputTokens is null or x_OutputTokens is null)
+        ) as failed_unknown,
+        sum(x_InputTokens) as input_tokens,
+        sum(x_CachedInputTokens) as cached_tokens,
+        sum(x_CacheWrite5mTokens) as short_tokens,
+        sum(x_CacheWrite1hTokens) as long_tokens,
+        sum(x_OutputTokens) as output_tokens,
+        sum(x_Images) as images,
+        sum(x_AudioMs) as audio_ms,
+        sum(x_GpuMs) as gpu_ms,
+        sum(calls) filter (where x_GpuMs is not null) as gpu_calls,
+        sum(x_LatencyMs) as latency,
+        max(x_LatencyMs) as slowest
+    from classed
+    group by
+        x_Source, date_trunc('hour', x_Time), x_Endpoint, x_Provider, x_Feature, x_Tenant,
+        x_Environment, x_Model, x_Credential, x_ServiceTier, x_ContextClass
 )
 
 select
     cast($day as varchar) as x_Day,
     x_Source,
-    date_trunc('hour', x_Time) as x_HourStart,
+    x_HourStart,
     x_Endpoint,
     x_Provider,
     x_Feature,
@@ -141,31 +178,24 @@ select
     tier_name(x_ServiceTier) as x_ServiceTier,
     cast(x_ContextClass as bigint) as x_ContextClass,
     cast(sum(calls) as bigint) as x_Calls,
-    cast(coalesce(sum(calls) filter (where x_Status = 'error'), 0) as bigint) as x_FailedCalls,
-    cast(coalesce(
-        sum(calls) filter (where x_InputTokens is null or x_OutputTokens is null), 0
-    ) as bigint) as x_UnknownTokenCalls,
-    cast(coalesce(
-        sum(calls) filter (
-            where x_Status = 'error' and (x_InputTokens is null or x_OutputTokens is null)
-        ), 0
-    ) as bigint) as x_FailedUnknownTokenCalls,
-    cast(coalesce(sum(x_InputTokens), 0) as bigint) as x_InputTokens,
-    cast(coalesce(sum(x_CachedInputTokens), 0) as bigint) as x_CachedInputTokens,
-    cast(coalesce(sum(x_CacheWrite5mTokens), 0) as bigint) as x_CacheWrite5mTokens,
-    cast(coalesce(sum(x_CacheWrite1hTokens), 0) as bigint) as x_CacheWrite1hTokens,
-    cast(coalesce(sum(x_OutputTokens), 0) as bigint) as x_OutputTokens,
-    cast(coalesce(sum(x_Images), 0) as bigint) as x_Images,
-    cast(coalesce(sum(x_AudioMs), 0) as bigint) as x_AudioMs,
-    cast(coalesce(sum(x_GpuMs), 0) as bigint) as x_GpuMs,
-    cast(coalesce(sum(calls) filter (where x_GpuMs is not null), 0) as bigint) as x_GpuMsCalls,
-    cast(coalesce(sum(x_LatencyMs), 0) as bigint) as x_LatencyMs,
-    max(x_LatencyMs) as x_LatencyMaxMs
-from classed
+    cast(coalesce(sum(failed), 0) as bigint) as x_FailedCalls,
+    cast(coalesce(sum(unknown), 0) as bigint) as x_UnknownTokenCalls,
+    cast(coalesce(sum(failed_unknown), 0) as bigint) as x_FailedUnknownTokenCalls,
+    cast(coalesce(sum(input_tokens), 0) as bigint) as x_InputTokens,
+    cast(coalesce(sum(cached_tokens), 0) as bigint) as x_CachedInputTokens,
+    cast(coalesce(sum(short_tokens), 0) as bigint) as x_CacheWrite5mTokens,
+    cast(coalesce(sum(long_tokens), 0) as bigint) as x_CacheWrite1hTokens,
+    cast(coalesce(sum(output_tokens), 0) as bigint) as x_OutputTokens,
+    cast(coalesce(sum(images), 0) as bigint) as x_Images,
+    cast(coalesce(sum(audio_ms), 0) as bigint) as x_AudioMs,
+    cast(coalesce(sum(gpu_ms), 0) as bigint) as x_GpuMs,
+    cast(coalesce(sum(gpu_calls), 0) as bigint) as x_GpuMsCalls,
+    cast(coalesce(sum(latency), 0) as bigint) as x_LatencyMs,
+    max(slowest) as x_LatencyMaxMs
+from counted
 group by
-    x_Source, date_trunc('hour', x_Time), x_Endpoint, x_Provider, x_Feature, x_Tenant,
-    x_Environment, x_Model, credential_name(x_Credential), tier_name(x_ServiceTier),
-    x_ContextClass
+    x_Source, x_HourStart, x_Endpoint, x_Provider, x_Feature, x_Tenant, x_Environment, x_Model,
+    credential_name(x_Credential), tier_name(x_ServiceTier), x_ContextClass
 order by
     x_HourStart, x_Endpoint, x_Provider, x_Feature, x_Tenant, x_Environment, x_Model, x_Credential,
     x_ServiceTier, x_ContextClass, x_Source
