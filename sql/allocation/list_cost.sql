@@ -32,15 +32,52 @@ bought as (
     from endpoint as e
     inner join inference_split as s on e.x_Endpoint like s.x_Endpoint escape '\'
 ),
-usage_hour as (
-    select u.*, u.x_Calls - u.x_UnknownTokenCalls as known_calls
+-- Hours between which no price changes are one; where a call has a minimum they stay apart.
+price_hour as (
+    select h.x_HourStart, coalesce(max(p.x_PriceFrom), cast('0001-01-01' as timestamp)) as since
+    from (
+        select distinct x_HourStart
+        from inference_usage
+        where x_HourStart >= cast($from_day as date) and x_HourStart < cast($until_day as date)
+    ) as h
+    left join (select distinct x_PriceFrom from price) as p on p.x_PriceFrom <= h.x_HourStart
+    group by h.x_HourStart
+),
+minimum_provider as (
+    select distinct x_Provider from price where x_PriceItem = 'call_minimum'
+),
+usage_part as materialized (
+    select
+        cast(u.x_HourStart as date) as x_ChargeDay,
+        case when m.x_Provider is null then h.since else u.x_HourStart end as since,
+        u.x_Source, u.x_Endpoint, u.x_Provider, u.x_Feature, u.x_Tenant, u.x_Environment,
+        u.x_Model, u.x_Credential, u.x_ServiceTier, u.x_ContextClass,
+        sum(u.x_Calls) as x_Calls,
+        sum(u.x_FailedCalls) as x_FailedCalls,
+        sum(u.x_UnknownTokenCalls) as x_UnknownTokenCalls,
+        sum(u.x_FailedUnknownTokenCalls) as x_FailedUnknownTokenCalls,
+        sum(u.x_InputTokens) as x_InputTokens,
+        sum(u.x_CachedInputTokens) as x_CachedInputTokens,
+        sum(u.x_CacheWrite5mTokens) as x_CacheWrite5mTokens,
+        sum(u.x_CacheWrite1hTokens) as x_CacheWrite1hTokens,
+        sum(u.x_OutputTokens) as x_OutputTokens,
+        sum(u.x_Images) as x_Images,
+        sum(u.x_AudioMs) as x_AudioMs,
+        sum(u.x_Calls - u.x_UnknownTokenCalls) as known_calls
     from inference_usage as u
     semi join bought as b on b.x_Endpoint = u.x_Endpoint and b.x_Provider = u.x_Provider
+    inner join price_hour as h on h.x_HourStart = u.x_HourStart
+    left join minimum_provider as m on m.x_Provider = u.x_Provider
     where u.x_HourStart >= cast($from_day as date) and u.x_HourStart < cast($until_day as date)
+    group by
+        cast(u.x_HourStart as date),
+        case when m.x_Provider is null then h.since else u.x_HourStart end,
+        u.x_Source, u.x_Endpoint, u.x_Provider, u.x_Feature, u.x_Tenant, u.x_Environment,
+        u.x_Model, u.x_Credential, u.x_ServiceTier, u.x_ContextClass
 ),
 question as (
-    select distinct x_Provider, x_Model, x_HourStart, x_ServiceTier, x_ContextClass
-    from usage_hour
+    select distinct x_Provider, x_Model, since, x_ServiceTier, x_ContextClass
+    from usage_part
 ),
 -- ------------------------------------------------------------------- which row of the book
 book as (
@@ -61,29 +98,29 @@ fitting as (
 ),
 nearest as (
     select
-        h.x_Provider, h.x_Model, h.x_HourStart, f.x_BookModel,
+        h.x_Provider, h.x_Model, h.since, f.x_BookModel,
         rank() over (
-            partition by h.x_Provider, h.x_Model, h.x_HourStart
+            partition by h.x_Provider, h.x_Model, h.since
             order by f.is_pattern, f.letters desc
         ) as place
-    from (select distinct x_Provider, x_Model, x_HourStart from question) as h
+    from (select distinct x_Provider, x_Model, since from question) as h
     inner join fitting as f
         on f.x_Provider = h.x_Provider
         and f.x_Model = h.x_Model
-        and f.first_from <= h.x_HourStart
+        and f.first_from <= h.since
 ),
 chosen as (
     select
-        x_Provider, x_Model, x_HourStart, min(x_BookModel) as x_BookModel, count(*) as fits
+        x_Provider, x_Model, since, min(x_BookModel) as x_BookModel, count(*) as fits
     from nearest
     where place = 1
-    group by x_Provider, x_Model, x_HourStart
+    group by x_Provider, x_Model, since
 ),
 -- ---------------------------------------------------------------------- what it asks for
 -- Per token, image, call or millisecond of audio, in parts of 9 * 10^9 of 10^-12.
 standing as (
     select
-        c.x_Provider, c.x_Model, c.x_HourStart, p.x_PriceItem, p.x_ServiceTier, p.x_ContextClass,
+        c.x_Provider, c.x_Model, c.since, p.x_PriceItem, p.x_ServiceTier, p.x_ContextClass,
         min(p.PricingCurrency) as PricingCurrency,
         arg_max(
             money_units(p.ListUnitPrice)
@@ -95,10 +132,10 @@ standing as (
     inner join price as p
         on p.x_Provider = c.x_Provider
         and p.x_Model = c.x_BookModel
-        and p.x_PriceFrom <= c.x_HourStart
+        and p.x_PriceFrom <= c.since
     where c.fits = 1
     group by
-        c.x_Provider, c.x_Model, c.x_HourStart, p.x_PriceItem, p.x_ServiceTier, p.x_ContextClass
+        c.x_Provider, c.x_Model, c.since, p.x_PriceItem, p.x_ServiceTier, p.x_ContextClass
 ),
 -- Each question is asked of the tier that was logged, and of two others to compare with.
 asked as (
@@ -110,7 +147,7 @@ asked as (
 ),
 applying as (
     select
-        a.x_Provider, a.x_Model, a.x_HourStart, a.x_ServiceTier, a.x_ContextClass, a.basis,
+        a.x_Provider, a.x_Model, a.since, a.x_ServiceTier, a.x_ContextClass, a.basis,
         s.x_PriceItem,
         min(s.PricingCurrency) as PricingCurrency,
         arg_max(s.rate, s.x_ContextClass) as rate,
@@ -119,16 +156,16 @@ applying as (
     inner join standing as s
         on s.x_Provider = a.x_Provider
         and s.x_Model = a.x_Model
-        and s.x_HourStart = a.x_HourStart
+        and s.since = a.since
         and s.x_ServiceTier = a.asked_tier
         and (a.x_ContextClass is null or s.x_ContextClass <= a.x_ContextClass)
     group by
-        a.x_Provider, a.x_Model, a.x_HourStart, a.x_ServiceTier, a.x_ContextClass, a.basis,
+        a.x_Provider, a.x_Model, a.since, a.x_ServiceTier, a.x_ContextClass, a.basis,
         s.x_PriceItem
 ),
 card as materialized (
     select
-        x_Provider, x_Model, x_HourStart, x_ServiceTier, x_ContextClass, basis,
+        x_Provider, x_Model, since, x_ServiceTier, x_ContextClass, basis,
         min(PricingCurrency) as PricingCurrency,
         bool_or(hangs_on_length) as hangs_on_length,
         struct_pack(
@@ -143,7 +180,7 @@ card as materialized (
             call_minimum := max(rate) filter (where x_PriceItem = 'call_minimum')
         ) as rates
     from applying
-    group by x_Provider, x_Model, x_HourStart, x_ServiceTier, x_ContextClass, basis
+    group by x_Provider, x_Model, since, x_ServiceTier, x_ContextClass, basis
 ),
 -- --------------------------------------------------------------------- what the calls cost
 joined as (
@@ -151,30 +188,30 @@ joined as (
         u.*, c.fits, l.PricingCurrency, l.hangs_on_length, l.rates,
         case when not s.hangs_on_length then s.rates end as standard_rates,
         case when not b.hangs_on_length then b.rates end as batch_rates
-    from usage_hour as u
+    from usage_part as u
     left join chosen as c
         on c.x_Provider = u.x_Provider
         and c.x_Model = u.x_Model
-        and c.x_HourStart = u.x_HourStart
+        and c.since = u.since
     left join card as l
         on l.basis = 'logged'
         and l.x_Provider = u.x_Provider
         and l.x_Model = u.x_Model
-        and l.x_HourStart = u.x_HourStart
+        and l.since = u.since
         and l.x_ServiceTier = u.x_ServiceTier
         and l.x_ContextClass is not distinct from u.x_ContextClass
     left join card as s
         on s.basis = 'standard'
         and s.x_Provider = u.x_Provider
         and s.x_Model = u.x_Model
-        and s.x_HourStart = u.x_HourStart
+        and s.since = u.since
         and s.x_ServiceTier = u.x_ServiceTier
         and s.x_ContextClass is not distinct from u.x_ContextClass
     left join card as b
         on b.basis = 'batch'
         and b.x_Provider = u.x_Provider
         and b.x_Model = u.x_Model
-        and b.x_HourStart = u.x_HourStart
+        and b.since = u.since
         and b.x_ServiceTier = u.x_ServiceTier
         and b.x_ContextClass is not distinct from u.x_ContextClass
 ),
@@ -218,7 +255,7 @@ judged as (
 ),
 summed as (
     select
-        cast(x_HourStart as date) as x_ChargeDay,
+        x_ChargeDay,
         x_Source, x_Endpoint, x_Provider, x_Feature, x_Tenant, x_Environment, x_Model,
         x_Credential, x_ServiceTier, x_ContextClass,
         case when x_Reason is null then PricingCurrency end as PricingCurrency,
@@ -240,7 +277,7 @@ summed as (
         case when count(uncached_cost) = count(*) then sum(uncached_cost) end as uncached_cost
     from judged
     group by
-        cast(x_HourStart as date), x_Source, x_Endpoint, x_Provider, x_Feature, x_Tenant,
+        x_ChargeDay, x_Source, x_Endpoint, x_Provider, x_Feature, x_Tenant,
         x_Environment, x_Model, x_Credential, x_ServiceTier, x_ContextClass,
         case when x_Reason is null then PricingCurrency end, x_Reason
 )
