@@ -594,6 +594,9 @@ def survey(config: Config, period: str) -> list[tuple[str, bool]]:
         told.append(
             (f"[[registry]] {registry.name}: {len(versions)} model version(s)", bool(versions))
         )
+    for driver in sharing.own_drivers(config):
+        count = len(sharing.read_driver(config.path(driver), period))
+        told.append((f"[[shared_cost]] {driver}: {count} record(s) of {period}", bool(count)))
     for repository in config.gitops:
         read = manifests.read(repository, config)
         told.append(

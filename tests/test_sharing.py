@@ -16,6 +16,7 @@ from finops_pipeline import cascade, config
 from finops_pipeline.cascade import Cost, Taken, Weight
 from finops_pipeline.errors import ConfigError, UnknownName, UnreadableFile
 from finops_pipeline.explain import explain
+from finops_pipeline.pipeline import survey
 
 from .small import PERIOD, TOML, Small
 
@@ -107,6 +108,9 @@ def test_a_driver_of_ones_own(tmp_path: Path) -> None:
     heads = tmp_path / "heads.csv"
     heads.write_text(
         f"period,feature,quantity\n{PERIOD},Search,2\n2026-09,chat,9\n{PERIOD},chat,1\n"
+    )
+    assert ("[[shared_cost]] heads.csv: 2 record(s) of 2026-10", True) in survey(
+        small.config, PERIOD
     )
     small.run()
     assert [("chat", Decimal(33)), ("platform", Decimal(0)), ("search", Decimal(66))] == small.ask(
