@@ -637,6 +637,9 @@ def survey(config: Config, period: str) -> list[tuple[str, bool]]:
         location = config.price_book.location
         books = open_transport(location, config).list(location)
         told.append((f"[price_book]: {len(books)} file(s)", bool(books)))
+    for driver in sharing.own_drivers(config):
+        count = len(sharing.read_driver(config.path(driver), period))
+        told.append((f"[[shared_cost]] {driver}: {count} record(s) of {period}", bool(count)))
     for repository in config.gitops:
         read = manifests.read(repository, config)
         told.append(

@@ -16,6 +16,7 @@ from finops_pipeline import cascade, config
 from finops_pipeline.cascade import Cost, Taken, Weight
 from finops_pipeline.errors import ConfigError, UnknownName, UnreadableFile
 from finops_pipeline.explain import explain
+from finops_pipeline.pipeline import survey
 
 from .small import PERIOD, TOML, Small
 
@@ -85,7 +86,7 @@ def test_explain_tells_block_weight_unit_and_source(small: Small) -> None:
     told = explain(small.config, {"feature": "chat"})
 
     assert "What is shared with it or by it" in told
-    row = next(line for line in told.splitlines() if "platform/(unallocated)" in line)
+    row = next(line for line in told.splitlines() if line.startswith("platform"))
     assert row.split()[:2] == ["platform", "platform/(unallocated)/(unallocated)"]
     assert ["EffectiveCost", "20000000000000", "60000000000000", "39", "13"] == row.split()[-5:]
     assert "chat/" in explain(small.config, {"feature": "platform"})
@@ -107,6 +108,9 @@ def test_a_driver_of_ones_own(tmp_path: Path) -> None:
     heads = tmp_path / "heads.csv"
     heads.write_text(
         f"period,feature,quantity\n{PERIOD},Search,2\n2026-09,chat,9\n{PERIOD},chat,1\n"
+    )
+    assert ("[[shared_cost]] heads.csv: 2 record(s) of 2026-10", True) in survey(
+        small.config, PERIOD
     )
     small.run()
     assert [("chat", Decimal(33)), ("platform", Decimal(0)), ("search", Decimal(66))] == small.ask(

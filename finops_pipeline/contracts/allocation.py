@@ -92,8 +92,8 @@ TABLES = tables_of(
         ),
         "shared_cost": (
             """What moves between owners beside allocated_cost, where `[[shared_cost]]` says so: one
-            row per block, day, invoice, service, pool, owner it is taken from, owner and model;
-            sums to zero for each owner it is taken from.""",
+            row per block, day, invoice, service, pool, source, owner and model; sums to zero for
+            each source.""",
             """x_SharedBy x_Move x_ChargeDay InvoiceId BillingCurrency ProviderName ServiceCategory
             ServiceName x_Pool x_SharedFeature x_SharedTenant x_SharedEnvironment x_Feature x_Tenant
             x_Environment x_Model""",

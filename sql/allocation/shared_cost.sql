@@ -8,16 +8,11 @@
 -- keeps stays.
 -- Asked for the days from $from_day until $until_day; no row depends on how a month is cut.
 --
--- One row per block, day, invoice, service, pool, owner it is taken from, owner and model, what
--- is taken apart from what is given.
+-- One row per block, day, invoice, service, pool, source, owner and model, what is taken apart from
+-- what is given. Pool and source are those of shared_weight, with '*' where all go the same way.
 with
 source as (
     select
-        row_number() over (
-            order by
-                x_SharedBy, x_ChargeDay, InvoiceId, BillingCurrency, ProviderName,
-                ServiceCategory, ServiceName, x_Pool, x_Feature, x_Tenant, x_Environment, x_Model
-        ) as source_no,
         x_SharedBy, x_ChargeDay, InvoiceId, BillingCurrency, ProviderName, ServiceCategory,
         ServiceName, x_Pool, x_Feature, x_Tenant, x_Environment, x_Model,
         money_units(BilledCost) as billed,
@@ -45,65 +40,99 @@ pattern as (
 ),
 keyed as (
     select
-        s.source_no, s.x_SharedBy, s.BillingCurrency, p.x_FromDay,
+        s.x_SharedBy, s.x_ChargeDay, s.InvoiceId, s.BillingCurrency, s.ProviderName,
+        s.ServiceCategory, s.ServiceName, p.x_FromDay,
         case when p.any_pool then '*' else s.x_Pool end as x_Pool,
-        case when p.any_feature then '*' else s.x_Feature end as x_Feature,
-        case when p.any_tenant then '*' else s.x_Tenant end as x_Tenant,
-        case when p.any_environment then '*' else s.x_Environment end as x_Environment
+        case when p.any_feature then '*' else s.x_Feature end as x_SharedFeature,
+        case when p.any_tenant then '*' else s.x_Tenant end as x_SharedTenant,
+        case when p.any_environment then '*' else s.x_Environment end as x_SharedEnvironment,
+        s.x_Feature, s.x_Tenant, s.x_Environment, s.x_Model, s.billed, s.effective
     from source as s
     inner join pattern as p
         on p.x_SharedBy = s.x_SharedBy
         and s.x_ChargeDay >= p.x_FromDay
         and s.x_ChargeDay < p.x_UntilDay
 ),
-weighed as (
-    select k.source_no, w.x_Feature, w.x_Tenant, w.x_Environment, w.weight
+total as (
+    select
+        x_SharedBy, x_FromDay, BillingCurrency, x_Pool, x_SharedFeature, x_SharedTenant,
+        x_SharedEnvironment, sum(weight) as total
+    from weight
+    group by
+        x_SharedBy, x_FromDay, BillingCurrency, x_Pool, x_SharedFeature, x_SharedTenant,
+        x_SharedEnvironment
+),
+taken as (
+    select k.*, cast(t.total as hugeint) as total
     from keyed as k
-    inner join weight as w
-        on w.x_SharedBy = k.x_SharedBy
-        and w.x_FromDay = k.x_FromDay
-        and w.BillingCurrency = k.BillingCurrency
-        and w.x_Pool is not distinct from k.x_Pool
-        and w.x_SharedFeature = k.x_Feature
-        and w.x_SharedTenant = k.x_Tenant
-        and w.x_SharedEnvironment = k.x_Environment
+    inner join total as t
+        on t.x_SharedBy = k.x_SharedBy
+        and t.x_FromDay = k.x_FromDay
+        and t.BillingCurrency = k.BillingCurrency
+        and t.x_Pool is not distinct from k.x_Pool
+        and t.x_SharedFeature = k.x_SharedFeature
+        and t.x_SharedTenant = k.x_SharedTenant
+        and t.x_SharedEnvironment = k.x_SharedEnvironment
+),
+-- What goes the same way on a day, invoice and service is one pot, and is cut once.
+pot as (
+    select
+        row_number() over (
+            order by
+                x_SharedBy, x_ChargeDay, InvoiceId, BillingCurrency, ProviderName,
+                ServiceCategory, ServiceName, x_Pool, x_SharedFeature, x_SharedTenant,
+                x_SharedEnvironment
+        ) as pot_no,
+        x_SharedBy, x_ChargeDay, InvoiceId, BillingCurrency, ProviderName, ServiceCategory,
+        ServiceName, x_FromDay, x_Pool, x_SharedFeature, x_SharedTenant, x_SharedEnvironment,
+        total,
+        cast(sum(billed) as hugeint) as billed,
+        cast(sum(effective) as hugeint) as effective
+    from taken
+    group by
+        x_SharedBy, x_ChargeDay, InvoiceId, BillingCurrency, ProviderName, ServiceCategory,
+        ServiceName, x_FromDay, x_Pool, x_SharedFeature, x_SharedTenant, x_SharedEnvironment,
+        total
 ),
 shared as (
     select
-        s.source_no, s.billed, s.effective, t.total,
-        apportion_each(s.billed, t.total) as billed_each,
-        apportion_over(s.billed, t.total) as billed_over,
-        apportion_each(s.effective, t.total) as effective_each,
-        apportion_over(s.effective, t.total) as effective_over
-    from source as s
-    inner join (
-        select source_no, cast(sum(weight) as hugeint) as total
-        from weighed
-        group by source_no
-    ) as t on t.source_no = s.source_no
+        pot_no, x_SharedBy, x_FromDay, BillingCurrency, x_Pool, x_SharedFeature, x_SharedTenant,
+        x_SharedEnvironment, billed, effective, total,
+        apportion_each(billed, total) as billed_each,
+        apportion_over(billed, total) as billed_over,
+        apportion_each(effective, total) as effective_each,
+        apportion_over(effective, total) as effective_over
+    from pot
 ),
 part as (
     select
-        s.source_no, s.billed, s.effective, s.total, s.billed_each, s.billed_over,
+        s.pot_no, s.billed, s.effective, s.total, s.billed_each, s.billed_over,
         s.effective_each, s.effective_over, w.x_Feature, w.x_Tenant, w.x_Environment, w.weight,
         apportion_part(s.billed_each, s.billed_over, w.weight, s.total) as billed_part,
         apportion_part(s.effective_each, s.effective_over, w.weight, s.total) as effective_part
     from shared as s
-    inner join weighed as w on w.source_no = s.source_no
+    inner join weight as w
+        on w.x_SharedBy = s.x_SharedBy
+        and w.x_FromDay = s.x_FromDay
+        and w.BillingCurrency = s.BillingCurrency
+        and w.x_Pool is not distinct from s.x_Pool
+        and w.x_SharedFeature = s.x_SharedFeature
+        and w.x_SharedTenant = s.x_SharedTenant
+        and w.x_SharedEnvironment = s.x_SharedEnvironment
 ),
 placed as (
     select
-        source_no, x_Feature, x_Tenant, x_Environment, billed_part, effective_part,
-        billed - sum(billed_part) over (partition by source_no) as billed_left,
-        effective - sum(effective_part) over (partition by source_no) as effective_left,
+        pot_no, x_Feature, x_Tenant, x_Environment, billed_part, effective_part,
+        billed - sum(billed_part) over (partition by pot_no) as billed_left,
+        effective - sum(effective_part) over (partition by pot_no) as effective_left,
         row_number() over (
-            partition by source_no
+            partition by pot_no
             order by
                 apportion_rest(billed_part, billed_each, billed_over, weight, total) desc,
                 x_Feature, x_Tenant, x_Environment
         ) as billed_place,
         row_number() over (
-            partition by source_no
+            partition by pot_no
             order by
                 apportion_rest(effective_part, effective_each, effective_over, weight, total) desc,
                 x_Feature, x_Tenant, x_Environment
@@ -112,48 +141,55 @@ placed as (
 ),
 moved as (
     select
-        source_no, 'given' as x_Move, x_Feature, x_Tenant, x_Environment, '(none)' as x_Model,
-        billed_part + case when billed_place <= abs(billed_left) then sign(billed_left) else 0 end
+        p.x_SharedBy, 'given' as x_Move, p.x_ChargeDay, p.InvoiceId, p.BillingCurrency,
+        p.ProviderName, p.ServiceCategory, p.ServiceName, p.x_Pool, p.x_SharedFeature,
+        p.x_SharedTenant, p.x_SharedEnvironment, g.x_Feature, g.x_Tenant, g.x_Environment,
+        '(none)' as x_Model,
+        g.billed_part
+            + case when g.billed_place <= abs(g.billed_left) then sign(g.billed_left) else 0 end
             as billed,
-        effective_part
-            + case when effective_place <= abs(effective_left) then sign(effective_left) else 0 end
-            as effective
-    from placed
+        g.effective_part
+            + case
+                when g.effective_place <= abs(g.effective_left) then sign(g.effective_left)
+                else 0
+            end as effective
+    from placed as g
+    inner join pot as p on p.pot_no = g.pot_no
     union all
     select
-        s.source_no, 'taken' as x_Move, s.x_Feature, s.x_Tenant, s.x_Environment, s.x_Model,
-        -s.billed as billed, -s.effective as effective
-    from source as s
-    semi join shared on shared.source_no = s.source_no
+        x_SharedBy, 'taken' as x_Move, x_ChargeDay, InvoiceId, BillingCurrency, ProviderName,
+        ServiceCategory, ServiceName, x_Pool, x_SharedFeature, x_SharedTenant,
+        x_SharedEnvironment, x_Feature, x_Tenant, x_Environment, x_Model,
+        -billed as billed, -effective as effective
+    from taken
 )
 select
     $period as BillingPeriod,
-    s.x_SharedBy,
-    m.x_Move,
-    s.x_ChargeDay,
-    s.InvoiceId,
-    s.BillingCurrency,
-    s.ProviderName,
-    s.ServiceCategory,
-    s.ServiceName,
-    s.x_Pool,
-    s.x_Feature as x_SharedFeature,
-    s.x_Tenant as x_SharedTenant,
-    s.x_Environment as x_SharedEnvironment,
-    m.x_Feature,
-    m.x_Tenant,
-    m.x_Environment,
-    m.x_Model,
+    x_SharedBy,
+    x_Move,
+    x_ChargeDay,
+    InvoiceId,
+    BillingCurrency,
+    ProviderName,
+    ServiceCategory,
+    ServiceName,
+    x_Pool,
+    x_SharedFeature,
+    x_SharedTenant,
+    x_SharedEnvironment,
+    x_Feature,
+    x_Tenant,
+    x_Environment,
+    x_Model,
     'shared' as x_AllocationMethod,
-    units_money(sum(m.billed)) as BilledCost,
-    units_money(sum(m.effective)) as EffectiveCost
-from moved as m
-inner join source as s on s.source_no = m.source_no
+    units_money(sum(billed)) as BilledCost,
+    units_money(sum(effective)) as EffectiveCost
+from moved
 group by
-    s.x_SharedBy, m.x_Move, s.x_ChargeDay, s.InvoiceId, s.BillingCurrency, s.ProviderName,
-    s.ServiceCategory, s.ServiceName, s.x_Pool, s.x_Feature, s.x_Tenant, s.x_Environment,
-    m.x_Feature, m.x_Tenant, m.x_Environment, m.x_Model
+    x_SharedBy, x_Move, x_ChargeDay, InvoiceId, BillingCurrency, ProviderName, ServiceCategory,
+    ServiceName, x_Pool, x_SharedFeature, x_SharedTenant, x_SharedEnvironment, x_Feature,
+    x_Tenant, x_Environment, x_Model
 order by
-    s.x_ChargeDay, s.x_SharedBy, s.InvoiceId, s.BillingCurrency, s.ProviderName,
-    s.ServiceCategory, s.ServiceName, s.x_Pool, s.x_Feature, s.x_Tenant, s.x_Environment,
-    m.x_Move, m.x_Feature, m.x_Tenant, m.x_Environment, m.x_Model
+    x_ChargeDay, x_SharedBy, InvoiceId, BillingCurrency, ProviderName, ServiceCategory,
+    ServiceName, x_Pool, x_SharedFeature, x_SharedTenant, x_SharedEnvironment, x_Move, x_Feature,
+    x_Tenant, x_Environment, x_Model

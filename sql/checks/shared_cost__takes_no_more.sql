@@ -4,10 +4,13 @@ with
 taken as (
     select
         x_SharedBy, x_ChargeDay, InvoiceId, BillingCurrency, ProviderName, ServiceCategory,
-        ServiceName, x_Pool, x_Feature, x_Tenant, x_Environment, x_Model,
-        -BilledCost as BilledCost, -EffectiveCost as EffectiveCost
+        ServiceName, x_Feature, x_Tenant, x_Environment, x_Model,
+        -sum(BilledCost) as BilledCost, -sum(EffectiveCost) as EffectiveCost
     from shared_cost
     where x_Move = 'taken'
+    group by
+        x_SharedBy, x_ChargeDay, InvoiceId, BillingCurrency, ProviderName, ServiceCategory,
+        ServiceName, x_Feature, x_Tenant, x_Environment, x_Model
 ),
 kept as (
     select
@@ -21,8 +24,8 @@ kept as (
 found as (
     select
         s.x_SharedBy, s.x_ChargeDay, s.InvoiceId, s.BillingCurrency, s.ProviderName,
-        s.ServiceCategory, s.ServiceName, s.x_Pool, s.x_Feature, s.x_Tenant, s.x_Environment,
-        s.x_Model, s.BilledCost, s.EffectiveCost
+        s.ServiceCategory, s.ServiceName, s.x_Feature, s.x_Tenant, s.x_Environment, s.x_Model,
+        sum(s.BilledCost) as BilledCost, sum(s.EffectiveCost) as EffectiveCost
     from shared_source as s
     anti join kept as k
         on k.x_SharedBy = s.x_SharedBy
@@ -33,6 +36,9 @@ found as (
         and (k.x_Pool is not distinct from s.x_Pool or k.x_Pool = '*')
         and k.x_FromDay <= s.x_ChargeDay
         and k.x_UntilDay > s.x_ChargeDay
+    group by
+        s.x_SharedBy, s.x_ChargeDay, s.InvoiceId, s.BillingCurrency, s.ProviderName,
+        s.ServiceCategory, s.ServiceName, s.x_Feature, s.x_Tenant, s.x_Environment, s.x_Model
 )
 select
     coalesce(t.x_SharedBy, f.x_SharedBy) as x_SharedBy,
@@ -49,7 +55,6 @@ full join found as f
     and f.ProviderName = t.ProviderName
     and f.ServiceCategory = t.ServiceCategory
     and f.ServiceName = t.ServiceName
-    and f.x_Pool is not distinct from t.x_Pool
     and f.x_Feature = t.x_Feature
     and f.x_Tenant = t.x_Tenant
     and f.x_Environment = t.x_Environment

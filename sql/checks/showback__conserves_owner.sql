@@ -1,6 +1,6 @@
--- What people read is what was allocated and shared, row by row: a cost that moved to another day, owner,
--- service or model would keep the total of its invoice. Rows are told apart by the hash of what
--- they are for, which takes a tenth of the time of the names themselves.
+-- What people read is what was allocated and shared, row by row: a cost that moved to another day,
+-- owner, service or model would keep the total of its invoice. Rows are told apart by the hash of
+-- what they are for, which takes a tenth of the time of the names themselves.
 with
 shown as (
     select

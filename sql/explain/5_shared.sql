@@ -1,5 +1,5 @@
--- What `[[shared_cost]]` gave the owner and took from it: the block, the owner whose cost it is,
--- the whole of that cost, the weight and its unit, and what moved.
+-- What `[[shared_cost]]` gave the owner and took from it: the block, the owner whose cost it is (or
+-- the first and the last of them), the whole of that cost, the weight and its unit, and what moved.
 with
 move as (
     select
@@ -15,9 +15,14 @@ move as (
 taken as (
     select
         x_SharedBy, x_ChargeDay, BillingCurrency, x_Pool, x_SharedFeature, x_SharedTenant,
-        x_SharedEnvironment, -EffectiveCost as EffectiveCost
+        x_SharedEnvironment, -sum(EffectiveCost) as EffectiveCost,
+        min(x_Feature || '/' || x_Tenant || '/' || x_Environment) as first_owner,
+        max(x_Feature || '/' || x_Tenant || '/' || x_Environment) as last_owner
     from move
     where x_Move = 'taken'
+    group by
+        x_SharedBy, x_ChargeDay, BillingCurrency, x_Pool, x_SharedFeature, x_SharedTenant,
+        x_SharedEnvironment
 ),
 weight as (
     select
@@ -37,6 +42,7 @@ given as (
         m.x_SharedBy, m.x_Pool, m.x_SharedFeature, m.x_SharedTenant, m.x_SharedEnvironment,
         m.x_Feature, m.x_Tenant, m.x_Environment, w.x_WeightUnit, w.x_Weight, w.of_weight,
         m.BillingCurrency,
+        min(t.first_owner) as first_owner, max(t.last_owner) as last_owner,
         sum(t.EffectiveCost) as shared_cost, sum(m.EffectiveCost) as EffectiveCost
     from move as m
     inner join taken as t
@@ -52,10 +58,10 @@ given as (
         and w.x_FromDay <= m.x_ChargeDay
         and w.x_UntilDay > m.x_ChargeDay
         and w.BillingCurrency = m.BillingCurrency
-        and (w.x_Pool is not distinct from m.x_Pool or w.x_Pool = '*')
-        and w.x_SharedFeature in ('*', m.x_SharedFeature)
-        and w.x_SharedTenant in ('*', m.x_SharedTenant)
-        and w.x_SharedEnvironment in ('*', m.x_SharedEnvironment)
+        and w.x_Pool is not distinct from m.x_Pool
+        and w.x_SharedFeature = m.x_SharedFeature
+        and w.x_SharedTenant = m.x_SharedTenant
+        and w.x_SharedEnvironment = m.x_SharedEnvironment
         and w.x_Feature = m.x_Feature
         and w.x_Tenant = m.x_Tenant
         and w.x_Environment = m.x_Environment
@@ -64,7 +70,10 @@ given as (
 )
 select
     x_SharedBy as shared_by,
-    x_SharedFeature || '/' || x_SharedTenant || '/' || x_SharedEnvironment as taken_from,
+    case
+        when first_owner = last_owner then first_owner
+        else first_owner || ' to ' || last_owner
+    end as taken_from,
     coalesce(x_Pool, '(by tag)') as x_Pool,
     x_Feature || '/' || x_Tenant || '/' || x_Environment as given_to,
     x_WeightUnit,
@@ -78,9 +87,12 @@ where (
         and ($tenant is null or x_Tenant = $tenant)
         and ($environment is null or x_Environment = $environment)
     )
-    or (
-        ($feature is null or x_SharedFeature = $feature)
-        and ($tenant is null or x_SharedTenant = $tenant)
-        and ($environment is null or x_SharedEnvironment = $environment)
+    or x_SharedBy in (
+        select x_SharedBy
+        from move
+        where x_Move = 'taken'
+            and ($feature is null or x_Feature = $feature)
+            and ($tenant is null or x_Tenant = $tenant)
+            and ($environment is null or x_Environment = $environment)
     )
 order by abs(EffectiveCost) desc, shared_by, taken_from, x_Pool, given_to
