@@ -672,7 +672,7 @@ def copy(
     connection: duckdb.DuckDBPyConnection,
     select: str,
     to: Path,
-    parameters: Mapping[str, Scalar] | None = None,
+    parameters: Mapping[str, Scalar | None] | None = None,
     column: str | None = None,
 ) -> None:
     """Stream a SELECT into a Parquet file.

@@ -181,7 +181,7 @@ FIELDS: dict[str, Field] = {
     ),
     "x_Source": Field(
         "VARCHAR",
-        "Name of the `[[billing]]`, `[[metrics]]` or `[[inference]]` block the row came by.",
+        "Name of the `[[billing]]`, `[[metrics]]`, `[[inference]]` or `[[invocation]]` block the row came by.",
     ),
     "x_SourceFile": Field(
         "VARCHAR", "Path of the delivered file, relative to its source's location."
@@ -353,6 +353,44 @@ FIELDS: dict[str, Field] = {
     "x_LatencyMs": Field("BIGINT", "Duration of the calls, summed, milliseconds.", ge=0),
     "x_LatencyMaxMs": Field("BIGINT", "Slowest call, milliseconds; null where not logged.", ge=0),
     "x_Time": Field("TIMESTAMP", "When the call started, UTC."),
+    # ------------------------------------------------------------------------ serverless
+    "x_Function": Field(
+        "VARCHAR",
+        "Function or service as its log names it: its id on the bill, or the end of it, such as `function:resize`; `namespace/workload` in a cluster.",
+    ),
+    "x_InvocationId": Field(
+        "VARCHAR", "Id of the invocation; the same id delivered twice is one invocation."
+    ),
+    "x_RequestId": Field("VARCHAR", "Id that lines about the same request share."),
+    "x_OwnerFields": Field(
+        "VARCHAR", "Fields of the line as a JSON object; those that `[owner]` names are read."
+    ),
+    "x_Invocations": Field(
+        "BIGINT", "Invocations, retries included, duplicate deliveries not.", ge=0
+    ),
+    "x_FailedInvocations": Field("BIGINT", "Invocations that ended in an error.", ge=0),
+    "x_ColdStarts": Field(
+        "BIGINT",
+        "Invocations that waited for an environment to start, where the log says so.",
+        ge=0,
+    ),
+    "x_DurationMs": Field(
+        "BIGINT",
+        "Duration of the invocations, summed, milliseconds; what is billed, where the log says so.",
+        ge=0,
+    ),
+    "x_MeasuredInvocations": Field("BIGINT", "Invocations whose memory is known.", ge=0),
+    "x_MemoryMibMs": Field(
+        "BIGINT",
+        "Memory times duration, MiB-milliseconds; 1,024,000 of them are a GB-second on a bill.",
+        ge=0,
+    ),
+    "x_VcpuMs": Field("BIGINT", "vCPUs times duration, vCPU-milliseconds.", ge=0),
+    "x_ProvisionedMibMs": Field(
+        "BIGINT", "The part of x_MemoryMibMs on capacity that was kept ready.", ge=0
+    ),
+    "x_IsColdStart": Field("BOOLEAN", "Whether the invocation waited for an environment."),
+    "x_IsProvisioned": Field("BOOLEAN", "Whether it ran on capacity that was kept ready."),
     # -------------------------------------------------------------------------- declared
     "x_Repository": Field("VARCHAR", "Name of the `[[gitops]]` block."),
     "x_Commit": Field("VARCHAR", "Commit the declaration was read at."),

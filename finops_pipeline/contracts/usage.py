@@ -52,6 +52,14 @@ TABLES = tables_of(
             x_Model x_Calls x_FailedCalls x_UnknownTokenCalls x_InputTokens x_CachedInputTokens
             x_OutputTokens x_GpuMs x_GpuMsCalls x_LatencyMs x_LatencyMaxMs?""",
         ),
+        "invocation_usage": (
+            """One row per hour, function, feature, tenant and environment: the invocations of
+            serverless functions, each counted once, with the owner as the log names it.""",
+            "x_Source x_HourStart x_Function SubAccountId x_Feature x_Tenant x_Environment",
+            """x_Day x_Source x_HourStart x_Function SubAccountId? x_Feature? x_Tenant?
+            x_Environment? x_Invocations x_FailedInvocations x_ColdStarts x_DurationMs
+            x_MeasuredInvocations x_MemoryMibMs x_VcpuMs x_ProvisionedMibMs""",
+        ),
         "unread_usage": (
             """Lines of the usage inputs that could not be read: one row per refused line.""",
             "",
@@ -65,3 +73,10 @@ INFERENCE_CALL = (
     "x_InputTokens? x_CachedInputTokens? x_OutputTokens? x_GpuMs? x_LatencyMs?"
 )
 """What a log dialect (`sql/usage/calls/<dialect>.sql`) yields, one row per log line."""
+
+INVOCATION = (
+    "x_InvocationId? x_RequestId? x_Time? x_Function? SubAccountId? x_OwnerFields? x_Status "
+    "x_Invocations x_DurationMs? x_MemoryMibMs? x_VcpuMs? x_IsColdStart x_IsProvisioned"
+)
+"""What an invocation dialect (`sql/usage/invocations/<dialect>.sql`) yields, one row per invocation
+or per line that only says whose one is."""
