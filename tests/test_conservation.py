@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from finops_pipeline import bindings, config, queries
+from finops_pipeline import bindings, config, contracts, queries
 from finops_pipeline.errors import ConfigError
 
 from .test_cases import engine, fill, stage_queries
@@ -35,11 +35,27 @@ LABELS = st.sampled_from(
     ]
 )
 
+FUNCTION = "arn:aws:lambda:eu:1:function:f"
 CHARGE = st.fixed_dictionaries(
     {
         "BilledCost": MONEY,
         "EffectiveCost": MONEY,
-        "ResourceId": st.sampled_from([None, "i-1", "i-2", "db-1"]),
+        "ResourceId": st.sampled_from(
+            [None, "i-1", "i-2", "db-1", FUNCTION, f"{FUNCTION}:live", "x:endpoint/big"]
+        ),
+        "SkuMeter": st.sampled_from(
+            [
+                None,
+                "Request",
+                "Lambda-GB-Second",
+                "Lambda-Provisioned-GB-Second",
+                "Lambda-Provisioned-Concurrency",
+                "Min Instance CPU",
+                "CPU",
+            ]
+        ),
+        "ConsumedUnit": st.sampled_from(["Hrs", "GB-Second", "Units"]),
+        "ConsumedQuantity": MONEY,
         "InvoiceId": st.sampled_from(["a", "b"]),
         "BillingCurrency": st.sampled_from(["USD", "EUR"]),
         "SubAccountId": st.sampled_from([None, "1"]),
@@ -77,7 +93,7 @@ NODE = st.fixed_dictionaries(
 CALL = st.fixed_dictionaries(
     {
         "x_HourStart": HOURS,
-        "x_Endpoint": st.sampled_from(["ns/llm", "vendor/m"]),
+        "x_Endpoint": st.sampled_from(["ns/llm", "vendor/m", "sagemaker/big"]),
         "x_Feature": st.sampled_from([None, "chat"]),
         "x_Tenant": st.sampled_from([None, "a", "b", "c"]),
         "x_Model": st.sampled_from(["m", "n"]),
@@ -98,9 +114,31 @@ VERSIONS = [
     },
     {"x_RegisteredModel": "n", "x_ModelVersion": "2", "x_RunId": "r", "x_Endpoints": "[]"},
 ]
+INVOCATION = st.fixed_dictionaries(
+    {
+        "x_HourStart": HOURS,
+        "x_Function": st.sampled_from(["function:f", FUNCTION, "function:unknown"]),
+        "x_Feature": st.sampled_from([None, "chat"]),
+        "x_Tenant": st.sampled_from([None, "a", "b", "c"]),
+        "x_Invocations": st.integers(1, 2),
+        "x_MeasuredInvocations": st.integers(1, 2),
+        "x_DurationMs": WORK,
+        "x_MemoryMibMs": st.integers(1000, 10**15),
+        "x_VcpuMs": WORK,
+        "x_ProvisionedMibMs": st.integers(0, 1000),
+    }
+)
 TAGS = ["{}", '{"feature":"chat"}', '{"Feature":"Chat","feature":"x"}', '{"tenant":"a"}']
 SETTINGS: dict[str, Any] = {
-    "inference_split": [{"name": "api", "where": {"ServiceName": "LLM"}, "endpoint": "vendor/*"}],
+    "inference_split": [
+        {
+            "name": "managed",
+            "where": {"ServiceName": "EC2"},
+            "endpoint": "sagemaker/{ResourceName}",
+            "gpus": 1,
+        },
+        {"name": "api", "where": {"ServiceName": "LLM"}, "endpoint": "vendor/*"},
+    ],
     "rule": [
         {"where": {"ChargeCategory": "Tax"}, "feature": "platform"},
         {"where": {"CommitmentDiscountStatus": "Unused"}, "tenant": "b"},
@@ -150,6 +188,7 @@ ROAD = [
     "showback/model_serving",
     "showback/training_schedule",
     "showback/model_cost",
+    "showback/invocation_cost",
 ]
 
 
@@ -160,6 +199,7 @@ MONTH: dict[str, Any] = {
     "pods": st.lists(POD, max_size=8),
     "nodes": st.lists(st.tuples(st.sampled_from(["1", "2"]), NODE), max_size=4),
     "calls": st.lists(CALL, max_size=8),
+    "invocations": st.lists(INVOCATION, max_size=6),
     "policy": st.sampled_from(["line", "callers"]),
     "unused": st.sampled_from(["buyer", "users", "everyone"]),
     "shared": st.lists(SHARED, max_size=4),
@@ -173,6 +213,7 @@ def road(
     pods: list[dict[str, Any]],
     nodes: list[tuple[str, dict[str, Any]]],
     calls: list[dict[str, Any]],
+    invocations: list[dict[str, Any]],
     policy: str,
     unused: str,
     shared: list[dict[str, Any]],
@@ -210,6 +251,7 @@ def road(
                 {"x_Registry": "reg", "x_Aliases": "[]", "x_RunResources": "[]", **v}
                 for v in VERSIONS
             ],
+            "invocation_usage": invocations,
         },
         told,
     )
@@ -234,16 +276,45 @@ def test_parts_sum_to_the_bill(**month: Any) -> None:
             assert [] == connection.execute(queries.query(f"checks/{stem}").text).fetchall(), stem
 
 
+def serve(month: dict[str, Any]) -> dict[str, Any]:
+    """The month with all its usage in one hour, and its charges those of what was called then."""
+    then = {"x_HourStart": "2026-10-01 00:00"}
+    served = [FUNCTION, f"{FUNCTION}:live", "x:endpoint/big"]
+    alike = {"ServiceName": "EC2", "ChargePeriodStart": "2026-10-01 00:00"}
+    return month | {
+        "charges": [
+            c | alike | {"ResourceId": served[n % 3]} for n, c in enumerate(month["charges"])
+        ],
+        "calls": [c | then | {"x_Endpoint": "sagemaker/big"} for c in month["calls"]],
+        "invocations": [i | then for i in month["invocations"]],
+    }
+
+
+@settings(MONTHS, max_examples=30)
+@given(**MONTH)
+def test_parts_of_functions_and_managed_endpoints_sum_to_the_bill(**month: Any) -> None:
+    connection = road(**serve(month), rows_per_part=1)
+    for stem in queries.stems("checks"):
+        if stem.split("__")[0] in {p.split("/")[1] for p in ROAD}:
+            assert [] == connection.execute(queries.query(f"checks/{stem}").text).fetchall(), stem
+    # What callers and idle capacity bear of a function is what the table of its unit costs says.
+    shown = connection.execute(
+        "select coalesce(sum(EffectiveCost + x_IdleCost), 0) from invocation_cost"
+    ).fetchall()
+    borne = connection.execute(
+        "select coalesce(sum(EffectiveCost), 0) from allocated_cost "
+        "where x_Pool like 'function/%' and x_AllocationMethod in ('invocation', 'endpoint_idle')"
+    ).fetchall()
+    assert borne == shown
+
+
 @settings(MONTHS, max_examples=25)
 @given(**MONTH)
 def test_no_row_depends_on_how_the_month_is_cut(**month: Any) -> None:
     whole, cut = (road(**month, rows_per_part=n) for n in (10**9, 1))
 
     assert 1 == len(whole.execute("from day_range").fetchall())
-    for name in (
-        *("charge_owner", "usage_share", "commitment_share", "allocated_cost", "shared_source"),
-        *("shared_weight", "shared_cost", "showback"),
-    ):
+    for name in sorted(contracts.BY_DAY | {"shared_weight"}):
         rows = f"select * from {name} order by all"
         assert whole.execute(rows).fetchall() == cut.execute(rows).fetchall(), name
 

@@ -25,6 +25,7 @@ BY_DAY = frozenset(
     {
         "charge_owner",
         "usage_share",
+        "endpoint_share",
         "commitment_share",
         "allocated_cost",
         "shared_source",

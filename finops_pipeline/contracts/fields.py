@@ -56,6 +56,7 @@ ALLOCATION_METHODS = (
     "tag",
     "rule",
     "inference",
+    "invocation",
     "pod",
     "endpoint_idle",
     "idle",
@@ -328,7 +329,7 @@ FIELDS: dict[str, Field] = {
     # ------------------------------------------------------------------------- inference
     "x_Endpoint": Field(
         "VARCHAR",
-        "What did the work: `namespace/workload` in a cluster, `provider/model` for a bought API; `(none)` where neither.",
+        "What did the work: `namespace/workload` in a cluster, `provider/model` for a bought API, a function's id on the bill; `(none)` where none of these.",
     ),
     "x_Provider": Field(
         "VARCHAR", "Who served the model, by OpenTelemetry's gen_ai.provider.name."
@@ -492,7 +493,7 @@ FIELDS: dict[str, Field] = {
     ),
     "x_Pool": Field(
         "VARCHAR",
-        "What splits the pool: `node/<cluster>`, `inference/<split name>`, or `commitment/<policy>` for what nobody used of one; `/month` follows where that is for longer than a day.",
+        "What splits the pool: `node/<cluster>`, `inference/<split name>` and the endpoint where the split tells them apart, `function/<id>/<what the charge counts>`, or `commitment/<policy>` for what nobody used of one; `/month` follows where that is for longer than a day.",
     ),
     "x_ChargeEnd": Field(
         "TIMESTAMP", "End of a charge for longer than the hour it begins in; null for the others."
@@ -505,6 +506,11 @@ FIELDS: dict[str, Field] = {
     "x_Weight": Field(
         "DECIMAL(38,0)",
         "The consumer's part of the pool, an integer; only its proportion matters.",
+        ge=0,
+    ),
+    "x_Capacity": Field(
+        "DECIMAL(38,0)",
+        "What was kept ready: MiB-milliseconds of a function, GPU-milliseconds of an endpoint.",
         ge=0,
     ),
     "x_WeightUnit": Field("VARCHAR", "What the weight counts before it was costed."),
@@ -632,6 +638,9 @@ FIELDS: dict[str, Field] = {
     "x_UnitCostPerThousandTokens": Field(
         MONEY, "EffectiveCost per thousand input and output tokens."
     ),
+    "x_UnitCostPerInvocation": Field(MONEY, "EffectiveCost per invocation."),
+    "x_UnitCostPerGbSecond": Field(MONEY, "EffectiveCost per GB-second of memory."),
+    "x_GbSeconds": Field("BIGINT", "Memory times duration in whole GB-seconds.", ge=0),
     "x_Tokens": Field("BIGINT", "Input and output tokens.", ge=0),
     "x_AllocatedCost": Field(MONEY, "EffectiveCost with a named owner in this dimension."),
     "x_IdleCost": Field(MONEY, "EffectiveCost of capacity nobody used."),
