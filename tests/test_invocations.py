@@ -6,9 +6,11 @@ The lines are made up; what is true of them can be added up in one's head.
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 from collections.abc import Iterator
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,11 @@ import pytest
 
 from finops_pipeline import bindings, config, contracts, queries, usage
 from finops_pipeline.config import InvocationSection
+from finops_pipeline.errors import ConfigError
+from finops_pipeline.explain import explain
 from finops_pipeline.warehouse import bind_rows
+
+from .small import COLUMNS, PERIOD, Small
 
 DAY = date(2026, 3, 2)
 ARN = "arn:aws:lambda:eu-west-1:111122223333:function:resize"
@@ -330,8 +336,9 @@ def test_knative_requests_are_calls_of_the_pods_that_served_them(
     http = {"status": 200, "latency": "0.1s", "requestUrl": "/"}
     labels = {"serving.knative.dev/revision": "chat-00001"}
     lines = [
-        {"time": "2026-03-02T06:00:00Z", "log": json.dumps({"httpRequest": http, "traceId": ""}),
-         "kubernetes": {"namespace_name": "ml", "labels": labels}},
+        *2 * [{"time": "2026-03-02T06:00:00Z",
+               "kubernetes": {"namespace_name": "ml", "labels": labels},
+               "log": json.dumps({"httpRequest": http, "traceId": "[]"})}],
         {"httpRequest": http | {"status": 502}, "time": "2026-03-02T06:30:00Z", "tenant": "acme",
          "requestId": "r", "namespace": "ml", "revisionName": "chat-00001"},
         {"time": "2026-03-02T06:00:00Z", "log": "a line of the container"},
@@ -341,18 +348,18 @@ def test_knative_requests_are_calls_of_the_pods_that_served_them(
 
     assert told(rows, "Function", "Tenant", "Invocations", "FailedInvocations", "DurationMs") == [
         ("ml/chat-00001-deployment", "acme", 1, 1, 100),
-        ("ml/chat-00001-deployment", None, 1, 0, 100),
+        ("ml/chat-00001-deployment", None, 2, 0, 200),
     ]
     calls = engine.execute(
         "select x_Endpoint, x_Tenant, x_Calls, x_FailedCalls from inference_usage order by all"
     ).fetchall()
     assert calls == [
         ("ml/chat-00001-deployment", "acme", 1, 1),
-        ("ml/chat-00001-deployment", None, 1, 0),
+        ("ml/chat-00001-deployment", None, 2, 0),
     ]
     found = engine.execute("describe inference_usage").fetchall()
     assert contracts.table("inference_usage").duckdb == {r[0]: r[1] for r in found}
-    assert [(4, "no time: have the log collector or the template write one")] == refused(engine)
+    assert [(5, "no time: have the log collector or the template write one")] == refused(engine)
 
 
 # -------------------------------------------------------------------------------------- the owner
@@ -373,3 +380,149 @@ def test_fields_are_taken_in_order_of_trust_and_a_contradiction_names_nobody(
     rows = read(engine, tmp_path, "cloud_run", lines)
 
     assert told(rows, "Tenant", "Invocations") == [("A", 1), ("a", 1), ("b", 2), (None, 1)]
+
+
+# ------------------------------------------------------------------------------ the whole road
+
+TOML = """\
+[[billing]]
+name = "acme"
+dialect = "focus"
+location = "in/{period}/*.csv"
+
+[[invocation]]
+name = "functions"
+dialect = "lambda"
+location = "logs/{date}.jsonl"
+"""
+
+
+def deliver(small: Small, meters: dict[str, str]) -> None:
+    """A bill of one function: what each meter cost on the second of October."""
+    path = small.root / "in" / PERIOD / "bill.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([*COLUMNS, "SkuMeter"])
+        for meter, cost in meters.items():
+            times = [f"2026-{n}T00:00:00Z" for n in ("10-01", "11-01", "10-02", "10-03")]
+            kind = ["Usage", "AWS", "Compute", "AWS Lambda", ARN, "I", '{"feature": "images"}']
+            writer.writerow([cost, cost, "USD", *times, *kind, meter])
+
+
+def log(small: Small, day: str, *tenants: str) -> None:
+    """A request of 100 ms at 512 MB for each tenant."""
+    path = small.root / "logs" / f"{day}.jsonl"
+    path.parent.mkdir(exist_ok=True)
+    events: list[Any] = []
+    for n, tenant in enumerate(tenants):
+        events += [{"requestId": f"r{n}", "tenant": tenant, "squad": f"squad of {tenant}"}]
+        events += [report("12:00:00", f"r{n}") | {"time": f"{day}T12:00:0{n}Z"}]
+    path.write_text(json.dumps(batch(*events)) + "\n")
+
+
+def test_logs_reach_the_price_of_an_invocation_and_only_a_changed_day_is_read_again(
+    tmp_path: Path,
+) -> None:
+    small = Small.make(tmp_path / "small", TOML)
+    deliver(small, {"Lambda-GB-Second": "9.00", "Request": "0.30"})
+    log(small, "2026-10-02", "acme", "acme", "globex")
+    log(small, "2026-10-03", "acme")
+    built = small.run()
+    costs = (
+        "select x_Feature, x_Tenant, EffectiveCost, x_Invocations, x_UnitCostPerInvocation "
+        "from invocation_cost order by x_Tenant"
+    )
+
+    assert small.ask(costs) == [
+        ("images", "acme", Decimal("6.20"), 2, Decimal("3.10")),
+        ("images", "globex", Decimal("3.10"), 1, Decimal("3.10")),
+    ]
+    read = {b.partition for b in built if b.table == "invocation_usage" and not b.skipped}
+    assert {"2026-10-02", "2026-10-03"} <= read
+
+    log(small, "2026-10-02", "acme", "globex")
+    built = small.run()
+    assert [b.partition for b in built if b.table == "invocation_usage" and not b.skipped] == [
+        "2026-10-02"
+    ]
+    assert [row[2] for row in small.ask(costs)] == [Decimal("4.65"), Decimal("4.65")]
+    told_by = explain(small.config, {"tenant": "globex"})
+    assert f"function/{ARN}/memory" in told_by
+    assert "bill.csv" in told_by
+
+    # Keys of [owner] are part of what a log says: with others it is read again.
+    small.configure('[owner]\ntenant = ["squad"]')
+    small.run()
+    assert [row[1] for row in small.ask(costs)] == ["squad of acme", "squad of globex"]
+
+
+@pytest.mark.parametrize(
+    ("block", "problem"),
+    [
+        ({"endpoint": "a/{ResourceName}/{ResourceName}"}, "one `{ResourceName}` at most"),
+        ({"endpoint": "*/{ResourceName}"}, "no `\\*` beside it"),
+        ({"endpoint": "a/{ResourceName}", "resource": "endpoint/"}, "ends with"),
+        ({"endpoint": "a/*", "gpus": 1}, "go with a `{ResourceName}`"),
+        ({"endpoint": "a/*", "resource": "x/{ResourceName}"}, "go with a `{ResourceName}`"),
+    ],
+)
+def test_a_split_by_endpoint_says_how_it_is_written(block: dict[str, Any], problem: str) -> None:
+    split = {"name": "s", "where": {}, **block}
+    with pytest.raises(ConfigError, match=problem):
+        config.parse({"inference_split": [split]}, Path())
+
+
+@pytest.mark.parametrize(
+    ("meter", "unit", "component"),
+    [
+        ("EUW1-Lambda-GB-Second-ARM", "Lambda-GB-Second", "memory"),
+        ("Lambda-Edge-GB-Second", "Lambda-GB-Second", "memory"),
+        ("EUW1-Request-ARM", "Requests", "requests"),
+        ("EUW1-Lambda-Provisioned-GB-Second-ARM", "Lambda-GB-Second", "provisioned_duration"),
+        ("EUW1-Lambda-Provisioned-Concurrency", "Lambda-GB-Second", "provisioned"),
+        ("EUW1-Lambda-SnapStart-Cached-GB-S", "Lambda-GB-Second", None),
+        ("EUW1-DataTransfer-Out-Bytes", "GB", None),
+        ("Standard Execution Time", "GB Second", "memory"),
+        ("On Demand Execution Time", "GB Second", "memory"),
+        ("Standard Total Executions", "Units", "requests"),
+        ("Always Ready Baseline", "GB Second", "provisioned"),
+        ("Always Ready Execution Time", "GB Second", "provisioned_duration"),
+        ("Always Ready Total Executions", "Units", "requests"),
+        ("Premium vCPU Duration", "Hour", "vcpu"),
+        ("Premium Memory Duration", "GiB Hour", "memory"),
+        ("Services CPU (Instance-based billing) in us-east5", "seconds", "vcpu"),
+        ("Services Memory Tier 2 (Request-based billing)", "byte-seconds", "memory"),
+        ("Services Min Instance Memory (Request-based billing)", "byte-seconds",
+         "minimum_instances"),
+        ("Requests", "requests", "requests"),
+        ("Cloud Run Network Internet Data Transfer Out North America", "bytes", None),
+        (None, None, None),
+    ],
+)  # fmt: skip
+def test_what_a_charge_counts_is_told_by_its_meter(
+    engine: duckdb.DuckDBPyConnection, meter: str | None, unit: str | None, component: str | None
+) -> None:
+    found = engine.execute("select function_component(?, ?)", [meter, unit]).fetchall()
+    assert [(component,)] == found
+
+
+@pytest.mark.parametrize(
+    ("quantity", "unit", "amount"),
+    [
+        ("1", "Lambda-GB-Second", 1024000),
+        ("0.5", "GB Second", 512000),
+        ("2", "gibibyte second", 2048000),
+        ("1", "GiB Hour", 3686400000),
+        ("1000000000000", "GB-Seconds", 1024000 * 10**12),
+        ("1", "seconds", None),
+        ("1", None, None),
+    ],
+)
+def test_memory_over_time_in_whole_units(
+    engine: duckdb.DuckDBPyConnection, quantity: str, unit: str | None, amount: int | None
+) -> None:
+    found = engine.execute(
+        "select mib_milliseconds(cast(? as decimal(38, 12)), ?)", [quantity, unit]
+    ).fetchall()
+    assert [(amount,)] == found

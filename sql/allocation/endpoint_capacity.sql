@@ -7,39 +7,40 @@
 --
 -- One row per day and pool.
 with
-capacity as (
+endpoint as (
+    select distinct
+        e.ResourceId, e.x_Pool, e.x_Function is not null as is_function,
+        cast(coalesce(s.x_Gpus, 0) as hugeint) as gpus
+    from endpoint_id as e
+    left join inference_split as s
+        on e.x_Function is null
+        and e.x_Pool = 'inference/' || s.x_Name || '/' || e.x_Endpoint
+),
+-- Few charges are of an endpoint: only of those the meter is looked at.
+charge as materialized (
     select
-        cast(c.ChargePeriodStart as date) as x_ChargeDay,
-        case
-            when e.is_function then e.x_Pool || '/provisioned'
-            else e.x_Pool
-        end as x_Pool,
-        case
-            when e.is_function then mib_milliseconds(c.ConsumedQuantity, c.ConsumedUnit)
-            when regexp_matches(lower(c.ConsumedUnit), '^(hrs?|hours?)$')
-                then money_units(c.ConsumedQuantity) * 3600000 * e.gpus // 1000000000000
-        end as capacity
+        cast(c.ChargePeriodStart as date) as x_ChargeDay, e.x_Pool, e.is_function, e.gpus,
+        coalesce(c.SkuMeter, c.ChargeDescription) as meter, c.ConsumedQuantity, c.ConsumedUnit
     from cost_and_usage as c
-    inner join (
-        select distinct
-            e.ResourceId, e.x_Pool, e.x_Function is not null as is_function,
-            cast(coalesce(s.x_Gpus, 0) as hugeint) as gpus
-        from endpoint_id as e
-        left join inference_split as s
-            on e.x_Function is null
-            and e.x_Pool = 'inference/' || s.x_Name || '/' || e.x_Endpoint
-    ) as e on e.ResourceId = c.ResourceId
+    inner join endpoint as e on e.ResourceId = c.ResourceId
     where c.ChargeCategory = 'Usage'
         and c.x_LineItemType is distinct from 'SavingsPlanNegation'
-        and (
-            (
-                e.is_function
-                and function_component(
-                    coalesce(c.SkuMeter, c.ChargeDescription), c.ConsumedUnit
-                ) = 'provisioned'
-            )
-            or e.gpus > 0
-        )
+),
+capacity as (
+    select
+        x_ChargeDay, x_Pool || '/provisioned' as x_Pool,
+        mib_milliseconds(ConsumedQuantity, ConsumedUnit) as capacity
+    from charge
+    where is_function and function_component(meter, ConsumedUnit) = 'provisioned'
+    union all
+    select
+        x_ChargeDay, x_Pool,
+        case
+            when regexp_matches(lower(ConsumedUnit), '^(hrs?|hours?)$')
+                then money_units(ConsumedQuantity) * 3600000 * gpus // 1000000000000
+        end as capacity
+    from charge
+    where not is_function and gpus > 0
 )
 select
     $period as BillingPeriod,

@@ -2,7 +2,7 @@
 --
 -- A log often has a function's name alone (`function:resize`), a bill its whole id. A name is that
 -- of a resource if it is the id, or its end after a `:` or `/`, and the account is the same where
--- the log has one: never a part of a word. A name that several resources end with is none's.
+-- log and bill have one: never a part of a word. A name that several resources end with is none's.
 -- Versions and aliases of a Lambda function are the function. Of an `[[inference_split]]` whose
 -- endpoint has a `{ResourceName}`, the last part of the id must be that part of an endpoint that was
 -- called; where several splits match, the first.
@@ -12,7 +12,7 @@
 with
 logged_function as (
     select distinct
-        x_Function, SubAccountId, regexp_extract(x_Function, '[^:/]+$') as last_part
+        x_Function, SubAccountId, split_part(split_part(x_Function, '/', -1), ':', -1) as last_part
     from invocation_usage
 ),
 called_endpoint as (
@@ -34,30 +34,46 @@ wanted as (
     union
     select last_part from called_endpoint
 ),
-billed as (
-    select distinct ResourceId, ProviderName, SubAccountId, ServiceName, ServiceCategory
+-- Ids are many and few of them wanted: their last parts are looked at alone, once each.
+billed_id as (
+    select distinct ResourceId
     from cost_and_usage
     where ResourceId is not null and (select count(*) from wanted) > 0
 ),
 identified as (
     select
-        ResourceId, ProviderName, SubAccountId, ServiceName, ServiceCategory,
-        coalesce(
-            nullif(
-                regexp_extract(
-                    ResourceId, '^(arn:[^:]+:lambda:[^:]*:[0-9]*:function:[^:]+)', 1
-                ),
-                ''
-            ),
-            ResourceId
-        ) as whole_id
-    from billed
+        ResourceId,
+        case
+            when starts_with(ResourceId, 'arn:') and contains(ResourceId, ':function:')
+                then coalesce(
+                    nullif(
+                        regexp_extract(
+                            ResourceId, '^(arn:[^:]+:lambda:[^:]*:[0-9]*:function:[^:]+)', 1
+                        ),
+                        ''
+                    ),
+                    ResourceId
+                )
+            else ResourceId
+        end as whole_id
+    from billed_id
 ),
-resource as (
-    select
-        ResourceId, ProviderName, SubAccountId, ServiceName, ServiceCategory, whole_id,
-        regexp_extract(whole_id, '[^:/]+$') as last_part
-    from identified
+wanted_id as materialized (
+    select i.ResourceId, i.whole_id, i.last_part
+    from (
+        select
+            ResourceId, whole_id,
+            split_part(split_part(whole_id, '/', -1), ':', -1) as last_part
+        from identified
+    ) as i
+    semi join wanted as w on w.last_part = i.last_part
+),
+resource as materialized (
+    select distinct
+        c.ResourceId, c.ProviderName, c.SubAccountId, c.ServiceName, c.ServiceCategory,
+        c.x_TagSetId, w.whole_id, w.last_part
+    from cost_and_usage as c
+    inner join wanted_id as w on w.ResourceId = c.ResourceId
 ),
 -- ------------------------------------------------------------------------------- functions
 function_match as (
@@ -74,7 +90,7 @@ function_match as (
             or ends_with(r.whole_id, ':' || f.x_Function)
             or ends_with(r.whole_id, '/' || f.x_Function)
         )
-        and (f.SubAccountId is null or f.SubAccountId = r.SubAccountId)
+        and (f.SubAccountId is null or coalesce(f.SubAccountId = r.SubAccountId, true))
 ),
 -- --------------------------------------------------------------------- managed endpoints
 endpoint_match as (
@@ -111,10 +127,9 @@ known as (
 ),
 -- ------------------------------------------------------------------------ whose they are
 tagged as (
-    select distinct k.x_Pool, c.x_TagSetId
-    from cost_and_usage as c
-    inner join (select distinct ResourceId, x_Pool from known) as k
-        on k.ResourceId = c.ResourceId
+    select distinct k.x_Pool, r.x_TagSetId
+    from resource as r
+    inner join known as k on k.ResourceId = r.ResourceId
 ),
 owner as (
     select

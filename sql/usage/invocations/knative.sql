@@ -7,6 +7,7 @@
 --   * function  `namespace/workload`, the Deployment of the revision (`<revision>-deployment`):
 --               Knative has no bill of its own, its pods stand on nodes that have one.
 --   * measures  the latency, times $memory_mib and $vcpu_millis where they are given.
+-- A trace holds many requests, so it is no id of one: `requestId` is, where the template has it.
 -- Fields of [owner] are read of the line's top level. URLs and addresses are never looked at.
 -- One row per request.
 with parsed_line as (
@@ -46,8 +47,8 @@ picked as (
             '$.kubernetes.pod_labels."serving.knative.dev/revision"'
         ]) as e,
         json_extract_string(request, [
-            '$.httpRequest.latency', '$.httpRequest.status', '$.traceId', '$.requestId',
-            '$.time', '$.timestamp', '$.namespace', '$.revision', '$.revisionName', '$.podName'
+            '$.httpRequest.latency', '$.httpRequest.status', '$.requestId', '$.time',
+            '$.timestamp', '$.namespace', '$.revision', '$.revisionName', '$.podName'
         ]) as r,
         json_exists(request, '$.httpRequest') as is_request,
         request
@@ -60,20 +61,20 @@ read_request as (
         x_SourceRow,
         is_json,
         is_request,
-        coalesce(e[1], e[2], e[3], r[5], r[6]) as time_text,
+        coalesce(e[1], e[2], e[3], r[4], r[5]) as time_text,
         cast(
-            try_cast(coalesce(e[1], e[2], e[3], r[5], r[6]) as timestamptz) as timestamp
+            try_cast(coalesce(e[1], e[2], e[3], r[4], r[5]) as timestamptz) as timestamp
         ) as begin_time,
-        nullif(coalesce(r[4], r[3]), '') as request_id,
+        nullif(r[3], '') as request_id,
         cast(ceil(
             try_cast(regexp_extract(r[1], '^([0-9.eE-]+)s?$', 1) as double) * 1000
         ) as bigint) as duration_ms,
         coalesce(try_cast(r[2] as integer), 0) >= 500 as is_error,
-        coalesce(r[7], e[4], e[5]) as namespace,
+        coalesce(r[6], e[4], e[5]) as namespace,
         coalesce(
-            r[8], r[9], e[7], e[8],
+            r[7], r[8], e[7], e[8],
             nullif(regexp_extract(
-                coalesce(r[10], e[6]), '^(.+)-deployment-[a-z0-9]+-[a-z0-9]+$', 1
+                coalesce(r[9], e[6]), '^(.+)-deployment-[a-z0-9]+-[a-z0-9]+$', 1
             ), '')
         ) as revision,
         request
