@@ -126,7 +126,8 @@ create or replace macro function_component(meter, unit) as
 -- GB-seconds and what else memory over time is counted in, as whole MiB-ms; null for other units.
 create or replace macro mib_milliseconds(quantity, unit) as
     money_units(quantity) * case
-        when regexp_matches(lower(unit), '(gi?b|gibibyte)[^a-z]*second') then cast(1024000 as hugeint)
+        when regexp_matches(lower(unit), '(gi?b|gibibyte)[^a-z]*second')
+            then cast(1024000 as hugeint)
         when regexp_matches(lower(unit), '(gi?b|gibibyte)[^a-z]*hour')
             then cast(3686400000 as hugeint)
     end // 1000000000000;

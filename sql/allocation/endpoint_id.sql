@@ -4,8 +4,8 @@
 -- of a resource if it is the id, or its end after a `:` or `/`, and the account is the same where
 -- log and bill have one: never a part of a word. A name that several resources end with is none's.
 -- Versions and aliases of a Lambda function are the function. Of an `[[inference_split]]` whose
--- endpoint has a `{ResourceName}`, the last part of the id must be that part of an endpoint that was
--- called; where several splits match, the first.
+-- endpoint has a `{ResourceName}`, the last part of the id must be that part of an endpoint that
+-- was called; where several splits match, the first.
 -- Feature, tenant and environment are those that the tags name, where all that name one agree.
 --
 -- One row per resource on the bill and name a log has for it.

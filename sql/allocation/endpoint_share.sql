@@ -1,4 +1,4 @@
--- By which weights what a serverless function or a managed endpoint cost is split among its callers.
+-- By which weights what a serverless function or a managed endpoint cost is split among callers.
 --
 -- Functions: each component of the bill by its own measure of the day. Requests by invocations,
 -- vCPU by vCPU-ms, memory by MiB-ms, on capacity that was kept ready or not as the log tells them

@@ -1,7 +1,7 @@
 -- The charges of those pools as the provider delivered them: file and row. Which pool a charge is
--- in is decided as in charge_owner: the first `[[inference_split]]` that matches, else its node, else
--- its function.
--- A charge for what nobody used of a commitment is in a pool of its own, and its bill in the other.
+-- in is decided as in charge_owner: the first `[[inference_split]]` that matches, else its node,
+-- else its function. A charge for what nobody used of a commitment is in a pool of its own, and its
+-- bill in the other.
 with
 node as (
     select ResourceId, min(x_Cluster) as x_Cluster

@@ -91,7 +91,8 @@ picked as (
         ) as m,
         regexp_extract(
             message,
-            '^(?:(\S+)\s+)?REPORT RequestId:\s*(\S+)\s+(?:Init Duration: \S+ ms\s+)?Duration: (\S+) ms',
+            '^(?:(\S+)\s+)?REPORT RequestId:\s*(\S+)\s+'
+            || '(?:Init Duration: \S+ ms\s+)?Duration: (\S+) ms',
             ['at', 'request', 'duration']
         ) as report,
         regexp_extract(message, 'Billed Duration: ([0-9]+) ms', 1) as billed,
@@ -133,7 +134,8 @@ read_event as (
             'function:' || nullif(regexp_extract(log_group, '^/aws/lambda/(.+)$', 1), '')
         ) as function,
         coalesce(
-            account, nullif(regexp_extract(coalesce(m[10], m[18]), ':lambda:[^:]*:([0-9]+):', 1), '')
+            account,
+            nullif(regexp_extract(coalesce(m[10], m[18]), ':lambda:[^:]*:([0-9]+):', 1), '')
         ) as account,
         case
             when starts_with(coalesce(m[1], ''), 'platform.')
