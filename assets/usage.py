@@ -1,4 +1,4 @@
-"""Stage 2. What did the clusters and the models do? By hour, from Prometheus and inference logs."""
+"""Stage 2. What did the clusters and the models do? By hour, from Prometheus and logs."""
 
 from .factory import assets_of
 

@@ -28,7 +28,8 @@ def opened(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute(queries.macros())
         path = str(database).replace("'", "''")
         connection.execute(f"attach '{path}' as showback (read_only)")
-        connection.execute("use showback")
+        # Macros lie in the database the connection began with.
+        connection.execute("set search_path = 'showback,memory'")
         yield connection
     finally:
         connection.close()

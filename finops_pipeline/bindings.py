@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from .config import DIMENSIONS, Config, SharedWhere, Where
+from .config import DIMENSIONS, Config, InferenceSplitSection, SharedWhere, Where
 from .errors import ConfigError
 
 Scalar = str | int | Decimal | date
@@ -49,6 +49,10 @@ SMALL_TABLES: dict[str, dict[str, str]] = {
         "x_Name": "VARCHAR",
         **_WHERE,
         "x_Endpoint": "VARCHAR",
+        "x_EndpointStart": "VARCHAR",
+        "x_EndpointEnd": "VARCHAR",
+        "x_ResourceStart": "VARCHAR",
+        "x_Gpus": "INTEGER",
     },
     "separate_source": {"x_Source": "VARCHAR", "x_OtherSource": "VARCHAR"},
     "shared_rule": {
@@ -104,7 +108,7 @@ def small_tables(config: Config) -> dict[str, SmallTable]:
         for rank, rule in enumerate(config.rule, start=1)
     ]
     splits = [
-        (rank, split.name, *_matches(split.where), _like(split.endpoint))
+        (rank, split.name, *_matches(split.where), *_endpoint(split))
         for rank, split in enumerate(config.inference_split, start=1)
     ]
     shared = [
@@ -171,6 +175,14 @@ def _matches(where: Where) -> tuple[str | None, ...]:
 
 def _lower(value: str | None) -> str | None:
     return None if value is None else normal_value(value)
+
+
+def _endpoint(split: InferenceSplitSection) -> tuple[str | int | None, ...]:
+    """What of a split says which endpoints: a pattern for all, or what stands around a name."""
+    start, name, end = split.endpoint.partition("{ResourceName}")
+    if not name:
+        return (_like(split.endpoint), None, None, None, 0)
+    return (None, start, end, split.resource.removesuffix("{ResourceName}"), split.gpus)
 
 
 def _like(pattern: str) -> str:

@@ -192,6 +192,27 @@ class InferenceSection(Section):
         return refuse_unknown(pattern, OF_DAY)
 
 
+class InvocationSection(Section):
+    """Logs of serverless functions and services. What callers sent is never read."""
+
+    name: Name = Field(description="Name of the source.")
+    dialect: str = Field(
+        description="SQL file in sql/usage/invocations that reads it: `lambda` (CloudWatch Logs), `cloud_run` (Cloud Logging), "
+        "`azure_functions` (Application Insights) or `knative` (request log of queue-proxy)."
+    )
+    location: str = Field(description="Where the files are, with `{date}` for YYYY-MM-DD.")
+    resource: str | None = Field(
+        None,
+        description="The function all lines are of, where they do not say: its id on the bill, or the end of it, such as `function:resize`.",
+    )
+    memory_mib: int | None = Field(
+        None, ge=1, description="Memory of an instance in MiB, where the log does not say."
+    )
+    vcpu: Decimal | None = Field(
+        None, gt=0, description="vCPUs of an instance, where the log does not say."
+    )
+
+
 class GitopsSection(Section):
     """A GitOps repository: what it declares is read, what we propose is written to branches of it."""
 
@@ -271,7 +292,30 @@ class InferenceSplitSection(Section):
 
     name: Name = Field(description="Name of the split.")
     where: Where = Field(description="Which charges.")
-    endpoint: str = Field(description="Endpoints whose calls split them; `*` stands for any text.")
+    endpoint: str = Field(
+        description="Endpoints whose calls split them; `*` stands for any text. With `{ResourceName}`, each endpoint's charges are split "
+        "among its own callers: it stands for the last part of the ResourceId, exactly."
+    )
+    resource: str = Field(
+        "{ResourceName}",
+        description="How the ResourceId of an endpoint ends, such as `endpoint/{ResourceName}`, where `endpoint` has a `{ResourceName}`.",
+    )
+    gpus: int = Field(
+        0,
+        ge=0,
+        description="GPUs of an instance. With it, instance hours of a `{ResourceName}` that no logged GPU time filled are idle.",
+    )
+
+    @model_validator(mode="after")
+    def _placeholders_match(self) -> InferenceSplitSection:
+        each = "{ResourceName}" in self.endpoint
+        if self.endpoint.count("{ResourceName}") > 1 or (each and "*" in self.endpoint):
+            raise ValueError("`endpoint` has one `{ResourceName}` at most, and no `*` beside it")
+        if not self.resource.endswith("{ResourceName}"):
+            raise ValueError("`resource` ends with `{ResourceName}`")
+        if not each and (self.resource != "{ResourceName}" or self.gpus):
+            raise ValueError("`resource` and `gpus` go with a `{ResourceName}` in `endpoint`")
+        return self
 
 
 class SharedWhere(Section):
@@ -707,6 +751,7 @@ class Config(Section):
     billing: list[BillingSection] = Field(default=[], description="")
     metrics: list[MetricsSection] = Field(default=[], description="")
     inference: list[InferenceSection] = Field(default=[], description="")
+    invocation: list[InvocationSection] = Field(default=[], description="")
     gitops: list[GitopsSection] = Field(default=[], description="")
     owner: OwnerSection = Field(default=OwnerSection(), description="")
     alias: AliasSection = Field(default=AliasSection(), description="")
@@ -729,7 +774,14 @@ class Config(Section):
     azure: AzureSection = Field(default=AzureSection(), description="")
 
     @field_validator(
-        "billing", "metrics", "inference", "gitops", "inference_split", "registry", "training_job"
+        "billing",
+        "metrics",
+        "inference",
+        "invocation",
+        "gitops",
+        "inference_split",
+        "registry",
+        "training_job",
     )
     @classmethod
     def _names_differ(cls, blocks: list[Any]) -> list[Any]:

@@ -30,8 +30,15 @@ from . import (
     usage,
 )
 from .ask import opened
-from .bindings import parameters, recommender_parameters
-from .config import BillingSection, Config, GitopsSection, InferenceSection, MetricsSection
+from .bindings import parameters, recommender_parameters, small_tables
+from .config import (
+    BillingSection,
+    Config,
+    GitopsSection,
+    InferenceSection,
+    InvocationSection,
+    MetricsSection,
+)
 from .contracts import STAGES
 from .errors import ConfigError, DeliveryVanished
 from .forges import Submitted
@@ -41,7 +48,7 @@ from .periods import day_before, days, in_day, in_month, names_month, open_perio
 from .publish import publish
 from .registries import open_registry
 from .transports import Item, Transport, open_transport
-from .warehouse import Built, Part, Warehouse, digest, two_at_a_time
+from .warehouse import Built, Part, Warehouse, bind_rows, digest, two_at_a_time
 
 if TYPE_CHECKING:
     import duckdb
@@ -49,7 +56,7 @@ if TYPE_CHECKING:
 
 FILE_TABLES = ("delivery", "delivered_tag_set", "quarantine", "cost_and_usage")
 BILL_TABLES = (*FILE_TABLES, "delivery_manifest")
-USAGE_TABLES = ("unread_usage", "metric_hour", "inference_usage")
+USAGE_TABLES = ("unread_usage", "metric_hour", "invocation_usage", "inference_usage")
 DECLARED_TABLES = ("declared_field", "declared_workload")
 
 _FETCHING = threading.Lock()
@@ -243,8 +250,9 @@ def _metrics_and_logs() -> Step:
         "usage",
         USAGE_TABLES,
         frozenset(),
-        "Cluster metrics by the hour, from Prometheus or from files of samples, and inference "
-        "logs counted by hour, endpoint, caller and model. Prompts are never read.",
+        "Cluster metrics by the hour, from Prometheus or from files of samples; inference logs "
+        "counted by hour, endpoint, caller and model, and invocations of functions likewise. "
+        "Prompts and bodies are never read.",
         read_usage,
     )
 
@@ -257,12 +265,17 @@ def read_usage(warehouse: Warehouse, period: str) -> list[Built]:
 
 
 def _read_day(warehouse: Warehouse, day: str) -> list[Built]:
-    parts = [*_metric_parts(warehouse, day), *_call_parts(warehouse, day)]
+    parts = [
+        *_metric_parts(warehouse, day),
+        *_call_parts(warehouse, day),
+        *_invocation_parts(warehouse, day),
+    ]
     if not parts and warehouse.state("unread_usage", day) is None:
         return []
-    sources: list[tuple[str, MetricsSection | InferenceSection]] = [
+    sources: list[tuple[str, MetricsSection | InferenceSection | InvocationSection]] = [
         *(("metrics", block) for block in warehouse.config.metrics),
         *(("calls", block) for block in warehouse.config.inference),
+        *(("invocations", block) for block in warehouse.config.invocation),
     ]
     for what, block in sources:
         mine, place = f"{block.name}.{what}", str(block.location)
@@ -297,6 +310,19 @@ def _call_parts(warehouse: Warehouse, day: str) -> Iterable[Part]:
             stamp = digest(block.model_dump(), _stamps(found), usage.calls_digest(block.dialect))
             read = functools.partial(_read_calls, warehouse, block, day, found)
             yield Part(f"{block.name}.calls", stamp, tables, read)
+
+
+def _invocation_parts(warehouse: Warehouse, day: str) -> Iterable[Part]:
+    config = warehouse.config
+    for block in config.invocation:
+        found = _found(config, block.location, day)
+        if found:
+            known = usage.invocations_digest(block.dialect, config.owner)
+            stamp = digest(block.model_dump(), _stamps(found), known)
+            calls = ("inference_usage",) if block.dialect in usage.POD_DIALECTS else ()
+            tables = ("unread_usage", "invocation_usage", *calls)
+            read = functools.partial(_read_invocations, warehouse, block, day, found)
+            yield Part(f"{block.name}.invocations", stamp, tables, read)
 
 
 def _found(config: Config, location: str, day: str) -> list[tuple[Transport, Item]]:
@@ -337,6 +363,19 @@ def _read_calls(
     with warehouse.engine() as connection:
         files = _local(warehouse, found)
         usage.read_calls(connection, block, date.fromisoformat(day), files, into)
+
+
+def _read_invocations(
+    warehouse: Warehouse,
+    block: InvocationSection,
+    day: str,
+    found: list[tuple[Transport, Item]],
+    into: Path,
+) -> None:
+    with warehouse.engine() as connection:
+        bind_rows(connection, "owner_key", small_tables(warehouse.config)["owner_key"])
+        files = _local(warehouse, found)
+        usage.read_invocations(connection, block, date.fromisoformat(day), files, into)
 
 
 # -------------------------------------------------------------------------------- declared

@@ -13,7 +13,7 @@ import os
 import tempfile
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import duckdb
 
 from . import queries
-from .config import InferenceSection, MetricsSection
+from .bindings import Scalar
+from .config import InferenceSection, InvocationSection, MetricsSection, OwnerSection
 from .contracts.fields import FIELDS
-from .contracts.usage import INFERENCE_CALL
+from .contracts.usage import INFERENCE_CALL, INVOCATION
 from .errors import ConfigError, UnreadableFile
 from .warehouse import copy, digest, identifier, literal
 
@@ -259,6 +260,12 @@ def calls_digest(dialect: str) -> str:
     return digest([queries.query(f"usage/{s}").digest for s in stems])
 
 
+def invocations_digest(dialect: str, owner: OwnerSection) -> str:
+    """Changes when logs of this dialect would be read otherwise."""
+    stems = ("invocation_usage", "unread_usage", f"invocations/{dialect}", "served/inference_usage")
+    return digest([queries.query(f"usage/{s}").digest for s in stems], owner.model_dump())
+
+
 def _ask_server(block: MetricsSection, day: date, to: Path) -> None:
     """The hourly value of every measure of a day, from the server, as Parquet."""
     import pyarrow as pa
@@ -406,7 +413,7 @@ def read_calls(
             staged = Path(scratch) / "call.parquet"
             _Lines(files).stage(connection, "raw_log", dialect, staged)
             _view(connection, "read_call", staged)
-        columns = ", ".join(_call_columns())
+        columns = ", ".join(_columns(INFERENCE_CALL))
         connection.execute(
             "create or replace temp view inference_call as "
             f"select {columns}, {literal(block.name)} as x_Source, "
@@ -432,8 +439,8 @@ def read_calls(
             )
 
 
-def _call_columns() -> tuple[str, ...]:
-    return tuple(c.rstrip("?") for c in INFERENCE_CALL.split())
+def _columns(words: str) -> tuple[str, ...]:
+    return tuple(c.rstrip("?") for c in words.split())
 
 
 def _bind_calls(connection: duckdb.DuckDBPyConnection, files: Sequence[NamedFile]) -> None:
@@ -456,8 +463,63 @@ def _bind_calls(connection: duckdb.DuckDBPyConnection, files: Sequence[NamedFile
             _expect(name, found, column, kinds[kind])
             columns.append(f"cast({column} as {kind}) as {column}")
         selects.append(_rows_of(name, path, ", ".join(columns)))
-    nothing = ", ".join(f"cast(null as {FIELDS[c].type}) as {c}" for c in _call_columns())
+    nothing = ", ".join(f"cast(null as {FIELDS[c].type}) as {c}" for c in _columns(INFERENCE_CALL))
     _union(connection, "raw_log", selects, nothing)
+
+
+# ------------------------------------------------------------------------- a day of invocations
+
+POD_DIALECTS = frozenset({"knative"})
+"""Dialects whose functions are pods of a cluster: their requests are calls of those pods, too."""
+
+
+def read_invocations(
+    connection: duckdb.DuckDBPyConnection,
+    block: InvocationSection,
+    day: date,
+    files: Sequence[NamedFile],
+    into: Path,
+) -> None:
+    """Write `invocation_usage.parquet` and `unread_usage.parquet` of one day's logs into `into`.
+
+    The connection knows `owner_key`. Of the dialects in `POD_DIALECTS`, `inference_usage.parquet`
+    as well. The day is that of the files; an invocation just before or after midnight keeps its own
+    hour. Of a refused line nothing is kept but its place. Errors: `UnreadableFile` names the file.
+    """
+    dialect = queries.query(f"usage/invocations/{block.dialect}")
+    given: dict[str, Scalar | None] = {
+        "resource": block.resource or "",
+        "memory_mib": block.memory_mib,
+        "vcpu_millis": None if block.vcpu is None else int(block.vcpu * 1000),
+    }
+    bound = {"day": day.isoformat()}
+    with tempfile.TemporaryDirectory(dir=into) as scratch:
+        staged = Path(scratch) / "invocation.parquet"
+        asked = {k: v for k, v in given.items() if k in dialect.parameters}
+        _Lines(files).stage(connection, "raw_log", dialect.text, staged, asked)
+        listed = ", ".join((*_columns(INVOCATION), "x_SourceFile", "x_SourceRow"))
+        connection.execute(
+            "create or replace temp view invocation as "
+            f"select {listed}, {literal(block.name)} as x_Source "
+            f"from read_parquet({literal(staged)}) where x_Reason is null"
+        )
+        connection.execute(
+            "create or replace temp view refused_line as select x_SourceFile, x_SourceRow, "
+            "x_Reason, '(not kept: it may hold what a caller sent)' as x_RawRow "
+            f"from read_parquet({literal(staged)}) where x_Reason is not null"
+        )
+        usage = into / "invocation_usage.parquet"
+        copy(connection, queries.query("usage/invocation_usage").text, usage, bound)
+        copy(
+            connection,
+            queries.query("usage/unread_usage").text,
+            into / "unread_usage.parquet",
+            {**bound, "source": block.name},
+        )
+        if block.dialect in POD_DIALECTS:
+            _view(connection, "invocation_usage", usage)
+            text = queries.query("usage/served/inference_usage").text
+            copy(connection, text, into / "inference_usage.parquet")
 
 
 # ----------------------------------------------------------------------------- carrying of files
@@ -476,7 +538,12 @@ class _Lines:
         self.failure: Exception | None = None
 
     def stage(
-        self, connection: duckdb.DuckDBPyConnection, name: str, select: str, to: Path
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        name: str,
+        select: str,
+        to: Path,
+        parameters: Mapping[str, Scalar | None] | None = None,
     ) -> None:
         """Run a SELECT over the lines, bound as `name`, into a Parquet file."""
         import pyarrow as pa
@@ -488,7 +555,7 @@ class _Lines:
         connection.execute(f"drop view if exists {identifier(name)}")
         connection.register(name, stream)
         try:
-            copy(connection, select, to)
+            copy(connection, select, to, parameters)
         except duckdb.Error:
             if self.failure is None:
                 raise

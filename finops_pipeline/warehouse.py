@@ -26,7 +26,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -335,10 +335,18 @@ class Warehouse:
         known = State.read(place)
         rules = [c.digest for c in queries.checks(name)]
         fingerprint = digest(fingerprint, table.columns, table.key, rules)
-        if known is not None and known.fingerprint == fingerprint:
-            return Built(name, partition, known, True, time.monotonic() - started)
         draft = self.work / f"{name}.{partition or 'all'}"
         shutil.rmtree(draft, ignore_errors=True)
+        if known is not None and known.fingerprint == fingerprint:
+            if known.inputs != inputs:
+                # Read together with a table that did change: it is as new as that one. The state
+                # that is published is the same file, so another takes its place.
+                draft.mkdir(parents=True)
+                known = replace(known, inputs=dict(inputs))
+                known.write(draft)
+                os.replace(draft / STATE, place / STATE)
+                draft.rmdir()
+            return Built(name, partition, known, True, time.monotonic() - started)
         draft.mkdir(parents=True)
         note = make(draft) or {}
         rows, sums, passed = self._audit(table, partition, draft, audit_inputs or {})
@@ -672,7 +680,7 @@ def copy(
     connection: duckdb.DuckDBPyConnection,
     select: str,
     to: Path,
-    parameters: Mapping[str, Scalar] | None = None,
+    parameters: Mapping[str, Scalar | None] | None = None,
     column: str | None = None,
 ) -> None:
     """Stream a SELECT into a Parquet file.

@@ -165,3 +165,39 @@ create or replace macro call_cost(
         ),
         0
     );
+
+-- What a charge of a serverless function counts, by the words of its meter and its unit: `vcpu`
+-- and `memory` while it ran, `requests`, `provisioned` for memory that was kept ready and
+-- `provisioned_duration` for running on it, `minimum_instances` for the time those were idle.
+-- Null for anything else. Meters: AWS Lambda's usage types, Azure's meter names for Consumption and
+-- Flex Consumption, the SKUs of Cloud Run.
+create or replace macro component_of_words(words, unit_word) as
+    case
+        when contains(words, ' provisioned concurrency ')
+            or contains(words, ' always ready baseline ') then 'provisioned'
+        when contains(words, ' provisioned gb second ')
+            or contains(words, ' always ready execution time ') then 'provisioned_duration'
+        when contains(words, ' min instance ') then 'minimum_instances'
+        when contains(words, ' transfer ') or contains(words, ' network ')
+            or contains(words, ' snapstart ') then null
+        when contains(words, ' cpu ') or contains(words, ' vcpu ') then 'vcpu'
+        when contains(words, ' memory ') or contains(words, ' gb second ')
+            or contains(words, ' execution time ') or contains(unit_word, 'gbsecond')
+            then 'memory'
+        when regexp_matches(words, ' (requests?|executions|invocations)( arm)? $')
+            or unit_word in ('request', 'requests') then 'requests'
+    end;
+create or replace macro function_component(meter, unit) as
+    component_of_words(
+        ' ' || regexp_replace(lower(coalesce(meter, '')), '[^a-z0-9]+', ' ', 'g') || ' ',
+        regexp_replace(lower(coalesce(unit, '')), '[^a-z0-9]+', '', 'g')
+    );
+
+-- GB-seconds and what else memory over time is counted in, as whole MiB-ms; null for other units.
+create or replace macro mib_milliseconds(quantity, unit) as
+    money_units(quantity) * case
+        when regexp_matches(lower(unit), '(gi?b|gibibyte)[^a-z]*second')
+            then cast(1024000 as hugeint)
+        when regexp_matches(lower(unit), '(gi?b|gibibyte)[^a-z]*hour')
+            then cast(3686400000 as hugeint)
+    end // 1000000000000;

@@ -35,11 +35,27 @@ LABELS = st.sampled_from(
     ]
 )
 
+FUNCTION = "arn:aws:lambda:eu:1:function:f"
 CHARGE = st.fixed_dictionaries(
     {
         "BilledCost": MONEY,
         "EffectiveCost": MONEY,
-        "ResourceId": st.sampled_from([None, "i-1", "i-2", "db-1"]),
+        "ResourceId": st.sampled_from(
+            [None, "i-1", "i-2", "db-1", FUNCTION, f"{FUNCTION}:live", "x:endpoint/big"]
+        ),
+        "SkuMeter": st.sampled_from(
+            [
+                None,
+                "Request",
+                "Lambda-GB-Second",
+                "Lambda-Provisioned-GB-Second",
+                "Lambda-Provisioned-Concurrency",
+                "Min Instance CPU",
+                "CPU",
+            ]
+        ),
+        "ConsumedUnit": st.sampled_from(["Hrs", "GB-Second", "Units"]),
+        "ConsumedQuantity": MONEY,
         "InvoiceId": st.sampled_from(["a", "b"]),
         "BillingCurrency": st.sampled_from(["USD", "EUR"]),
         "SubAccountId": st.sampled_from([None, "1"]),
@@ -77,7 +93,7 @@ NODE = st.fixed_dictionaries(
 CALL = st.fixed_dictionaries(
     {
         "x_HourStart": HOURS,
-        "x_Endpoint": st.sampled_from(["ns/llm", "vendor/m"]),
+        "x_Endpoint": st.sampled_from(["ns/llm", "vendor/m", "sagemaker/big"]),
         "x_Feature": st.sampled_from([None, "chat"]),
         "x_Tenant": st.sampled_from([None, "a", "b", "c"]),
         "x_Provider": st.just("vendor"),
@@ -115,9 +131,31 @@ PRICE = st.fixed_dictionaries(
     }
 )
 NOT_OF_A_PRICE = ("ListUnitPrice", "x_PricingBlockSize")  # what rows for one thing differ in
+INVOCATION = st.fixed_dictionaries(
+    {
+        "x_HourStart": HOURS,
+        "x_Function": st.sampled_from(["function:f", FUNCTION, "function:unknown"]),
+        "x_Feature": st.sampled_from([None, "chat"]),
+        "x_Tenant": st.sampled_from([None, "a", "b", "c"]),
+        "x_Invocations": st.integers(1, 2),
+        "x_MeasuredInvocations": st.integers(1, 2),
+        "x_DurationMs": WORK,
+        "x_MemoryMibMs": st.integers(1000, 10**15),
+        "x_VcpuMs": WORK,
+        "x_ProvisionedMibMs": st.integers(0, 1000),
+    }
+)
 TAGS = ["{}", '{"feature":"chat"}', '{"Feature":"Chat","feature":"x"}', '{"tenant":"a"}']
 SETTINGS: dict[str, Any] = {
-    "inference_split": [{"name": "api", "where": {"ServiceName": "LLM"}, "endpoint": "vendor/*"}],
+    "inference_split": [
+        {
+            "name": "managed",
+            "where": {"ServiceName": "EC2"},
+            "endpoint": "sagemaker/{ResourceName}",
+            "gpus": 1,
+        },
+        {"name": "api", "where": {"ServiceName": "LLM"}, "endpoint": "vendor/*"},
+    ],
     "rule": [
         {"where": {"ChargeCategory": "Tax"}, "feature": "platform"},
         {"where": {"CommitmentDiscountStatus": "Unused"}, "tenant": "b"},
@@ -168,6 +206,7 @@ ROAD = [
     "showback/training_schedule",
     "showback/model_cost",
     "showback/gateway_reconciliation",
+    "showback/invocation_cost",
 ]
 
 
@@ -183,6 +222,7 @@ MONTH: dict[str, Any] = {
         max_size=8,
         unique_by=lambda p: tuple(v for k, v in p.items() if k not in NOT_OF_A_PRICE),
     ),
+    "invocations": st.lists(INVOCATION, max_size=6),
     "policy": st.sampled_from(["line", "callers"]),
     "unused": st.sampled_from(["buyer", "users", "everyone"]),
     "shared": st.lists(SHARED, max_size=4),
@@ -197,6 +237,7 @@ def road(
     nodes: list[tuple[str, dict[str, Any]]],
     calls: list[dict[str, Any]],
     prices: list[dict[str, Any]],
+    invocations: list[dict[str, Any]],
     policy: str,
     unused: str,
     shared: list[dict[str, Any]],
@@ -235,6 +276,7 @@ def road(
                 for v in VERSIONS
             ],
             "price": prices,
+            "invocation_usage": invocations,
         },
         told,
     )
@@ -257,6 +299,38 @@ def test_parts_sum_to_the_bill(**month: Any) -> None:
     for stem in queries.stems("checks"):
         if stem.split("__")[0] in {p.split("/")[1] for p in ROAD}:
             assert [] == connection.execute(queries.query(f"checks/{stem}").text).fetchall(), stem
+
+
+def serve(month: dict[str, Any]) -> dict[str, Any]:
+    """The month with all its usage in one hour, and its charges those of what was called then."""
+    then = {"x_HourStart": "2026-10-01 00:00"}
+    served = [FUNCTION, f"{FUNCTION}:live", "x:endpoint/big"]
+    alike = {"ServiceName": "EC2", "ChargePeriodStart": "2026-10-01 00:00"}
+    return month | {
+        "charges": [
+            c | alike | {"ResourceId": served[n % 3]} for n, c in enumerate(month["charges"])
+        ],
+        "calls": [c | then | {"x_Endpoint": "sagemaker/big"} for c in month["calls"]],
+        "invocations": [i | then for i in month["invocations"]],
+    }
+
+
+@settings(MONTHS, max_examples=30)
+@given(**MONTH)
+def test_parts_of_functions_and_managed_endpoints_sum_to_the_bill(**month: Any) -> None:
+    connection = road(**serve(month), rows_per_part=1)
+    for stem in queries.stems("checks"):
+        if stem.split("__")[0] in {p.split("/")[1] for p in ROAD}:
+            assert [] == connection.execute(queries.query(f"checks/{stem}").text).fetchall(), stem
+    # What callers and idle capacity bear of a function is what the table of its unit costs says.
+    shown = connection.execute(
+        "select coalesce(sum(EffectiveCost + x_IdleCost), 0) from invocation_cost"
+    ).fetchall()
+    borne = connection.execute(
+        "select coalesce(sum(EffectiveCost), 0) from allocated_cost "
+        "where x_Pool like 'function/%' and x_AllocationMethod in ('invocation', 'endpoint_idle')"
+    ).fetchall()
+    assert borne == shown
 
 
 @settings(MONTHS, max_examples=25)

@@ -19,13 +19,14 @@ from .fields import FIELDS, MONEY
 STAGES = ("bill", "usage", "declared", "allocation", "findings", "showback", "rightsizing")
 """The road, in order. A stage reads its own tables and those of earlier stages."""
 
-DELIVERED_BY_DAY = frozenset({"inference_usage"})
+DELIVERED_BY_DAY = frozenset({"inference_usage", "invocation_usage"})
 
 BY_DAY = frozenset(
     {
         "charge_owner",
         "list_cost",
         "usage_share",
+        "endpoint_share",
         "commitment_share",
         "allocated_cost",
         "shared_source",

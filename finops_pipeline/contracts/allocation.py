@@ -42,6 +42,25 @@ TABLES = tables_of(
             "x_FromDay",
             "BillingPeriod x_FromDay x_UntilDay",
         ),
+        "endpoint_id": (
+            """Serverless functions and managed endpoints on the bill that a log knows: one row per
+            resource and name a log has for it.""",
+            "ResourceId x_Function SubAccountId",
+            """BillingPeriod ResourceId x_Endpoint x_Pool x_Function? SubAccountId? x_Feature?
+            x_Tenant? x_Environment?""",
+        ),
+        "endpoint_capacity": (
+            """What was kept ready of functions and managed endpoints: one row per day and pool.""",
+            "x_ChargeDay x_Pool",
+            "BillingPeriod x_ChargeDay x_Pool x_Capacity",
+        ),
+        "function_caller": (
+            """Who called each function of the bill: one row per day, function and owner.""",
+            "x_ChargeDay x_Endpoint x_Feature x_Tenant x_Environment",
+            """BillingPeriod x_ChargeDay x_Endpoint x_Feature x_Tenant x_Environment x_Invocations
+            x_FailedInvocations x_ColdStarts x_DurationMs x_MeasuredInvocations x_MemoryMibMs
+            x_VcpuMs x_ProvisionedMibMs""",
+        ),
         "charge_owner": (
             """The bill grouped: one row per day, invoice, service and owner, or per day, invoice,
             service and pool where the owner is found by measured use.""",
@@ -54,6 +73,13 @@ TABLES = tables_of(
             """One row per pool and consumer: the integer weight the pool is split by.""",
             "x_PoolId x_Feature x_Tenant x_Environment x_Model x_Endpoint x_AllocationMethod",
             """BillingPeriod x_PoolId x_Feature x_Tenant x_Environment x_Model x_Endpoint
+            x_AllocationMethod x_WeightUnit x_Weight""",
+        ),
+        "endpoint_share": (
+            """One row per pool of a function or managed endpoint and consumer: the integer weight
+            the pool is split by.""",
+            "x_PoolId x_Feature x_Tenant x_Environment x_Model x_Endpoint x_AllocationMethod",
+            """BillingPeriod x_PoolId x_ChargeDay x_Feature x_Tenant x_Environment x_Model x_Endpoint
             x_AllocationMethod x_WeightUnit x_Weight""",
         ),
         "commitment_share": (

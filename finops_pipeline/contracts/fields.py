@@ -56,6 +56,7 @@ ALLOCATION_METHODS = (
     "tag",
     "rule",
     "inference",
+    "invocation",
     "pod",
     "endpoint_idle",
     "idle",
@@ -194,7 +195,7 @@ FIELDS: dict[str, Field] = {
     ),
     "x_Source": Field(
         "VARCHAR",
-        "Name of the `[[billing]]`, `[[metrics]]` or `[[inference]]` block the row came by.",
+        "Name of the `[[billing]]`, `[[metrics]]`, `[[inference]]` or `[[invocation]]` block the row came by.",
     ),
     "x_SourceFile": Field(
         "VARCHAR", "Path of the delivered file, relative to its source's location."
@@ -341,7 +342,7 @@ FIELDS: dict[str, Field] = {
     # ------------------------------------------------------------------------- inference
     "x_Endpoint": Field(
         "VARCHAR",
-        "What did the work: `namespace/workload` in a cluster, `provider/model` for a bought API; `(none)` where neither.",
+        "What did the work: `namespace/workload` in a cluster, `provider/model` for a bought API, a function's id on the bill; `(none)` where none of these.",
     ),
     "x_Provider": Field(
         "VARCHAR", "Who served the model, by OpenTelemetry's gen_ai.provider.name."
@@ -408,6 +409,44 @@ FIELDS: dict[str, Field] = {
     "x_ListCostUncached": Field(
         MONEY, "ListCost had every input token been an ordinary one; null where one has no price."
     ),
+    # ------------------------------------------------------------------------ serverless
+    "x_Function": Field(
+        "VARCHAR",
+        "Function or service as its log names it: its id on the bill, or the end of it, such as `function:resize`; `namespace/workload` in a cluster.",
+    ),
+    "x_InvocationId": Field(
+        "VARCHAR", "Id of the invocation; the same id delivered twice is one invocation."
+    ),
+    "x_RequestId": Field("VARCHAR", "Id that lines about the same request share."),
+    "x_OwnerFields": Field(
+        "VARCHAR", "Fields of the line as a JSON object; those that `[owner]` names are read."
+    ),
+    "x_Invocations": Field(
+        "BIGINT", "Invocations, retries included, duplicate deliveries not.", ge=0
+    ),
+    "x_FailedInvocations": Field("BIGINT", "Invocations that ended in an error.", ge=0),
+    "x_ColdStarts": Field(
+        "BIGINT",
+        "Invocations that waited for an environment to start, where the log says so.",
+        ge=0,
+    ),
+    "x_DurationMs": Field(
+        "BIGINT",
+        "Duration of the invocations, summed, milliseconds; what is billed, where the log says so.",
+        ge=0,
+    ),
+    "x_MeasuredInvocations": Field("BIGINT", "Invocations whose memory is known.", ge=0),
+    "x_MemoryMibMs": Field(
+        "BIGINT",
+        "Memory times duration, MiB-milliseconds; 1,024,000 of them are a GB-second on a bill.",
+        ge=0,
+    ),
+    "x_VcpuMs": Field("BIGINT", "vCPUs times duration, vCPU-milliseconds.", ge=0),
+    "x_ProvisionedMibMs": Field(
+        "BIGINT", "The part of x_MemoryMibMs on capacity that was kept ready.", ge=0
+    ),
+    "x_IsColdStart": Field("BOOLEAN", "Whether the invocation waited for an environment."),
+    "x_IsProvisioned": Field("BOOLEAN", "Whether it ran on capacity that was kept ready."),
     # -------------------------------------------------------------------------- declared
     "x_Repository": Field("VARCHAR", "Name of the `[[gitops]]` block."),
     "x_Commit": Field("VARCHAR", "Commit the declaration was read at."),
@@ -509,7 +548,7 @@ FIELDS: dict[str, Field] = {
     ),
     "x_Pool": Field(
         "VARCHAR",
-        "What splits the pool: `node/<cluster>`, `inference/<split name>`, or `commitment/<policy>` for what nobody used of one; `/month` follows where that is for longer than a day.",
+        "What splits the pool: `node/<cluster>`, `inference/<split name>` and the endpoint where the split tells them apart, `function/<id>/<what the charge counts>`, or `commitment/<policy>` for what nobody used of one; `/month` follows where that is for longer than a day.",
     ),
     "x_ChargeEnd": Field(
         "TIMESTAMP", "End of a charge for longer than the hour it begins in; null for the others."
@@ -522,6 +561,11 @@ FIELDS: dict[str, Field] = {
     "x_Weight": Field(
         "DECIMAL(38,0)",
         "The consumer's part of the pool, an integer; only its proportion matters.",
+        ge=0,
+    ),
+    "x_Capacity": Field(
+        "DECIMAL(38,0)",
+        "What was kept ready: MiB-milliseconds of a function, GPU-milliseconds of an endpoint.",
         ge=0,
     ),
     "x_WeightUnit": Field("VARCHAR", "What the weight counts before it was costed."),
@@ -671,6 +715,9 @@ FIELDS: dict[str, Field] = {
     "x_UnitCostPerThousandTokens": Field(
         MONEY, "EffectiveCost per thousand input and output tokens."
     ),
+    "x_UnitCostPerInvocation": Field(MONEY, "EffectiveCost per invocation."),
+    "x_UnitCostPerGbSecond": Field(MONEY, "EffectiveCost per GB-second of memory."),
+    "x_GbSeconds": Field("BIGINT", "Memory times duration in whole GB-seconds.", ge=0),
     "x_Tokens": Field("BIGINT", "Input and output tokens.", ge=0),
     "x_AllocatedCost": Field(MONEY, "EffectiveCost with a named owner in this dimension."),
     "x_IdleCost": Field(MONEY, "EffectiveCost of capacity nobody used."),

@@ -30,6 +30,14 @@ TABLES = tables_of(
             """BillingPeriod x_Cluster x_Endpoint BillingCurrency EffectiveCost x_BusyCost?
             x_HeldIdleCost? x_GpuHeldMs x_GpuBusyMs? x_GpuBasis""",
         ),
+        "invocation_cost": (
+            """One row per function, feature, tenant and environment: what an invocation and a
+            GB-second cost, idle capacity apart.""",
+            "BillingCurrency x_Endpoint x_Feature x_Tenant x_Environment",
+            """BillingPeriod BillingCurrency x_Endpoint x_Feature x_Tenant x_Environment
+            EffectiveCost x_IdleCost x_Invocations x_FailedInvocations x_ColdStarts x_DurationMs
+            x_GbSeconds x_UnitCostPerInvocation? x_UnitCostPerGbSecond?""",
+        ),
         "coverage": (
             """One row per currency and dimension: how much of the bill has a named owner.""",
             "BillingCurrency x_Dimension",

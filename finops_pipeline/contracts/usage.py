@@ -56,6 +56,14 @@ TABLES = tables_of(
             x_CacheWrite5mTokens x_CacheWrite1hTokens x_OutputTokens x_Images x_AudioMs x_GpuMs
             x_GpuMsCalls x_LatencyMs x_LatencyMaxMs?""",
         ),
+        "invocation_usage": (
+            """One row per hour, function, feature, tenant and environment: the invocations of
+            serverless functions, each counted once, with the owner as the log names it.""",
+            "x_Source x_HourStart x_Function SubAccountId x_Feature x_Tenant x_Environment",
+            """x_Day x_Source x_HourStart x_Function SubAccountId? x_Feature? x_Tenant?
+            x_Environment? x_Invocations x_FailedInvocations x_ColdStarts x_DurationMs
+            x_MeasuredInvocations x_MemoryMibMs x_VcpuMs x_ProvisionedMibMs""",
+        ),
         "unread_usage": (
             """Lines of the usage inputs that could not be read: one row per refused line.""",
             "",
@@ -73,3 +81,10 @@ INFERENCE_CALL = (
 """What a log dialect (`sql/usage/calls/<dialect>.sql`) yields, one row per log line, or per row of
 calls counted together: `x_Calls`, which is 1 where it is null. `x_Credential` is told as logged
 and named by `credential_name()` before anything is kept."""
+
+INVOCATION = (
+    "x_InvocationId? x_RequestId? x_Time? x_Function? SubAccountId? x_OwnerFields? x_Status "
+    "x_Invocations x_DurationMs? x_MemoryMibMs? x_VcpuMs? x_IsColdStart x_IsProvisioned"
+)
+"""What an invocation dialect (`sql/usage/invocations/<dialect>.sql`) yields, one row per invocation
+or per line that only says whose one is."""

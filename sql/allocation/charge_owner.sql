@@ -1,9 +1,11 @@
 -- Which charges have an owner by their tags or by a rule, and which must be split by use.
 --
 -- A charge on a node of a cluster belongs to the pool of that cluster; a charge that an
--- `[[inference_split]]` matches belongs to the pool of that split. Pools are split by
--- usage_share; the owner named here is what remains for a pool nobody measured. Rules fill only
--- what tags left open, the first that matches wins.
+-- `[[inference_split]]` matches belongs to the pool of that split, or of its endpoint where the
+-- split tells them apart; a charge of a function whose invocations are logged to the pool of that
+-- function and of what the charge counts. Pools are split by usage_share and endpoint_share; the
+-- owner named here is what remains for a pool nobody measured. Rules fill only what tags left open,
+-- the first that matches wins.
 --
 -- What nobody used of a commitment is a pool too, unless its buyer bears it: of its EffectiveCost
 -- only, for what its fee bills stays with who bought it. If its users bear it, charges that used
@@ -50,12 +52,22 @@ tag_set_owner as (
         and o.x_Tenant is not distinct from t.x_Tenant
         and o.x_Environment is not distinct from t.x_Environment
 ),
+endpoint as (
+    select distinct ResourceId, x_Pool, x_Function is not null as is_function from endpoint_id
+),
 line as (
     select
         cast(c.ChargePeriodStart as date) as x_ChargeDay,
         kind.kind_no,
         tag_set_owner.owner_no,
         node_id.x_Cluster,
+        case
+            when endpoint.is_function
+                then endpoint.x_Pool || '/' || function_component(
+                    coalesce(c.SkuMeter, c.ChargeDescription), c.ConsumedUnit
+                )
+            else endpoint.x_Pool
+        end as endpoint_pool,
         named_resource.ResourceId,
         named_status.CommitmentDiscountStatus,
         case
@@ -80,21 +92,22 @@ line as (
         and kind.ChargeCategory = c.ChargeCategory
     left join tag_set_owner on tag_set_owner.x_TagSetId = c.x_TagSetId
     left join node_id on node_id.ResourceId = c.ResourceId
+    left join endpoint on endpoint.ResourceId = c.ResourceId
     left join named_resource on named_resource.ResourceId = c.ResourceId
     left join named_status
         on named_status.CommitmentDiscountStatus = c.CommitmentDiscountStatus
 ),
 day_charge as (
     select
-        x_ChargeDay, kind_no, owner_no, x_Cluster, ResourceId, CommitmentDiscountStatus,
-        CommitmentDiscountId, is_long_unused,
+        x_ChargeDay, kind_no, owner_no, x_Cluster, endpoint_pool, ResourceId,
+        CommitmentDiscountStatus, CommitmentDiscountId, is_long_unused,
         count(*) as x_ChargeRows,
         sum(BilledCost) as BilledCost,
         sum(EffectiveCost) as EffectiveCost
     from line
     group by
-        x_ChargeDay, kind_no, owner_no, x_Cluster, ResourceId, CommitmentDiscountStatus,
-        CommitmentDiscountId, is_long_unused
+        x_ChargeDay, kind_no, owner_no, x_Cluster, endpoint_pool, ResourceId,
+        CommitmentDiscountStatus, CommitmentDiscountId, is_long_unused
 ),
 -- What rules look at, once each: far fewer rows than charges.
 asked as (
@@ -127,8 +140,22 @@ ruled as (
 ),
 split as (
     select
-        a.kind_no, a.ResourceId, a.CommitmentDiscountStatus, arg_min(s.x_Name, s.x_Rank) as x_Name
+        a.kind_no, a.ResourceId, a.CommitmentDiscountStatus, e.endpoint_pool,
+        arg_min(
+            case
+                when s.x_EndpointStart is null then 'inference/' || s.x_Name
+                else e.endpoint_pool
+            end,
+            s.x_Rank
+        ) as x_Pool
     from asked as a
+    inner join (
+        select distinct kind_no, ResourceId, CommitmentDiscountStatus, endpoint_pool
+        from day_charge
+    ) as e
+        on e.kind_no = a.kind_no
+        and e.ResourceId is not distinct from a.ResourceId
+        and e.CommitmentDiscountStatus is not distinct from a.CommitmentDiscountStatus
     inner join inference_split as s
         on (s.ProviderName is null or s.ProviderName = a.ProviderName)
         and (s.SubAccountId is null or s.SubAccountId = a.SubAccountId)
@@ -140,18 +167,23 @@ split as (
             s.CommitmentDiscountStatus is null
             or s.CommitmentDiscountStatus = a.CommitmentDiscountStatus
         )
-    group by a.kind_no, a.ResourceId, a.CommitmentDiscountStatus
+        and (
+            s.x_EndpointStart is null
+            or starts_with(e.endpoint_pool, 'inference/' || s.x_Name || '/')
+        )
+    group by a.kind_no, a.ResourceId, a.CommitmentDiscountStatus, e.endpoint_pool
 ),
 owned as (
     select
         c.x_ChargeDay, c.kind_no,
         case
-            when split.x_Name is not null then 'inference/' || split.x_Name
+            when split.x_Pool is not null then split.x_Pool
             when c.x_Cluster is not null then 'node/' || c.x_Cluster
+            when starts_with(c.endpoint_pool, 'function/') then c.endpoint_pool
         end as x_Pool,
         c.CommitmentDiscountId, c.is_long_unused,
         case
-            when split.x_Name is not null or c.EffectiveCost = 0 then null
+            when split.x_Pool is not null or c.EffectiveCost = 0 then null
             when c.is_long_unused then 'commitment/' || $unused_commitment || '/month'
             when not c.is_long_unused then 'commitment/' || $unused_commitment
         end as commitment_pool,
@@ -176,6 +208,7 @@ owned as (
         on split.kind_no = c.kind_no
         and split.ResourceId is not distinct from c.ResourceId
         and split.CommitmentDiscountStatus is not distinct from c.CommitmentDiscountStatus
+        and split.endpoint_pool is not distinct from c.endpoint_pool
 ),
 parted as (
     select

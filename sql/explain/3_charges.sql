@@ -1,6 +1,7 @@
 -- The charges of those pools as the provider delivered them: file and row. Which pool a charge is
--- in is decided as in charge_owner: the first `[[inference_split]]` that matches, else its node.
--- A charge for what nobody used of a commitment is in a pool of its own, and its bill in the other.
+-- in is decided as in charge_owner: the first `[[inference_split]]` that matches, else its node,
+-- else its function. A charge for what nobody used of a commitment is in a pool of its own, and its
+-- bill in the other.
 with
 node as (
     select ResourceId, min(x_Cluster) as x_Cluster
@@ -8,11 +9,20 @@ node as (
     where ResourceId is not null
     group by ResourceId
 ),
+endpoint as (
+    select distinct ResourceId, x_Pool, x_Function is not null as is_function
+    from endpoint_id
+    where BillingPeriod = $period
+),
 split as (
     select
         c.x_Source, c.x_SourceFile, c.x_SourceRow,
-        arg_min(s.x_Name, s.x_Rank) as x_Name
+        arg_min(
+            case when s.x_EndpointStart is null then 'inference/' || s.x_Name else e.x_Pool end,
+            s.x_Rank
+        ) as x_Pool
     from cost_and_usage as c
+    left join endpoint as e on e.ResourceId = c.ResourceId
     inner join inference_split as s
         on (s.ProviderName is null or s.ProviderName = c.ProviderName)
         and (s.SubAccountId is null or s.SubAccountId = c.SubAccountId)
@@ -24,6 +34,10 @@ split as (
             s.CommitmentDiscountStatus is null
             or s.CommitmentDiscountStatus = c.CommitmentDiscountStatus
         )
+        and (
+            s.x_EndpointStart is null
+            or starts_with(e.x_Pool, 'inference/' || s.x_Name || '/')
+        )
     where c.BillingPeriod = $period
     group by c.x_Source, c.x_SourceFile, c.x_SourceRow
 ),
@@ -33,8 +47,12 @@ charge as (
         c.ServiceCategory, c.ServiceName, c.ChargeCategory, c.ResourceId, c.ChargeDescription,
         c.BilledCost, c.EffectiveCost, c.Tags, c.x_TagSetId, c.x_SourceFile, c.x_SourceRow,
         case
-            when split.x_Name is not null then 'inference/' || split.x_Name
+            when split.x_Pool is not null then split.x_Pool
             when node.x_Cluster is not null then 'node/' || node.x_Cluster
+            when endpoint.is_function
+                then endpoint.x_Pool || '/' || function_component(
+                    coalesce(c.SkuMeter, c.ChargeDescription), c.ConsumedUnit
+                )
         end as x_Pool,
         case
             when $unused_commitment = 'users' and (
@@ -42,12 +60,12 @@ charge as (
                 or (
                     c.CommitmentDiscountStatus = 'Unused'
                     and c.EffectiveCost <> 0
-                    and split.x_Name is null
+                    and split.x_Pool is null
                 )
             ) then c.CommitmentDiscountId
         end as CommitmentDiscountId,
         case
-            when $unused_commitment = 'buyer' or c.EffectiveCost = 0 or split.x_Name is not null
+            when $unused_commitment = 'buyer' or c.EffectiveCost = 0 or split.x_Pool is not null
                 or coalesce(c.CommitmentDiscountStatus <> 'Unused', true) then null
             when c.ChargePeriodEnd > c.ChargePeriodStart + interval 25 hour
                 then 'commitment/' || $unused_commitment || '/month'
@@ -55,6 +73,7 @@ charge as (
         end as commitment_pool
     from cost_and_usage as c
     left join node on node.ResourceId = c.ResourceId
+    left join endpoint on endpoint.ResourceId = c.ResourceId
     left join split
         on split.x_Source = c.x_Source
         and split.x_SourceFile = c.x_SourceFile
