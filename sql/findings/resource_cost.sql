@@ -1,7 +1,8 @@
 -- The bill by resource: what all findings about money read, so that the charges are scanned once.
 --
 -- A charge on a node of a cluster, one that an `[[inference_split]]` matches, and what is unused of
--- a commitment that others bear, is split by use: x_Pool names its pool, as in charge_owner.
+-- a commitment that others bear, is split by use: x_Pool names its pool, as in charge_owner. So is
+-- a function that was called; whatever it is charged for, here it is one pool.
 -- x_SourceFile and x_SourceRow are the row of the largest charge (ties by file and row), the
 -- evidence a finding shows.
 --
@@ -28,9 +29,14 @@ charge as (
         ProviderName, SubAccountId, ServiceCategory, ServiceName, ChargeCategory,
         CommitmentDiscountStatus, ResourceId, x_TagSetId, BillingCurrency
 ),
+endpoint as (
+    select distinct ResourceId, x_Pool, x_Function is not null as is_function from endpoint_id
+),
 -- What splits look at, once each: far fewer rows than resources.
 named_resource as (
-    select distinct ResourceId from inference_split where ResourceId is not null
+    select ResourceId from inference_split where ResourceId is not null
+    union
+    select ResourceId from endpoint where not is_function
 ),
 kind as (
     select distinct
@@ -43,8 +49,12 @@ split as (
     select
         k.ProviderName, k.SubAccountId, k.ServiceName, k.ServiceCategory, k.ChargeCategory,
         k.CommitmentDiscountStatus, k.ResourceId,
-        arg_min(s.x_Name, s.x_Rank) as x_Name
+        arg_min(
+            case when s.x_EndpointStart is null then 'inference/' || s.x_Name else e.x_Pool end,
+            s.x_Rank
+        ) as x_Pool
     from kind as k
+    left join endpoint as e on e.ResourceId = k.ResourceId
     inner join inference_split as s
         on (s.ProviderName is null or s.ProviderName = k.ProviderName)
         and (s.SubAccountId is null or s.SubAccountId = k.SubAccountId)
@@ -55,6 +65,10 @@ split as (
         and (
             s.CommitmentDiscountStatus is null
             or s.CommitmentDiscountStatus = k.CommitmentDiscountStatus
+        )
+        and (
+            s.x_EndpointStart is null
+            or starts_with(e.x_Pool, 'inference/' || s.x_Name || '/')
         )
     group by
         k.ProviderName, k.SubAccountId, k.ServiceName, k.ServiceCategory, k.ChargeCategory,
@@ -72,10 +86,11 @@ select
     c.ResourceName,
     c.x_TagSetId,
     case
-        when s.x_Name is not null then 'inference/' || s.x_Name
+        when s.x_Pool is not null then s.x_Pool
         when c.CommitmentDiscountStatus = 'Unused' and $unused_commitment <> 'buyer'
             then 'commitment/' || $unused_commitment
         when node.x_Cluster is not null then 'node/' || node.x_Cluster
+        when f.x_Pool is not null then f.x_Pool
     end as x_Pool,
     c.BillingCurrency,
     cast(c.EffectiveCost as decimal(38, 12)) as EffectiveCost,
@@ -85,6 +100,7 @@ select
     c.largest.line as x_SourceRow
 from charge as c
 left join node on node.ResourceId = c.ResourceId
+left join endpoint as f on f.is_function and f.ResourceId = c.ResourceId
 left join named_resource as n on n.ResourceId = c.ResourceId
 left join split as s
     on s.ProviderName = c.ProviderName
