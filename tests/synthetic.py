@@ -252,6 +252,12 @@ def _cluster(con: duckdb.DuckDBPyConnection) -> None:
         "x_Namespace": "llm", "x_Workload": "assistant-server", "x_GpuRequestMs": 3600000,
         "x_GpuBusyMs": 900000, "x_GpuAllocatedParts": 36288000000,
     }])  # fmt: skip
+    put(con, "method_share", [{
+        "BillingPeriod": "2026-10", "BillingCurrency": "USD", "x_Endpoint": "llm/assistant-server",
+        "x_Feature": "chat", "x_Tenant": "globex", "x_Environment": "production", "x_Model": "m",
+        "EffectiveCost": Decimal(4), "x_CostByGpuTime": Decimal(4), "x_CostByTokens": Decimal(3),
+        "x_CostByCalls": Decimal(1), "x_MethodSpread": Decimal(3),
+    }])  # fmt: skip
     put(con, "gpu_cost", [{
         "x_Cluster": "prod", "BillingPeriod": "2026-10", "BillingCurrency": "USD",
         "x_Endpoint": "llm/assistant-server", "EffectiveCost": Decimal(4),

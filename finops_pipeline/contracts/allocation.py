@@ -150,11 +150,12 @@ TABLES = tables_of(
             x_VersionWitness""",
         ),
         "model_use": (
-            """Calls by model version: one row per feature, tenant, environment, model, version and
+            """Calls and their work by model version: one row per feature, tenant, environment, model, version and
             endpoint.""",
             "x_Feature x_Tenant x_Environment x_Model x_RegisteredModel x_ModelVersion x_Endpoint",
             """BillingPeriod x_Feature x_Tenant x_Environment x_Model x_RegisteredModel
-            x_ModelVersion x_Endpoint x_Calls""",
+            x_ModelVersion x_Endpoint x_Calls x_UnknownTokenCalls x_TokenWork x_GpuMs
+            x_GpuMsCalls""",
         ),
         "list_cost": (
             """What calls cost by the price book: one row per day, endpoint, caller as logged, model,

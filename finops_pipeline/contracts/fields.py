@@ -321,6 +321,21 @@ FIELDS: dict[str, Field] = {
     "x_GpuAllocatedParts": Field(
         "BIGINT", "Held of real GPUs, in 10080ths of a GPU-millisecond.", ge=0
     ),
+    "x_TokenWork": Field(
+        "DECIMAL(38,0)",
+        "Tokens in thousandths, each weighted by its kind as `[allocation]` says.",
+    ),
+    "x_CostByGpuTime": Field(
+        MONEY,
+        "What the caller would bear by GPU milliseconds; null where not every call told them.",
+    ),
+    "x_CostByTokens": Field(
+        MONEY, "What the caller would bear by weighted tokens; null where no call told any."
+    ),
+    "x_CostByCalls": Field(
+        MONEY, "What the caller would bear by calls; null where none of theirs was logged."
+    ),
+    "x_MethodSpread": Field(MONEY, "The largest of those less the smallest."),
     "x_GpuHeldMs": Field("BIGINT", "Real GPUs held, whole or in part, GPU-milliseconds.", ge=0),
     "x_BusyCost": Field(MONEY, "Part of the cost for the time the GPUs were busy."),
     "x_HeldIdleCost": Field(

@@ -23,6 +23,13 @@ TABLES = tables_of(
             x_Calls x_FailedCalls x_UnknownTokenCalls x_InputTokens x_OutputTokens x_Tokens
             x_UnitCostPerCall? x_UnitCostPerThousandTokens?""",
         ),
+        "method_share": (
+            """What each caller of an endpoint would bear by GPU time, by tokens and by calls, beside
+            what they do bear: one row per endpoint, caller, model and currency.""",
+            "x_Endpoint BillingCurrency x_Feature x_Tenant x_Environment x_Model",
+            """BillingPeriod x_Endpoint BillingCurrency x_Feature x_Tenant x_Environment x_Model
+            EffectiveCost x_CostByGpuTime? x_CostByTokens? x_CostByCalls? x_MethodSpread?""",
+        ),
         "gpu_cost": (
             """One row per cluster, workload that held GPUs, and currency: what it cost, and how much
             of that its GPUs were busy for.""",

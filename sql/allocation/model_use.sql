@@ -1,4 +1,5 @@
--- How often each model version was called, and by whom: what its training is borne by.
+-- How often each model version was called, by whom, and what work that was: what its training is
+-- borne by, and what the ways to split an endpoint are compared by.
 --
 -- Owners are those that calls have in the allocation: as logged, after aliases; what a caller left
 -- out is that of the endpoint's pods.
@@ -25,7 +26,15 @@ select
     v.x_RegisteredModel,
     v.x_ModelVersion,
     u.x_Endpoint,
-    cast(sum(u.x_Calls) as bigint) as x_Calls
+    cast(sum(u.x_Calls) as bigint) as x_Calls,
+    cast(sum(u.x_UnknownTokenCalls) as bigint) as x_UnknownTokenCalls,
+    cast(sum(
+        (u.x_InputTokens - u.x_CachedInputTokens) * $input_token_weight
+        + u.x_CachedInputTokens * $cached_token_weight
+        + u.x_OutputTokens * $output_token_weight
+    ) as decimal(38, 0)) as x_TokenWork,
+    cast(sum(u.x_GpuMs) as bigint) as x_GpuMs,
+    cast(sum(u.x_GpuMsCalls) as bigint) as x_GpuMsCalls
 from inference_usage as u
 inner join served_version as v
     on v.x_ChargeDay = cast(u.x_HourStart as date)
