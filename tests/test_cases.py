@@ -84,8 +84,8 @@ def engine(given: dict[str, list[dict[str, Any]]], settings: dict[str, Any]) -> 
 
 
 def stage_queries(stage: str) -> list[str]:
-    """The SQL files of a stage, each after what it reads."""
-    files = TABLES.intersection(queries.stems(stage))
+    """The SQL files of a stage, and what weighs shared cost, each after what it reads."""
+    files = TABLES.intersection([*queries.stems(stage), "shared_weight"])
     return [f"{stage}/{s.name}" for s in pipeline.steps() if s.stage == stage and s.name in files]
 
 

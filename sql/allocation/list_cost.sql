@@ -30,7 +30,8 @@ bought as (
     union
     select e.x_Endpoint, e.x_Provider
     from endpoint as e
-    inner join inference_split as s on e.x_Endpoint like s.x_Endpoint escape '\'
+    inner join inference_split as s
+        on s.x_EndpointStart is null and e.x_Endpoint like s.x_Endpoint escape '\'
 ),
 -- Hours between which no price changes are one; where a call has a minimum they stay apart.
 price_hour as (

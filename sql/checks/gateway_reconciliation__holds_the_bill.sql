@@ -4,7 +4,7 @@ with
 billed as (
     select x_Pool, x_ChargeDay, BillingCurrency, sum(BilledCost) as BilledCost
     from charge_owner
-    where x_Pool like 'inference/%'
+    where x_Pool like 'inference/%' and x_Pool not like 'inference/%/%'
     group by x_Pool, x_ChargeDay, BillingCurrency
 ),
 compared as (

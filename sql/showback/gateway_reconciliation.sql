@@ -2,7 +2,7 @@
 --
 -- Why: a gateway prices what it saw by a list, and a provider bills what it did; the two are never
 -- the same, and a sum alone does not say why. Compared are the charges an `[[inference_split]]`
--- matches with the calls of its endpoints; a call belongs to the first split that fits. Where every
+-- matches with the calls of its endpoints, but for one that tells managed endpoints apart; a call belongs to the first split that fits. Where every
 -- charge for use of a split tells its model, they are compared model by model: by the `sku` of the
 -- price book, which may be the bill's SkuId, SkuMeter or operation, else by an SkuId that is the
 -- name of a model. Where every one has a ResourceId that is a key of the log, key by key.
@@ -28,10 +28,13 @@ ranked_charge as (
         cast(c.ChargePeriodStart as date) as x_ChargeDay,
         s.x_Name, c.ProviderName, c.BillingCurrency, c.ChargeCategory, c.SkuId, c.SkuMeter,
         c.x_Operation, credential_name(c.ResourceId) as x_Credential, c.BilledCost,
+        s.x_EndpointStart is null as is_bought,
         row_number() over (
             partition by c.x_Source, c.x_SourceFile, c.x_SourceRow order by s.x_Rank
         ) as place
     from cost_and_usage as c
+    left join (select distinct ResourceId, x_Pool from endpoint_id) as e
+        on e.ResourceId = c.ResourceId
     inner join inference_split as s
         on (s.ProviderName is null or s.ProviderName = c.ProviderName)
         and (s.SubAccountId is null or s.SubAccountId = c.SubAccountId)
@@ -43,6 +46,10 @@ ranked_charge as (
             s.CommitmentDiscountStatus is null
             or s.CommitmentDiscountStatus = c.CommitmentDiscountStatus
         )
+        and (
+            s.x_EndpointStart is null
+            or starts_with(e.x_Pool, 'inference/' || s.x_Name || '/')
+        )
 ),
 charge as (
     select
@@ -50,7 +57,7 @@ charge as (
         SkuMeter, x_Operation, x_Credential, ChargeCategory = 'Usage' as is_use,
         sum(BilledCost) as BilledCost
     from ranked_charge
-    where place = 1
+    where place = 1 and is_bought
     group by
         x_ChargeDay, x_Name, ProviderName, BillingCurrency, SkuId, SkuMeter, x_Operation,
         x_Credential, ChargeCategory = 'Usage'
@@ -58,7 +65,8 @@ charge as (
 endpoint_split as (
     select e.x_Endpoint, 'inference/' || arg_min(s.x_Name, s.x_Rank) as x_Pool
     from (select distinct x_Endpoint from list_cost) as e
-    inner join inference_split as s on e.x_Endpoint like s.x_Endpoint escape '\'
+    inner join inference_split as s
+        on s.x_EndpointStart is null and e.x_Endpoint like s.x_Endpoint escape '\'
     group by e.x_Endpoint
 ),
 call as (
