@@ -24,8 +24,17 @@ LABELS = [
     '{"training_run":"r","model":"m","model_version":"1"}',
     '{"training_run":"s","run_kind":"evaluation"}',
 ]
+FUNCTION = "arn:aws:lambda:r:1:function:f"
 SETTINGS: dict[str, Any] = {
-    "inference_split": [{"name": "api", "where": {"ServiceName": "LLM"}, "endpoint": "vendor/*"}],
+    "inference_split": [
+        {"name": "api", "where": {"ServiceName": "LLM"}, "endpoint": "vendor/*"},
+        {
+            "name": "hosted",
+            "where": {"ServiceName": "Hosting"},
+            "endpoint": "hosted/{ResourceName}",
+            "gpus": 1,
+        },
+    ],
     "rule": [{"where": {"ChargeCategory": "Tax"}, "feature": "platform"}],
     "allocation": {"unused_commitment": "users"},
     "shared_cost": [
@@ -45,6 +54,10 @@ ROAD = [
     "showback/coverage",
     "showback/unit_cost",
     "showback/commitment",
+    "showback/gateway_reconciliation",
+    "showback/gpu_cost",
+    "showback/invocation_cost",
+    "showback/method_share",
     "showback/model_serving",
     "showback/training_schedule",
     "showback/model_cost",
@@ -87,6 +100,55 @@ def company(dice: random.Random) -> dict[str, list[dict[str, Any]]]:
                 "x_SourceRow": n,
             }
             for n in range(1, 4001)
+        ]
+        + [
+            {
+                "EffectiveCost": money(),
+                "ResourceId": resource,
+                "ServiceName": service,
+                "ChargePeriodStart": dice.choice(HOURS),
+                "ChargeDescription": meter,
+                "ConsumedUnit": unit,
+                "ConsumedQuantity": f"{dice.randint(1, 10**4)}.{dice.randint(0, 10**9)}",
+                "x_TagSetId": dice.randint(1, 4),
+                "x_SourceRow": 4000 + n,
+            }
+            for n in range(1, 201)
+            for resource, service, meter, unit in (
+                (FUNCTION, "Lambda", "Lambda-GB-Second", "Lambda-GB-Second"),
+                (FUNCTION, "Lambda", "Lambda-Provisioned-Concurrency", "Lambda-GB-Second"),
+                ("arn:aws:hosting:r:1:endpoint/e", "Hosting", "Host:gpu", "Hours"),
+            )
+        ],
+        "price": [
+            {
+                "x_Provider": "vendor",
+                "x_Model": model,
+                "x_PriceItem": item,
+                "x_ServiceTier": "standard",
+                "x_ContextClass": 0,
+                "x_PriceFrom": "2026-01-01",
+                "ListUnitPrice": f"{dice.randint(1, 99)}.{dice.randint(0, 99):02}",
+                "x_PricingBlockSize": 1000000,
+                "PricingCurrency": "USD",
+            }
+            for model in "mn"
+            for item in ("input", "output")
+        ],
+        "invocation_usage": [
+            {
+                "x_HourStart": hour,
+                "x_Function": "function:f",
+                "x_Feature": dice.choice([None, "chat"]),
+                "x_Tenant": f"t{n}",
+                "x_Invocations": dice.randint(1, 9),
+                "x_MeasuredInvocations": 9,
+                "x_DurationMs": dice.randint(1, 10**6),
+                "x_MemoryMibMs": dice.randint(1, 10**9),
+                "x_ProvisionedMibMs": dice.randint(0, 10**5),
+            }
+            for n in range(30)
+            for hour in HOURS
         ],
         "quarantine": [{"BilledCost": money(), "EffectiveCost": money()} for _ in range(3)],
         "node_usage": [
@@ -119,7 +181,10 @@ def company(dice: random.Random) -> dict[str, list[dict[str, Any]]]:
         "inference_usage": [
             {
                 "x_HourStart": hour,
-                "x_Endpoint": dice.choice(["ns/w1", "ns/w2", "vendor/m", "vendor/n"]),
+                "x_Provider": "vendor",
+                "x_ServiceTier": "standard",
+                "x_ContextClass": 0,
+                "x_Endpoint": dice.choice(["ns/w1", "ns/w2", "vendor/m", "vendor/n", "hosted/e"]),
                 "x_Feature": dice.choice([None, "chat", "Search"]),
                 "x_Tenant": f"t{n % 40}",
                 "x_Model": dice.choice("mn"),
@@ -203,5 +268,5 @@ def test_bytes_do_not_depend_on_threads_or_the_order_of_delivery(tmp_path: Path)
             duckdb.read_parquet(str(tmp_path / folder / f"{name}.parquet")).fetchall()
             for folder in ("one", "whole")
         )
-        assert len(one) > 0
+        assert one, f"{name} is empty"
         assert one == whole
