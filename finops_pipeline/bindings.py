@@ -73,6 +73,14 @@ SMALL_TABLES: dict[str, dict[str, str]] = {
         "x_Resource": "VARCHAR",
         "x_RunKind": "VARCHAR",
     },
+    "edge_device": {
+        "x_Name": "VARCHAR",
+        "x_Model": "VARCHAR",
+        "x_MonthlyCost": "DECIMAL(38, 12)",
+        "BillingCurrency": "VARCHAR",
+        "x_QuantityUnit": "VARCHAR",
+        "x_Capacity": "BIGINT",
+    },
 }
 
 
@@ -131,6 +139,17 @@ def small_tables(config: Config) -> dict[str, SmallTable]:
         (rank, job.name, *_matches(job.where), _like(job.resource), job.kind)
         for rank, job in enumerate(config.training_job, start=1)
     ]
+    devices = [
+        (
+            device.name,
+            device.model,
+            str(device.monthly_cost),
+            device.currency,
+            device.unit,
+            device.serves,
+        )
+        for device in config.edge_device
+    ]
     rows: dict[str, list[Any]] = {
         "owner_key": sorted(set(keys)),
         "value_alias": sorted((d, f, t) for (d, f), t in aliases.items()),
@@ -140,6 +159,7 @@ def small_tables(config: Config) -> dict[str, SmallTable]:
         "shared_rule": shared,
         "run_label": sorted(labels),
         "training_job": jobs,
+        "edge_device": devices,
     }
     return {n: SmallTable(SMALL_TABLES[n], tuple(rows[n])) for n in SMALL_TABLES}
 
