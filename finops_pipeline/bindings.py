@@ -81,6 +81,7 @@ SMALL_TABLES: dict[str, dict[str, str]] = {
         "x_QuantityUnit": "VARCHAR",
         "x_Capacity": "BIGINT",
     },
+    "bought_model": {"x_Model": "VARCHAR", "x_Provider": "VARCHAR", "x_BoughtModel": "VARCHAR"},
 }
 
 
@@ -160,6 +161,7 @@ def small_tables(config: Config) -> dict[str, SmallTable]:
         "run_label": sorted(labels),
         "training_job": jobs,
         "edge_device": devices,
+        "bought_model": sorted({(b.model, b.provider, b.buy) for b in config.bought_model}),
     }
     return {n: SmallTable(SMALL_TABLES[n], tuple(rows[n])) for n in SMALL_TABLES}
 

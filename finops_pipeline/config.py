@@ -603,6 +603,14 @@ class EdgeDeviceSection(Section):
     unit: Literal["calls", "tokens"] = Field("calls", description="What `serves` counts.")
 
 
+class BoughtModelSection(Section):
+    """A model of the price book that could do the work of one you serve yourself."""
+
+    model: str = Field(description="Model you serve, as in x_Model.")
+    provider: str = Field(description="Provider of the other, as the price book has it.")
+    buy: str = Field(description="The other model, as the price book has it.")
+
+
 class ContainerRequestsSection(Section):
     """Parameters of sql/rightsizing/container_requests.sql."""
 
@@ -799,6 +807,7 @@ class Config(Section):
     training_job: list[TrainingJobSection] = Field(default=[], description="")
     economics: EconomicsSection = Field(default=EconomicsSection(), description="")
     edge_device: list[EdgeDeviceSection] = Field(default=[], description="")
+    bought_model: list[BoughtModelSection] = Field(default=[], description="")
     rightsizing: RightsizingSection = Field(default=RightsizingSection(), description="")
     pull_requests: PullRequestsSection = Field(default=PullRequestsSection(), description="")
     report: ReportSection = Field(default=ReportSection(), description="")

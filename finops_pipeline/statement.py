@@ -123,7 +123,7 @@ def read_revenue(transport: Transport, period: str, item: Item, into: Path) -> N
     for number, line in enumerate(reader, start=1):
         currency = (line["currency"] or "").strip().upper()
         tenant = (line["tenant"] or "").strip()
-        amount = _amount(line["amount"])
+        amount = money.read(line["amount"])
         # An amount written with a comma is two cells, and the row has one too many.
         if amount is None or len(currency) != 3 or not tenant or None in line:
             raise UnreadableFile(

@@ -773,6 +773,9 @@ FIELDS: dict[str, Field] = {
     "x_TotalCostPerThousandTokens": Field(
         MONEY, "x_TotalCost per thousand input and output tokens: with idle and training."
     ),
+    "x_UnitCostPerImage": Field(MONEY, "x_InferenceCost per image that was made."),
+    "x_ServingCostPerImage": Field(MONEY, "x_ServingCost per image: with idle."),
+    "x_TotalCostPerImage": Field(MONEY, "x_TotalCost per image: with idle and training."),
     "x_Subject": Field("VARCHAR", "What is compared, in words that identify it."),
     "x_Quantity": Field("BIGINT", "Measured quantity of the period, in x_QuantityUnit.", ge=0),
     "x_QuantityUnit": Field("VARCHAR", "What x_Quantity counts."),

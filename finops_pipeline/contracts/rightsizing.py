@@ -53,5 +53,17 @@ TABLES = tables_of(
             "x_Subject BillingCurrency",
             COMPARISON,
         ),
+        "self_hosted_or_bought": (
+            """Tokens of a model on endpoints of ours against the same at a list price: one row per
+            `[[bought_model]]` and currency.""",
+            "x_Subject BillingCurrency",
+            COMPARISON,
+        ),
+        "batch_or_real_time": (
+            """Calls of a bought model at the standard tier against the batch tier, by list: one row
+            per provider, model and currency.""",
+            "x_Subject BillingCurrency",
+            COMPARISON,
+        ),
     },
 )

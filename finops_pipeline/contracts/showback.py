@@ -20,7 +20,7 @@ TABLES = tables_of(
             a thousand tokens cost.""",
             "BillingCurrency x_Feature x_Tenant x_Environment x_Model",
             """BillingPeriod BillingCurrency x_Feature x_Tenant x_Environment x_Model EffectiveCost
-            x_Calls x_FailedCalls x_UnknownTokenCalls x_InputTokens x_OutputTokens x_Tokens
+            x_Calls x_FailedCalls x_UnknownTokenCalls x_InputTokens x_OutputTokens x_Tokens x_Images
             x_UnitCostPerCall? x_UnitCostPerThousandTokens?""",
         ),
         "gpu_cost": (
@@ -145,14 +145,15 @@ TABLES = tables_of(
             x_MarginWithTraining x_MarginWithTrainingPermille? x_Reason?""",
         ),
         "unit_economics": (
-            """What a call and a thousand tokens cost, busy, with idle and with training: one row per
-            period, currency, feature, tenant, environment and model.""",
+            """What a call, a thousand tokens and an image cost, busy, with idle and with training: one
+            row per period, currency, feature, tenant, environment and model.""",
             "BillingPeriod BillingCurrency x_Feature x_Tenant x_Environment x_Model",
             """BillingPeriod BillingCurrency x_Feature x_Tenant x_Environment x_Model x_Calls
-            x_UnknownTokenCalls x_Tokens x_InferenceCost x_IdleCost x_ServingCost x_TrainingCost
-            x_WriteOffCost x_TotalCost x_UnitCostPerCall? x_UnitCostPerThousandTokens?
-            x_ServingCostPerCall? x_ServingCostPerThousandTokens? x_TotalCostPerCall?
-            x_TotalCostPerThousandTokens?""",
+            x_UnknownTokenCalls x_Tokens x_Images x_InferenceCost x_IdleCost x_ServingCost
+            x_TrainingCost x_WriteOffCost x_TotalCost x_UnitCostPerCall?
+            x_UnitCostPerThousandTokens? x_UnitCostPerImage? x_ServingCostPerCall?
+            x_ServingCostPerThousandTokens? x_ServingCostPerImage? x_TotalCostPerCall?
+            x_TotalCostPerThousandTokens? x_TotalCostPerImage?""",
         ),
     },
 )

@@ -1,11 +1,11 @@
--- What one call and a thousand tokens cost, three times: for the work alone, with the endpoint's
+-- What one call, a thousand tokens and an image cost, three times: for the work alone, with the endpoint's
 -- idle time, and with training.
 --
 -- Idle time of an endpoint is borne by its callers in proportion to their work, training by those
 -- whom the version served, as `model_cost` has it: the costs here are its costs, versions summed.
 -- What was written off, and what nobody called, is a row without calls and without unit costs.
--- Calls and tokens are those of `unit_cost`; where a model costs in two currencies, both rows count
--- the same calls.
+-- Calls, tokens and images are those of `unit_cost`; where a model costs in two currencies, both
+-- rows count the same calls. A price per image is of all that a model cost, whatever else it made.
 --
 -- One row per billing period, currency, feature, tenant, environment and model.
 with
@@ -31,6 +31,7 @@ select
     coalesce(u.x_Calls, 0) as x_Calls,
     coalesce(u.x_UnknownTokenCalls, 0) as x_UnknownTokenCalls,
     coalesce(u.x_Tokens, 0) as x_Tokens,
+    coalesce(u.x_Images, 0) as x_Images,
     c.x_InferenceCost,
     c.x_IdleCost,
     c.x_ServingCost,
@@ -39,10 +40,13 @@ select
     c.x_TotalCost,
     money_per(c.x_InferenceCost, u.x_Calls) as x_UnitCostPerCall,
     money_per(c.x_InferenceCost * 1000, u.x_Tokens) as x_UnitCostPerThousandTokens,
+    money_per(c.x_InferenceCost, u.x_Images) as x_UnitCostPerImage,
     money_per(c.x_ServingCost, u.x_Calls) as x_ServingCostPerCall,
     money_per(c.x_ServingCost * 1000, u.x_Tokens) as x_ServingCostPerThousandTokens,
+    money_per(c.x_ServingCost, u.x_Images) as x_ServingCostPerImage,
     money_per(c.x_TotalCost, u.x_Calls) as x_TotalCostPerCall,
-    money_per(c.x_TotalCost * 1000, u.x_Tokens) as x_TotalCostPerThousandTokens
+    money_per(c.x_TotalCost * 1000, u.x_Tokens) as x_TotalCostPerThousandTokens,
+    money_per(c.x_TotalCost, u.x_Images) as x_TotalCostPerImage
 from cost as c
 left join unit_cost as u
     on u.BillingPeriod = c.BillingPeriod
