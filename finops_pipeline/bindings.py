@@ -73,6 +73,15 @@ SMALL_TABLES: dict[str, dict[str, str]] = {
         "x_Resource": "VARCHAR",
         "x_RunKind": "VARCHAR",
     },
+    "edge_device": {
+        "x_Name": "VARCHAR",
+        "x_Model": "VARCHAR",
+        "x_MonthlyCost": "DECIMAL(38, 12)",
+        "BillingCurrency": "VARCHAR",
+        "x_QuantityUnit": "VARCHAR",
+        "x_Capacity": "BIGINT",
+    },
+    "bought_model": {"x_Model": "VARCHAR", "x_Provider": "VARCHAR", "x_BoughtModel": "VARCHAR"},
 }
 
 
@@ -131,6 +140,17 @@ def small_tables(config: Config) -> dict[str, SmallTable]:
         (rank, job.name, *_matches(job.where), _like(job.resource), job.kind)
         for rank, job in enumerate(config.training_job, start=1)
     ]
+    devices = [
+        (
+            device.name,
+            device.model,
+            str(device.monthly_cost),
+            device.currency,
+            device.unit,
+            device.serves,
+        )
+        for device in config.edge_device
+    ]
     rows: dict[str, list[Any]] = {
         "owner_key": sorted(set(keys)),
         "value_alias": sorted((d, f, t) for (d, f), t in aliases.items()),
@@ -140,6 +160,8 @@ def small_tables(config: Config) -> dict[str, SmallTable]:
         "shared_rule": shared,
         "run_label": sorted(labels),
         "training_job": jobs,
+        "edge_device": devices,
+        "bought_model": sorted({(b.model, b.provider, b.buy) for b in config.bought_model}),
     }
     return {n: SmallTable(SMALL_TABLES[n], tuple(rows[n])) for n in SMALL_TABLES}
 

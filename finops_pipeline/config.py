@@ -570,6 +570,47 @@ class AllocationSection(Section):
     )
 
 
+class EconomicsSection(Section):
+    """What tenants pay, so that the margin can be told."""
+
+    revenue: str | None = Field(
+        None,
+        description="Where revenue is, if you have it: CSV with the columns `tenant`, `currency`, `amount` and perhaps `feature`, "
+        "with the month as in `[[billing]] location`. Tenants and features are spelled like tags: case and `[alias]` count.",
+    )
+
+    @field_validator("revenue")
+    @classmethod
+    def _months_are_known(cls, pattern: str | None) -> str | None:
+        return pattern if pattern is None else refuse_unknown(pattern, OF_MONTH)
+
+
+class EdgeDeviceSection(Section):
+    """A device that could serve a model where it is needed, to compare with the cloud."""
+
+    name: Name = Field(description="Name of the device.")
+    model: str = Field(description="Model it would serve, as in x_Model.")
+    monthly_cost: Decimal = Field(
+        gt=0,
+        max_digits=38,
+        decimal_places=12,
+        description="What one device costs a month, all in: price over its life, power, care.",
+    )
+    currency: str = Field(description="Currency of that.", pattern="^[A-Z]{3}$")
+    serves: int = Field(
+        ge=1, le=10**15, description="How many of `unit` one device can serve a month."
+    )
+    unit: Literal["calls", "tokens"] = Field("calls", description="What `serves` counts.")
+
+
+class BoughtModelSection(Section):
+    """A model of the price book that could do the work of one you serve yourself."""
+
+    model: str = Field(description="Model you serve, as in x_Model.")
+    provider: str = Field(description="Provider of the other, as the price book has it.")
+    buy: str = Field(description="The other model, as the price book has it.")
+
+
 class ContainerRequestsSection(Section):
     """Parameters of sql/rightsizing/container_requests.sql."""
 
@@ -764,6 +805,9 @@ class Config(Section):
     model_version: list[ModelVersionSection] = Field(default=[], description="")
     training: TrainingSection = Field(default=TrainingSection(), description="")
     training_job: list[TrainingJobSection] = Field(default=[], description="")
+    economics: EconomicsSection = Field(default=EconomicsSection(), description="")
+    edge_device: list[EdgeDeviceSection] = Field(default=[], description="")
+    bought_model: list[BoughtModelSection] = Field(default=[], description="")
     rightsizing: RightsizingSection = Field(default=RightsizingSection(), description="")
     pull_requests: PullRequestsSection = Field(default=PullRequestsSection(), description="")
     report: ReportSection = Field(default=ReportSection(), description="")
@@ -782,6 +826,7 @@ class Config(Section):
         "inference_split",
         "registry",
         "training_job",
+        "edge_device",
     )
     @classmethod
     def _names_differ(cls, blocks: list[Any]) -> list[Any]:

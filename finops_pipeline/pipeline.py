@@ -77,7 +77,15 @@ class Step:
 
 def steps() -> list[Step]:
     """All steps, each after what it reads."""
-    found = [_bill(), _metrics_and_logs(), _declared(), _registries(), _prices(), _statements()]
+    found = [
+        _bill(),
+        _metrics_and_logs(),
+        _declared(),
+        _registries(),
+        _prices(),
+        _statements(),
+        _revenue(),
+    ]
     filled = {t for s in found for t in s.tables}
     for stage in STAGES:
         waiting = [
@@ -544,6 +552,44 @@ def _statement(
     )
 
 
+def _revenue() -> Step:
+    return Step(
+        "revenue",
+        "showback",
+        ("revenue",),
+        frozenset(),
+        "What tenants pay for the period, from the files that `[economics] revenue` names.",
+        read_revenue,
+    )
+
+
+def read_revenue(warehouse: Warehouse, period: str) -> list[Built]:
+    """Read the revenue of a period; a file with the bytes of before is not read again."""
+    location = warehouse.config.economics.revenue
+    parts: list[Part] = []
+    landed = Landed(warehouse.landing / "bill", f"{period}.revenue")
+    if location is not None:
+        if not names_month(location):
+            raise ConfigError(
+                f"[economics] revenue: {location!r} must hold {{period}}, {{yyyymm}}, or {{year}} "
+                "and {month}, so that each month's cost is held against its own revenue"
+            )
+        place = in_month(location, period)
+        transport = landed.open(open_transport(place, warehouse.config))
+        parts = [
+            Part(
+                name=part_name("revenue", item.path),
+                fingerprint=digest(item.path, transport.digest(item)),
+                tables=("revenue",),
+                read=functools.partial(statement.read_revenue, transport, period, item),
+            )
+            for item in transport.list(place)
+        ]
+    built = warehouse.ingest(("revenue",), period, parts)
+    landed.keep()
+    return built
+
+
 # ------------------------------------------------------------------------------ shared cost
 
 
@@ -667,6 +713,10 @@ def survey(config: Config, period: str) -> list[tuple[str, bool]]:
             continue
         count = sum(len(_found(config, source.location, day)) for day in days(period))
         told.append((f"{source.name}: {count} file(s) in the days of {period}", bool(count)))
+    if config.economics.revenue is not None:
+        location = in_month(config.economics.revenue, period)
+        files = open_transport(location, config).list(location)
+        told.append((f"[economics] revenue: {len(files)} file(s) of {period}", bool(files)))
     for registry in config.registry:
         versions = open_registry(registry).versions()
         told.append(

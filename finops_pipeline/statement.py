@@ -1,8 +1,8 @@
 """The reconciliation statement: the providers' own word, and whether everything adds up.
 
-What belongs here: reading a file of invoices or of billing periods, and asking the published
-tables again whether what was asked for is what was read and what was shown. What the statement
-says is decided in `sql/showback/reconciliation.sql`.
+What belongs here: reading a file of invoices, of billing periods or of revenue, and asking the
+published tables again whether what was asked for is what was read and what was shown. What the
+statement says is decided in `sql/showback/reconciliation.sql`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from .transports import Item, Transport
 from .warehouse import identifier
 
 REQUIRED = ("invoice", "currency", "amount")
+REVENUE_COLUMNS = ("tenant", "currency", "amount")
 PERIOD_COLUMNS = (
     "InvoiceIssuerName",
     "BillingPeriodStart",
@@ -60,17 +61,7 @@ def read_invoices(
 
     from .contracts.fields import TYPES
 
-    try:
-        text = transport.read(item).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UnreadableFile(f"{item.address}: not UTF-8 text ({error.reason})") from None
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    missing = [name for name in REQUIRED if name not in (reader.fieldnames or ())]
-    if missing:
-        raise UnreadableFile(
-            f"{item.address}: the column {missing[0]!r} is missing; an invoice file has "
-            f"{', '.join(REQUIRED)} and perhaps reason"
-        )
+    reader = _csv(transport, item, REQUIRED, "an invoice file", "reason")
     rows: list[dict[str, Any]] = []
     for number, line in enumerate(reader, start=1):
         currency = (line["currency"] or "").strip().upper()
@@ -97,6 +88,62 @@ def read_invoices(
     schema = {n: TYPES[t] for n, t in contracts.table("invoice_summary").duckdb.items()}
     frame = pl.DataFrame(rows, schema=schema, orient="row")
     frame.write_parquet(into / "invoice_summary.parquet", compression="zstd")
+
+
+def _csv(
+    transport: Transport, item: Item, required: Sequence[str], what: str, perhaps: str
+) -> csv.DictReader[str]:
+    """The rows of a CSV file in UTF-8 that has the `required` columns, in any order."""
+    try:
+        text = transport.read(item).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnreadableFile(f"{item.address}: not UTF-8 text ({error.reason})") from None
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    missing = [name for name in required if name not in (reader.fieldnames or ())]
+    if missing:
+        raise UnreadableFile(
+            f"{item.address}: the column {missing[0]!r} is missing; {what} has "
+            f"{', '.join(required)} and perhaps {perhaps}"
+        )
+    return reader
+
+
+def read_revenue(transport: Transport, period: str, item: Item, into: Path) -> None:
+    """Write `revenue.parquet` from a CSV file of what tenants pay.
+
+    Raises `UnreadableFile` with the line when a column is missing, a tenant is not named or an
+    amount is no number: a margin without it would be wrong and look right.
+    """
+    import polars as pl
+
+    from .contracts.fields import TYPES
+
+    rows: list[dict[str, Any]] = []
+    reader = _csv(transport, item, REVENUE_COLUMNS, "a revenue file", "feature")
+    for number, line in enumerate(reader, start=1):
+        currency = (line["currency"] or "").strip().upper()
+        tenant = (line["tenant"] or "").strip()
+        amount = money.read(line["amount"])
+        # An amount written with a comma is two cells, and the row has one too many.
+        if amount is None or len(currency) != 3 or not tenant or None in line:
+            raise UnreadableFile(
+                f"{item.address}: line {reader.line_num} is no revenue: {tenant!r}, {currency!r}, "
+                f"{line['amount']!r}; correct it"
+            )
+        rows.append(
+            {
+                "BillingPeriod": period,
+                "x_Tenant": tenant,
+                "x_Feature": (line.get("feature") or "").strip() or None,
+                "BillingCurrency": currency,
+                "x_Revenue": amount,
+                "x_SourceFile": item.path,
+                "x_SourceRow": number,
+            }
+        )
+    schema = {n: TYPES[t] for n, t in contracts.table("revenue").duckdb.items()}
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    frame.write_parquet(into / "revenue.parquet", compression="zstd")
 
 
 def read_periods(

@@ -46,6 +46,15 @@ create or replace macro quotient(product, total) as
 create or replace macro money_per(money, quantity) as
     units_money(money_units(money) // nullif(cast(quantity as hugeint), 0));
 
+-- Thousandths that `part` is of `whole`, rounded down also below zero; null where there is no whole.
+create or replace macro permille(part, whole) as case
+    when whole > 0 then
+        money_units(part) * 1000 // money_units(whole)
+        - cast(
+            part < 0 and (money_units(part) * 1000) % money_units(whole) <> 0 as integer
+        )
+end;
+
 -- Tag and label keys that mean the same: `user:Cost-Center`, `cost_center`, `label_cost_center`.
 create or replace macro normal_key(tag_key) as
     regexp_replace(

@@ -170,6 +170,7 @@ def company(path: Path, evil: str = "search") -> Path:
     _findings(con, evil)
     _recommendations(con, evil)
     _training(con)
+    _economics(con)
     con.close()
     return path
 
@@ -353,3 +354,47 @@ def _training(con: duckdb.DuckDBPyConnection) -> None:
          "x_TotalCost": 9 * n + 50, "x_TrainingDriver": "calls"}
         for month in ("2026-09", "2026-10") for n, tenant in ((30, "northwind"), (10, "contoso"))
     ])  # fmt: skip
+
+
+def _economics(con: duckdb.DuckDBPyConnection) -> None:
+    """What tenants pay, what a call costs them, and what other ways would cost."""
+    put(con, "margin", [
+        {"BillingPeriod": month, "BillingCurrency": "USD", "x_Tenant": tenant, "x_Feature": "(all)",
+         "x_Revenue": pays, "EffectiveCost": 700, "x_DirectCost": 650, "x_MovedCost": 50,
+         "x_RunCost": 100, "x_TrainingCost": 50, "x_Margin": (pays or 0) - 600,
+         "x_MarginPermille": pays and (pays - 600) * 1000 // pays,
+         "x_MarginWithTraining": (pays or 0) - 650,
+         "x_MarginWithTrainingPermille": pays and (pays - 650) * 1000 // pays,
+         "x_Reason": None if pays else "no revenue of the period is known"}
+        for month in ("2026-09", "2026-10")
+        for tenant, pays in (("northwind", 2000), ("contoso", 610), ("(idle)", None))
+    ])  # fmt: skip
+    put(con, "unit_economics", [
+        {"BillingPeriod": month, "BillingCurrency": "USD", "x_Feature": "search",
+         "x_Tenant": tenant, "x_Environment": "production", "x_Model": "llama-3.1-70b",
+         "x_Calls": 1000 * n, "x_Tokens": 10000 * n, "x_Images": n, "x_UnitCostPerImage": 8,
+         "x_ServingCostPerImage": 9, "x_TotalCostPerImage": 10, "x_InferenceCost": 8 * n,
+         "x_IdleCost": n, "x_ServingCost": 9 * n,
+         "x_TrainingCost": n, "x_TotalCost": 10 * n, "x_UnitCostPerCall": "0.008",
+         "x_UnitCostPerThousandTokens": "0.8", "x_ServingCostPerCall": "0.009",
+         "x_ServingCostPerThousandTokens": "0.9", "x_TotalCostPerCall": "0.01",
+         "x_TotalCostPerThousandTokens": 1}
+        for month in ("2026-09", "2026-10") for n, tenant in ((30, "northwind"), (10, "contoso"))
+    ])  # fmt: skip
+    compared = (
+        ("shared_or_dedicated", "northwind at llm/search-server", "calls", "dedicated", 6, 4, 400),
+        ("spot_or_on_demand", "g5.xlarge in us-east-1", "permille of work lost", "spot", 8, 6, 250),
+        ("edge_or_cloud", "kiosk for llama-3.2-3b", "calls", "edge", 20, 18, 300),
+        ("self_hosted_or_bought", "llama for big of v", "tokens", "self_hosted", 6, 9, 534),
+        ("batch_or_real_time", "m of v", "permille of work done again", "batch", 8, 5, 375),
+    )
+    for name, subject, unit, cheaper, now, other, even in compared:
+        row = {"BillingPeriod": "2026-10", "BillingCurrency": "USD", "x_Quantity": 600,
+               "x_QuantityUnit": {"spot_or_on_demand": "hours", "self_hosted_or_bought": "tokens"}
+               .get(name, "calls"),
+               "x_BreakEvenUnit": unit, "x_CurrentCost": now}  # fmt: skip
+        put(con, name, [
+            row | {"x_Subject": subject, "x_OtherCost": other, "x_Cheaper": cheaper,
+                   "x_BreakEven": even},
+            row | {"x_Subject": f"another {subject}", "x_Reason": "it is not measured"},
+        ])  # fmt: skip

@@ -207,6 +207,10 @@ ROAD = [
     "showback/model_cost",
     "showback/gateway_reconciliation",
     "showback/invocation_cost",
+    "showback/unit_cost",
+    "showback/tenant_cost",
+    "showback/margin",
+    "showback/unit_economics",
 ]
 
 
@@ -271,6 +275,12 @@ def road(
                 for n, row in {(n, r["x_HourStart"]): (n, r) for n, r in nodes}.values()
             ],
             "inference_usage": calls,
+            # By feature for one tenant, at all for another, and in a currency that costs nothing.
+            "revenue": [
+                {"x_Tenant": "acme", "x_Feature": "chat", "x_Revenue": "10.000000000001"},
+                {"x_Tenant": "Globex", "x_Revenue": "0.3", "x_SourceRow": 2},
+                {"x_Tenant": "acme", "BillingCurrency": "SEK", "x_Revenue": "-1", "x_SourceRow": 3},
+            ],
             "model_version": [
                 {"x_Registry": "reg", "x_Aliases": "[]", "x_RunResources": "[]", **v}
                 for v in VERSIONS

@@ -61,6 +61,11 @@ ROAD = [
     "showback/model_serving",
     "showback/training_schedule",
     "showback/model_cost",
+    "showback/tenant_cost",
+    "showback/margin",
+    "showback/unit_economics",
+    "rightsizing/shared_or_dedicated",
+    "rightsizing/spot_or_on_demand",
 ]
 
 
@@ -96,6 +101,7 @@ def company(dice: random.Random) -> dict[str, list[dict[str, Any]]]:
                 "ChargePeriodEnd": dice.choice(["2026-10-01 01:00", "2026-11-01 00:00"]),
                 "x_TagSetId": dice.randint(1, 4),
                 "CommitmentDiscountId": dice.choice(["plan", "reservation"]),
+                "PricingCategory": dice.choice(["Standard", "Dynamic"]),
                 "CommitmentDiscountStatus": dice.choice([None, "Used", "Unused"]),
                 "x_SourceRow": n,
             }
@@ -156,6 +162,7 @@ def company(dice: random.Random) -> dict[str, list[dict[str, Any]]]:
                 "x_HourStart": hour,
                 "x_Node": f"n{n}",
                 "ResourceId": f"i-{n}",
+                "x_InstanceType": "m",
                 "x_CpuCapacityCoreMs": dice.randint(1, 10**9),
                 "x_MemoryCapacityByteSeconds": dice.randint(1, 10**15),
                 "x_GpuCapacityMs": dice.randint(0, 10**8),

@@ -757,6 +757,54 @@ FIELDS: dict[str, Field] = {
         "By what x_TrainingCost is borne: `calls`, `serving_cost`, or by the `owner` where the version served nobody; null without.",
         isin=("calls", "serving_cost", "owner"),
     ),
+    # ------------------------------------------------------------------------- economics
+    "x_Revenue": Field(MONEY, "What the tenant pays for the period; null where no file says."),
+    "x_DirectCost": Field(MONEY, "EffectiveCost before `[[shared_cost]]` moves any."),
+    "x_MovedCost": Field(
+        MONEY, "EffectiveCost that `[[shared_cost]]` moved here, below zero where it moved away."
+    ),
+    "x_RunCost": Field(
+        MONEY,
+        "Part of EffectiveCost that training runs of this month cost, whoever is served by them.",
+    ),
+    "x_Margin": Field(
+        MONEY, "x_Revenue less EffectiveCost without x_RunCost: without any training."
+    ),
+    "x_MarginPermille": Field(
+        "BIGINT", "x_Margin in thousandths of x_Revenue, rounded down; null without revenue."
+    ),
+    "x_MarginWithTraining": Field(
+        MONEY, "x_Margin less x_TrainingCost and x_WriteOffCost: with the training it bears."
+    ),
+    "x_MarginWithTrainingPermille": Field(
+        "BIGINT",
+        "x_MarginWithTraining in thousandths of x_Revenue, rounded down; null without revenue.",
+    ),
+    "x_ServingCostPerCall": Field(MONEY, "x_ServingCost per call: with idle."),
+    "x_ServingCostPerThousandTokens": Field(
+        MONEY, "x_ServingCost per thousand input and output tokens: with idle."
+    ),
+    "x_TotalCostPerCall": Field(MONEY, "x_TotalCost per call: with idle and training."),
+    "x_TotalCostPerThousandTokens": Field(
+        MONEY, "x_TotalCost per thousand input and output tokens: with idle and training."
+    ),
+    "x_UnitCostPerImage": Field(MONEY, "x_InferenceCost per image that was made."),
+    "x_ServingCostPerImage": Field(MONEY, "x_ServingCost per image: with idle."),
+    "x_TotalCostPerImage": Field(MONEY, "x_TotalCost per image: with idle and training."),
+    "x_Subject": Field("VARCHAR", "What is compared, in words that identify it."),
+    "x_Quantity": Field("BIGINT", "Measured quantity of the period, in x_QuantityUnit.", ge=0),
+    "x_QuantityUnit": Field("VARCHAR", "What x_Quantity counts."),
+    "x_CurrentCost": Field(MONEY, "What the quantity cost as it was done."),
+    "x_OtherCost": Field(MONEY, "What it would have cost the other way; null where nobody knows."),
+    "x_Cheaper": Field(
+        "VARCHAR", "The cheaper way for the measured quantity, or `equal`; null where nobody knows."
+    ),
+    "x_BreakEven": Field(
+        "BIGINT",
+        "Where both ways cost the same, in x_BreakEvenUnit, rounded up; null where they never do or nobody knows.",
+        ge=0,
+    ),
+    "x_BreakEvenUnit": Field("VARCHAR", "What x_BreakEven counts."),
     "x_UtilisationPermille": Field(
         "BIGINT",
         "Used part of used and unused EffectiveCost in thousandths, rounded down; null where both are nothing.",

@@ -20,7 +20,7 @@ TABLES = tables_of(
             a thousand tokens cost.""",
             "BillingCurrency x_Feature x_Tenant x_Environment x_Model",
             """BillingPeriod BillingCurrency x_Feature x_Tenant x_Environment x_Model EffectiveCost
-            x_Calls x_FailedCalls x_UnknownTokenCalls x_InputTokens x_OutputTokens x_Tokens
+            x_Calls x_FailedCalls x_UnknownTokenCalls x_InputTokens x_OutputTokens x_Tokens x_Images
             x_UnitCostPerCall? x_UnitCostPerThousandTokens?""",
         ),
         "method_share": (
@@ -106,6 +106,20 @@ TABLES = tables_of(
             x_GapOtherCharges x_GapOutsideGateway x_GapNotBilled x_GapNoPrice x_GapUnknownTokens
             x_GapRetry x_GapCache x_GapBatch x_GapPriceDrift x_GapUnexplained""",
         ),
+        "revenue": (
+            """What tenants pay for the period: one row per row of the files that `[economics]
+            revenue` names.""",
+            "x_SourceFile x_SourceRow",
+            """BillingPeriod x_Tenant x_Feature? BillingCurrency x_Revenue x_SourceFile
+            x_SourceRow""",
+        ),
+        "tenant_cost": (
+            """The showback by tenant and feature, before and after sharing, and what of it training
+            runs cost: one row per currency, tenant and feature.""",
+            "BillingCurrency x_Tenant x_Feature",
+            """BillingPeriod BillingCurrency x_Tenant x_Feature EffectiveCost x_DirectCost
+            x_MovedCost x_RunCost""",
+        ),
     },
 ) + tables_of(
     "showback",
@@ -128,6 +142,25 @@ TABLES = tables_of(
             """BillingPeriod BillingCurrency x_Feature x_Tenant x_Environment x_Model
             x_RegisteredModel x_ModelVersion x_InferenceCost x_IdleCost x_ServingCost x_TrainingCost
             x_WriteOffCost x_TotalCost x_TrainingDriver?""",
+        ),
+        "margin": (
+            """What is left of what each tenant pays, without and with training: one row per period,
+            currency and tenant, and per feature where revenue names features.""",
+            "BillingPeriod BillingCurrency x_Tenant x_Feature",
+            """BillingPeriod BillingCurrency x_Tenant x_Feature x_Revenue? EffectiveCost x_DirectCost
+            x_MovedCost x_RunCost x_TrainingCost x_WriteOffCost x_Margin x_MarginPermille?
+            x_MarginWithTraining x_MarginWithTrainingPermille? x_Reason?""",
+        ),
+        "unit_economics": (
+            """What a call, a thousand tokens and an image cost, busy, with idle and with training: one
+            row per period, currency, feature, tenant, environment and model.""",
+            "BillingPeriod BillingCurrency x_Feature x_Tenant x_Environment x_Model",
+            """BillingPeriod BillingCurrency x_Feature x_Tenant x_Environment x_Model x_Calls
+            x_UnknownTokenCalls x_Tokens x_Images x_InferenceCost x_IdleCost x_ServingCost
+            x_TrainingCost x_WriteOffCost x_TotalCost x_UnitCostPerCall?
+            x_UnitCostPerThousandTokens? x_UnitCostPerImage? x_ServingCostPerCall?
+            x_ServingCostPerThousandTokens? x_ServingCostPerImage? x_TotalCostPerCall?
+            x_TotalCostPerThousandTokens? x_TotalCostPerImage?""",
         ),
     },
 )

@@ -32,7 +32,8 @@ logged as (
         sum(x_FailedCalls) as x_FailedCalls,
         sum(x_UnknownTokenCalls) as x_UnknownTokenCalls,
         sum(x_InputTokens) as x_InputTokens,
-        sum(x_OutputTokens) as x_OutputTokens
+        sum(x_OutputTokens) as x_OutputTokens,
+        sum(x_Images) as x_Images
     from inference_usage
     where
         x_HourStart >= cast($period || '-01' as timestamp)
@@ -52,7 +53,8 @@ call as (
         sum(u.x_FailedCalls) as x_FailedCalls,
         sum(u.x_UnknownTokenCalls) as x_UnknownTokenCalls,
         sum(u.x_InputTokens) as x_InputTokens,
-        sum(u.x_OutputTokens) as x_OutputTokens
+        sum(u.x_OutputTokens) as x_OutputTokens,
+        sum(u.x_Images) as x_Images
     from logged as u
     left join label on label.x_Endpoint = u.x_Endpoint
     left join value_alias as f
@@ -77,6 +79,7 @@ select
     cast(coalesce(call.x_InputTokens, 0) as bigint) as x_InputTokens,
     cast(coalesce(call.x_OutputTokens, 0) as bigint) as x_OutputTokens,
     cast(coalesce(call.x_InputTokens + call.x_OutputTokens, 0) as bigint) as x_Tokens,
+    cast(coalesce(call.x_Images, 0) as bigint) as x_Images,
     money_per(cost.EffectiveCost, call.x_Calls) as x_UnitCostPerCall,
     money_per(
         cost.EffectiveCost * 1000, call.x_InputTokens + call.x_OutputTokens
