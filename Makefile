@@ -42,8 +42,9 @@ demo: $(VENV)/.installed
 	$(BIN)/finops sample $(DEMO) --days $(DEMO_DAYS)
 	$(BIN)/finops run --config $(DEMO)/finops.toml --period $(DEMO_PERIOD)
 
+# A file of tests is one worker's, in the order of their names: the long ones do not come last.
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # Emulators of Azure Blob Storage and BigQuery, a maker of AWS, Google Cloud and Azure bills, and
 # MLflow itself.
