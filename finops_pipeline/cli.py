@@ -72,6 +72,11 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--period", default=None, help="billing period YYYY-MM (default: the open one)"
     )
+    check.add_argument(
+        "--published",
+        action="store_true",
+        help="read every published file again, and hold it against the SHA-256 it was written with",
+    )
 
     sample = add(
         "sample", _sample, "Write the inputs of a made-up company, and the truth about it."
@@ -197,7 +202,28 @@ def _check(given: argparse.Namespace) -> int:
         print(f"  {'ok ' if found else '-- '} {line}")
     if missing:
         print(f"{missing} input(s) not found; a run would go on without them")
-    return 1 if missing else 0
+    wrong = _altered(config) if given.published else []
+    return 1 if missing or wrong else 0
+
+
+def _altered(config: configuration.Config) -> list[str]:
+    from .warehouse import STATE, Warehouse, altered
+
+    published = Warehouse(config).current
+    if published is None:
+        print("nothing is published yet")
+        return []
+    wrong = altered(published)
+    for line in wrong:
+        print(f"  -- {line}")
+    if wrong:
+        print(
+            f"{len(wrong)} published file(s) are not what was written: remove the {STATE} beside "
+            f"them under {published}, and `finops run` makes them again"
+        )
+    else:
+        print(f"every published file is what was written ({published})")
+    return wrong
 
 
 def _sample(given: argparse.Namespace) -> int:

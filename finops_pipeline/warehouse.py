@@ -57,7 +57,9 @@ class State:
     checks: tuple[str, ...] = ()
     note: dict[str, Any] = field(default_factory=dict)
     content: dict[str, str] = field(default_factory=dict)
-    """SHA-256 of each file, where the table was made by a query; empty where it was read in."""
+    """SHA-256 of each file, as it was written."""
+    read_in: bool = False
+    """Whether it was read from deliveries, not made by a query of other tables."""
 
     @property
     def identity(self) -> str:
@@ -65,7 +67,7 @@ class State:
 
         A partition that was made again with the same bytes leaves what is after it as it is.
         """
-        return digest(self.content) if self.content else self.fingerprint
+        return self.fingerprint if self.read_in or not self.content else digest(self.content)
 
     def write(self, folder: Path) -> None:
         """Save beside the data, keys sorted."""
@@ -350,8 +352,13 @@ class Warehouse:
         draft.mkdir(parents=True)
         note = make(draft) or {}
         rows, sums, passed = self._audit(table, partition, draft, audit_inputs or {})
-        content = {f.name: _sha256(f) for f in sorted(draft.glob("*.parquet"))} if derived else {}
-        state = State(fingerprint, dict(inputs), rows, sums, passed, note, content)
+        before = known.content if known is not None else {}
+        content = {
+            f.name: _kept(f, place / f.name, before) or _sha256(f)
+            for f in sorted(draft.glob("*.parquet"))
+        }
+        read_in = not derived
+        state = State(fingerprint, dict(inputs), rows, sums, passed, note, content, read_in)
         state.write(draft)
         place.parent.mkdir(parents=True, exist_ok=True)
         old = place.with_name(place.name + ".old")
@@ -709,6 +716,36 @@ def _bound(
     """The parameters a query names, from those that there are."""
     days = {} if part is None else {"from_day": part.start, "until_day": part.until}
     return {k: v for k, v in {**given, **days}.items() if k in query.parameters}
+
+
+def altered(generation: Path) -> list[str]:
+    """Files of a generation that are not the bytes they were written as, and what is wrong.
+
+    Reads every file. A rule sees a row that contradicts another; this sees any row, and any column.
+    """
+    found = []
+    for known in sorted(generation.glob(f"*/*/{STATE}")):
+        state = State.read(known.parent)
+        assert state is not None
+        there = {f.name: f for f in known.parent.glob("*.parquet")}
+        # Of a partition from before hashes were kept of it, nothing is known.
+        for name in sorted(there.keys() | state.content.keys()) if state.content else ():
+            if name not in there:
+                wrong = "is gone"
+            elif name not in state.content:
+                wrong = "was not written by a run"
+            elif _sha256(there[name]) != state.content[name]:
+                wrong = "was changed after it was written"
+            else:
+                continue
+            found.append(f"{(known.parent / name).relative_to(generation)} {wrong}")
+    return found
+
+
+def _kept(file: Path, place: Path, before: Mapping[str, str]) -> str | None:
+    """The SHA-256 of a file that was linked from where it was: known, not read again."""
+    linked = place.exists() and file.samefile(place)
+    return before.get(file.name) if linked else None
 
 
 def _sha256(file: Path) -> str:

@@ -22,7 +22,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from finops_pipeline import bill, landed, pipeline, queries
+from finops_pipeline import bill, cli, contracts, landed, pipeline, queries
 from finops_pipeline.contracts import Table
 from finops_pipeline.errors import (
     CheckFailed,
@@ -33,7 +33,7 @@ from finops_pipeline.errors import (
 )
 from finops_pipeline.transports import Item
 from finops_pipeline.transports.s3 import S3
-from finops_pipeline.warehouse import Warehouse
+from finops_pipeline.warehouse import STATE, Warehouse, altered
 
 from .small import PERIOD, V1, V2, Small
 from .test_cases import engine
@@ -601,3 +601,62 @@ def test_a_table_written_again_as_it_was_is_published(owned: Small, table: str) 
     run_spoiled(owned, table, "BilledCost", "BilledCost")
 
     assert owned.total() == Decimal("100.00")
+
+
+# --------------------------------------------------------------- one published row that is wrong
+
+
+@pytest.mark.parametrize(("table", "column", "value"), [*UNSEEN, ("showback", "x_Model", "'gpt'")])
+def test_any_row_changed_after_it_was_written_is_found(
+    owned: Small, capsys: pytest.CaptureFixture[str], table: str, column: str, value: str
+) -> None:
+    """What no rule sees either: a file is held against the bytes it was written as."""
+    shutil.rmtree(owned.config.home, ignore_errors=True)
+    owned.run()
+    assert (0, []) == (check_published(owned), altered(owned.generation))
+    file = min((owned.generation / table / PERIOD).glob("*.parquet"))
+    spoil(contracts.table(table), file, column, value)
+
+    place = file.relative_to(owned.generation)
+    assert [f"{place} was changed after it was written"] == altered(owned.generation)
+    assert 1 == check_published(owned)
+    assert f"-- {place} was changed" in capsys.readouterr().out
+    # what the message says to do
+    file.with_name(STATE).unlink()
+    owned.run()
+    assert 0 == check_published(owned)
+
+
+def check_published(small: Small) -> int:
+    return cli.main(["check", "--published", "--config", str(small.toml), "--period", PERIOD])
+
+
+def test_a_published_file_that_is_gone_or_new_is_found(owned: Small) -> None:
+    shutil.rmtree(owned.config.home, ignore_errors=True)
+    owned.run()
+    folder = owned.generation / "showback" / PERIOD
+    (file,) = folder.glob("*.parquet")
+    file.rename(folder / "other.parquet")
+
+    assert [
+        f"showback/{PERIOD}/{file.name} is gone",
+        f"showback/{PERIOD}/other.parquet was not written by a run",
+    ] == sorted(altered(owned.generation))
+
+
+def test_a_linked_part_keeps_the_hash_it_was_written_with(owned: Small) -> None:
+    """Read again, a changed file would get the hash of the change."""
+    shutil.rmtree(owned.config.home, ignore_errors=True)
+    owned.run()
+    (file,) = (owned.generation / "cost_and_usage" / PERIOD).glob("*.parquet")
+    spoil(contracts.table("cost_and_usage"), file, "ListCost", "1")
+    owned.deliver((("05", "search", "1.00"),), "more.csv")
+    try:
+        with Warehouse(owned.config).writing() as warehouse:
+            pipeline.steps()[0].run(warehouse, PERIOD)
+
+            assert [f"cost_and_usage/{PERIOD}/{file.name} was changed after it was written"] == [
+                line for line in altered(warehouse.next) if line.startswith("cost_and_usage")
+            ]
+    finally:
+        (owned.root / "in" / PERIOD / "more.csv").unlink()

@@ -28,6 +28,7 @@ from finops_pipeline.summary import summary
 from finops_pipeline.warehouse import Built, Warehouse
 
 from .small import PERIOD, V1, V2, Row, Small
+from .test_focus import row as focus_row
 
 Clock = Callable[[str], None]
 
@@ -172,6 +173,49 @@ def test_rows_in_another_order_and_in_other_files_are_no_difference(small: Small
 
     assert (found.changed, found.rows) == (0, [])
     assert history.told(found, PERIOD).startswith(f"{PERIOD}: no row differs between generation 1")
+
+
+def test_any_column_that_changes_in_a_delivered_row_is_a_difference(small: Small) -> None:
+    """One row for each column of FOCUS 1.2 that is read, with that column changed by a restatement.
+
+    Columns that are one money elsewhere, or that the period is told by, have tests of their own.
+    """
+    period = "2026-09"
+    given = focus_row("1.2")
+    changes = {
+        **{name: f"{value}x" for name, value in given.items()},
+        **{name: "7.5" for name in given if given[name] in ("2.5", "1.25", "1.50")},
+        "BillingCurrency": "EUR",
+        "ChargePeriodStart": "2026-09-02T10:30:00Z",
+        "ChargePeriodEnd": "2026-09-02T11:30:00Z",
+        "ChargeCategory": "Tax",
+        "ServiceCategory": "Storage",
+        "SkuPriceDetails": '{"CoreCount":8}',
+        "Tags": '{"team":"chat"}',
+    }
+    told = sorted(set(given) - {"BillingPeriodStart", "BillingPeriodEnd"})
+    # each row is another resource, so that no two are alike
+    before = [{**given, "ResourceId": f"i-{n}"} for n in range(len(told))]
+    after = [
+        {**row, name: f"{row[name]}x" if name == "ResourceId" else changes[name]}
+        for row, name in zip(before, told, strict=True)
+    ]
+    bill = small.root / "in" / period / "bill.csv"
+    bill.parent.mkdir(parents=True)
+    for rows in (before, after):
+        with bill.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(given), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        run(small, period)
+
+    to = small.root / "all.csv"
+    history.diff(small.config, period, "1", to_file=to)
+    with to.open(newline="", encoding="utf-8") as file:
+        found = {row["ResourceId"] for row in csv.DictReader(file)}
+
+    missed = {name for row, name in zip(before, told, strict=True) if row["ResourceId"] not in found}
+    assert set() == missed
 
 
 def test_two_rows_that_are_alike_are_two(small: Small) -> None:
