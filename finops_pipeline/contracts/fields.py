@@ -301,6 +301,20 @@ FIELDS: dict[str, Field] = {
         "CPU of the node that is left for pods, core-milliseconds; null where not measured.",
         ge=0,
     ),
+    "x_NodeResource": Field(
+        "VARCHAR",
+        "Resource of a node: `cpu` in core-milliseconds, `memory` in byte-seconds, `gpu` in 10080ths of a GPU-millisecond.",
+        isin=("cpu", "memory", "gpu"),
+    ),
+    "x_NodeCapacity": Field("BIGINT", "What the node has of the resource.", ge=0),
+    "x_NodeHeld": Field("BIGINT", "What its pods held of it, also beyond what it has.", ge=0),
+    "x_NodeOverhead": Field(
+        "BIGINT",
+        "What the system of the node kept of it for itself and no pod held; null where not measured.",
+        ge=0,
+    ),
+    "x_NodeIdle": Field("BIGINT", "What of it neither pods held nor the system kept.", ge=0),
+    "x_NodeOverCommit": Field("BIGINT", "What pods held of it beyond what the node has.", ge=0),
     "x_CpuPeakMillicores": Field(
         "BIGINT",
         "Highest 5 minute CPU rate in the hour, millicores; null where not measured.",

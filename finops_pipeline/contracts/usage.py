@@ -40,6 +40,13 @@ TABLES = tables_of(
             x_CpuAllocatableCoreMs? x_MemoryAllocatableByteSeconds?
             x_GpuDeviceParts x_GpuSliceParts""",
         ),
+        "node_load": (
+            """One row per cluster, hour, node and resource: what pods held of it, what the system keeps,
+            what was idle, and what pods held beyond it.""",
+            "x_Cluster x_HourStart x_Node x_NodeResource",
+            """x_Day x_Cluster x_HourStart x_Node x_NodeResource x_NodeCapacity x_NodeHeld
+            x_NodeOverhead? x_NodeIdle x_NodeOverCommit""",
+        ),
         "volume_usage": (
             """One row per cluster, hour, volume and pod that had it mounted, and one without a pod for
             the time no pod had it.""",

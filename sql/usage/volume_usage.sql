@@ -27,7 +27,7 @@ with volume_hour as (
         }) filter (where x_Series = 'volume_claim') as reserved,
         max(x_Value) filter (where x_Series = 'volume_capacity') as x_CapacityBytes,
         cast(least(
-            sum(x_Value) filter (where x_Series = 'volume_running'), 3600000
+            coalesce(sum(x_Value) filter (where x_Series = 'volume_running'), 0), 3600000
         ) as bigint) as listed_ms
     from metric_hour
     where x_Series in ('volume_running', 'volume_capacity', 'volume_claim')
