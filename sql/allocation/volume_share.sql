@@ -3,9 +3,11 @@
 -- Hour by hour: the time in which any pod had the volume goes to the pods, by how long each had it,
 -- so that pods that have it together share it equally, and one alone has it whole. The time in which
 -- no pod had it is `unmounted`: tenant `(idle)`, for nobody used it, and whose it is says its claim.
--- Whose a pod's part is say its labels, then those of the claim, then the tags of the disk; each
--- fills what the ones before it left open. Hours of a disk in which the cluster did not list the
--- volume are `unmeasured`, and stay with the tags of the disk.
+-- Pods of an endpoint whose calls are logged pass their part on as the cost of their nodes went that
+-- day: to callers by their work, and to `endpoint_idle`. Whose the part of other pods is say their
+-- labels, then those of the claim, then the tags of the disk; each fills what the ones before it left
+-- open. Hours of a disk in which the cluster did not list the volume are `unmeasured`, and stay with
+-- the tags of the disk.
 -- A charge for longer than an hour stands evenly in every measured hour it covers; one that covers
 -- none is unmeasured.
 --
@@ -136,22 +138,59 @@ uncovered as (
         and h.x_HourStart >= c.x_HourStart
         and h.x_HourStart < coalesce(c.x_ChargeEnd, c.x_HourStart + interval 1 hour)
 ),
--- ---------------------------------------------------------------------- who they all are
 consumer as (
     select
-        c.x_PoolId, c.x_TagSetId, p.x_AllocationMethod, p.x_Endpoint, p.x_Labels,
-        p.x_ClaimLabels, sum(quotient(c.units // c.hours * p.part, 1000000000000)) as weight
+        c.x_PoolId, c.x_TagSetId, cast(c.x_HourStart as date) as x_Day, p.x_AllocationMethod,
+        p.x_Endpoint, p.x_Labels, p.x_ClaimLabels,
+        sum(quotient(c.units // c.hours * p.part, 1000000000000)) as weight
     from covered_hour as c
     inner join part as p on p.x_VolumeId = c.x_VolumeId and p.x_HourStart = c.x_HourStart
     group by
-        c.x_PoolId, c.x_TagSetId, p.x_AllocationMethod, p.x_Endpoint, p.x_Labels, p.x_ClaimLabels
+        c.x_PoolId, c.x_TagSetId, cast(c.x_HourStart as date), p.x_AllocationMethod,
+        p.x_Endpoint, p.x_Labels, p.x_ClaimLabels
     union all
     select
-        x_PoolId, x_TagSetId, 'unmeasured' as x_AllocationMethod, '(none)' as x_Endpoint,
-        '{}' as x_Labels, '{}' as x_ClaimLabels, sum(units) * 1000 as weight
+        x_PoolId, x_TagSetId, null as x_Day, 'unmeasured' as x_AllocationMethod,
+        '(none)' as x_Endpoint, '{}' as x_Labels, '{}' as x_ClaimLabels,
+        sum(units) * 1000 as weight
     from uncovered
     group by x_PoolId, x_TagSetId
 ),
+-- ------------------------------------------------------------- from endpoints to callers
+node_pool as (
+    select distinct x_PoolId, x_ChargeDay
+    from charge_owner
+    where starts_with(x_Pool, 'node/') and (select count(*) from pool) > 0
+),
+caller as (
+    select
+        n.x_ChargeDay, s.x_Endpoint, s.x_Feature, s.x_Tenant, s.x_Environment, s.x_Model,
+        s.x_AllocationMethod, cast(sum(s.x_Weight) as hugeint) as weight
+    from usage_share as s
+    inner join node_pool as n on n.x_PoolId = s.x_PoolId
+    semi join consumer as c on c.x_Endpoint = s.x_Endpoint
+    where s.x_AllocationMethod in ('inference', 'endpoint_idle')
+    group by
+        n.x_ChargeDay, s.x_Endpoint, s.x_Feature, s.x_Tenant, s.x_Environment, s.x_Model,
+        s.x_AllocationMethod
+),
+-- What a caller bears of the endpoint's day, in 10^-15 of it.
+caller_part as (
+    select
+        c.x_ChargeDay, c.x_Endpoint, c.x_Feature, c.x_Tenant, c.x_Environment, c.x_Model,
+        c.x_AllocationMethod,
+        1000000000000000 * (c.weight // t.divisor) // t.total as part
+    from caller as c
+    inner join (
+        select
+            x_ChargeDay, x_Endpoint,
+            sum(weight) // 1000000000000000 + 1 as divisor,
+            greatest(sum(weight) // (sum(weight) // 1000000000000000 + 1), 1) as total
+        from caller
+        group by x_ChargeDay, x_Endpoint
+    ) as t on t.x_ChargeDay = c.x_ChargeDay and t.x_Endpoint = c.x_Endpoint
+),
+-- ---------------------------------------------------------------------- who they all are
 labelled as (
     select distinct Tags, x_Feature, x_Tenant, x_Environment from tag_owner
 ),
@@ -170,18 +209,35 @@ named as (
     left join labelled as p on p.Tags = c.x_Labels
     left join labelled as k on k.Tags = c.x_ClaimLabels
     left join tag_owner as d on d.x_TagSetId = c.x_TagSetId
+    anti join caller_part as e
+        on c.x_AllocationMethod = 'volume'
+        and e.x_ChargeDay = c.x_Day
+        and e.x_Endpoint = c.x_Endpoint
 ),
-weighed as (
+owned as (
     select
         x_PoolId,
         coalesce(feature, nobody) as x_Feature,
         coalesce(tenant, nobody) as x_Tenant,
         coalesce(environment, nobody) as x_Environment,
-        x_Endpoint, x_AllocationMethod, sum(weight) as weight
+        '(none)' as x_Model, x_Endpoint, x_AllocationMethod, weight
     from named
+    union all
+    select
+        c.x_PoolId, e.x_Feature, e.x_Tenant, e.x_Environment, e.x_Model, e.x_Endpoint,
+        e.x_AllocationMethod, quotient(c.weight * e.part, 1000000000000000) as weight
+    from consumer as c
+    inner join caller_part as e
+        on e.x_ChargeDay = c.x_Day and e.x_Endpoint = c.x_Endpoint
+    where c.x_AllocationMethod = 'volume'
+),
+weighed as (
+    select
+        x_PoolId, x_Feature, x_Tenant, x_Environment, x_Model, x_Endpoint, x_AllocationMethod,
+        sum(weight) as weight
+    from owned
     group by
-        x_PoolId, coalesce(feature, nobody), coalesce(tenant, nobody),
-        coalesce(environment, nobody), x_Endpoint, x_AllocationMethod
+        x_PoolId, x_Feature, x_Tenant, x_Environment, x_Model, x_Endpoint, x_AllocationMethod
     having sum(weight) > 0
 )
 select
@@ -191,7 +247,7 @@ select
     w.x_Feature,
     w.x_Tenant,
     w.x_Environment,
-    '(none)' as x_Model,
+    w.x_Model,
     w.x_Endpoint,
     w.x_AllocationMethod,
     'mounted' as x_WeightUnit,
@@ -199,5 +255,5 @@ select
 from weighed as w
 inner join pool as p on p.x_PoolId = w.x_PoolId
 order by
-    p.x_ChargeDay, w.x_PoolId, w.x_Feature, w.x_Tenant, w.x_Environment, w.x_Endpoint,
-    w.x_AllocationMethod
+    p.x_ChargeDay, w.x_PoolId, w.x_Feature, w.x_Tenant, w.x_Environment, w.x_Model,
+    w.x_Endpoint, w.x_AllocationMethod
