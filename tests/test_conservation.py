@@ -42,7 +42,17 @@ CHARGE = st.fixed_dictionaries(
         "BilledCost": MONEY,
         "EffectiveCost": MONEY,
         "ResourceId": st.sampled_from(
-            [None, "i-1", "i-2", "db-1", FUNCTION, f"{FUNCTION}:live", "x:endpoint/big", DISK, "disk"]
+            [
+                None,
+                "i-1",
+                "i-2",
+                "db-1",
+                FUNCTION,
+                f"{FUNCTION}:live",
+                "x:endpoint/big",
+                DISK,
+                "disk",
+            ]
         ),
         "SkuMeter": st.sampled_from(
             [

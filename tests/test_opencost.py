@@ -1,11 +1,12 @@
-"""OpenCost's own cases, replayed: aggregation, idle and shared cost; volumes, containers, GPUs, names.
+"""OpenCost's own cases, replayed: aggregation, idle and shared cost, volumes, containers, GPUs.
 
 What belongs here: their numbers, which are not ours, so they are read where they lie, and what of
 them is another policy here: docs/allocation.md, Beside OpenCost, has the reasons.
 
-Aggregation, idle and shared cost go through `[[shared_cost]]`. Each resource of an allocation of theirs is a row of ours. The group it is aggregated to is the
-feature, its namespace the tenant, and its app the environment; each resource of a cluster, or of a
-node, is a pool, for that is what they spread idle cost over.
+Aggregation, idle and shared cost go through `[[shared_cost]]`. Each resource of an allocation of
+theirs is a row of ours. The group it is aggregated to is the feature, its namespace the tenant, and
+its app the environment; each resource of a cluster, or of a node, is a pool, for that is what they
+spread idle cost over. The others go from samples through the tables that answer them.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def told() -> dict[str, Any]:
 
 @cache
 def others(kind: str) -> list[dict[str, Any]]:
-    """The cases of one kind in the other file; one that says that they are absent, where they are."""
+    """The cases of one kind in the other file; one that will say that they are absent."""
     try:
         path = shared("peer_cases/opencost_misc.json")
     except pytest.skip.Exception:
@@ -201,7 +202,7 @@ def test_idle_is_spread_over_a_node_and_not_over_each_resource(tmp_path: Path) -
     assert Decimal(112) == sum(found.values())
 
 
-# ------------------------------------------------------------------ volumes, containers, GPUs, names
+# ----------------------------------------------------------- volumes, containers, GPUs, names
 
 IN_PROPORTION = "four pods w/ various overlaps"
 

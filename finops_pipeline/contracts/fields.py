@@ -266,9 +266,7 @@ FIELDS: dict[str, Field] = {
         "PersistentVolumeClaim that has the volume, or had it; null where none is known.",
     ),
     "x_ClaimLabels": Field("VARCHAR", "Labels of the claim, written as x_Labels is."),
-    "x_CapacityBytes": Field(
-        "BIGINT", "Size of the volume, bytes; null where not measured.", ge=0
-    ),
+    "x_CapacityBytes": Field("BIGINT", "Size of the volume, bytes; null where not measured.", ge=0),
     "x_VolumeMs": Field(
         "BIGINT",
         "Milliseconds of the hour that the pod had the volume mounted; without a pod, those that no pod had.",

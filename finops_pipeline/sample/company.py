@@ -809,7 +809,10 @@ RESOURCES = (
         faults=UNTAGGED,
     ),
     _owned(
-        "ebs", "search-index-2025", (("EBS:VolumeUsage.gp3", "GB-Mo", 80_000, 1_400, False),), "search"
+        "ebs",
+        "search-index-2025",
+        (("EBS:VolumeUsage.gp3", "GB-Mo", 80_000, 1_400, False),),
+        "search",
     ),
     # ---- a GPU box of the developers, not in the cluster
     _owned(
@@ -826,8 +829,8 @@ RESOURCES = (
 class Volume:
     """A PersistentVolume: the disk behind it, by its name among `RESOURCES`, and its claim.
 
-    `workload` is the StatefulSet whose first pod mounts it; where there is none, nobody does. Labels
-    are those of the claim.
+    `workload` is the StatefulSet whose pod mounts it; where there is none, nobody does. Labels are
+    those of the claim.
     """
 
     disk: str

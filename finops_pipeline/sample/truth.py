@@ -266,7 +266,7 @@ def _disks(period: Period) -> dict[str, tuple[Volume, int]]:
 
 
 def _volumes(period: Period, ledger: Ledger) -> list[dict[str, Any]]:
-    """Every volume: what its disk costs, its claim, and the workload that mounts it, if one does."""
+    """Every volume: what its disk costs, its claim, and the workload that mounts it, if any."""
     return [
         {
             "month": month.name,
