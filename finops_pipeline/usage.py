@@ -66,6 +66,17 @@ SERIES: dict[str, str] = {
     "node_cpu_capacity": "core-milliseconds",
     "node_memory_capacity": "byte-seconds",
     "node_gpu_capacity": "device-milliseconds; x_Labels holds the resource",
+    "node_cpu_allocatable": "core-milliseconds that are left for pods",
+    "node_memory_allocatable": "byte-seconds that are left for pods",
+    "volume_running": "milliseconds the volume was listed; x_Workload names it, as in all of a "
+    "volume, x_Labels holds its handle, the id of the disk behind it",
+    "volume_capacity": "bytes",
+    "volume_claim": "milliseconds the volume was reserved for the claim in x_Labels, there or gone",
+    "claim_bound": "milliseconds the claim had the volume in x_Labels; x_Workload names the claim, "
+    "as in all of a claim",
+    "claim_labels": "milliseconds these labels stood",
+    "claim_mounted": "milliseconds any pod had the claim in its volumes",
+    "claim_pod": "milliseconds the pod had the claim in its volumes",
     "deployment_replicas": "replicas asked for at the end of the hour",
 }
 """Every value of `metric_hour.x_Series`, with the unit of its x_Value."""
@@ -75,6 +86,8 @@ _CONTAINER = (*_POD, "container", "exported_container")
 _CGROUP = (*_CONTAINER, "id")
 _GPU = (*_CONTAINER, "UUID", "GPU_I_ID", "GPU_I_PROFILE")
 _NODE = ("node", "exported_node")
+_CLAIM = ("namespace", "exported_namespace", "persistentvolumeclaim")
+_HANDLES = ("csi_volume_handle", "ebs_volume_id", "gce_persistent_disk_name")
 _OWNER = ("namespace", "exported_namespace", "owner_kind", "owner_name")
 _ALL: tuple[str, ...] = ()
 
@@ -135,6 +148,8 @@ _CPU_SECONDS = "container_cpu_usage_seconds_total"
 _REQUESTS = "kube_pod_container_resource_requests"
 _LIMITS = "kube_pod_container_resource_limits"
 _CAPACITY = "kube_node_status_capacity"
+_ALLOCATABLE = "kube_node_status_allocatable"
+_POD_CLAIM = "kube_pod_spec_volumes_persistentvolumeclaims_info"
 _OOM = "kube_pod_container_status_last_terminated_reason"
 
 # fmt: off
@@ -171,10 +186,24 @@ MEASURES: tuple[Measure, ...] = (
     Measure("node_memory_capacity", _CAPACITY, "standing", 1, _NODE, _resource("memory")),
     Measure("node_gpu_capacity", _CAPACITY, "standing", 1000,
             (*_NODE, "resource"), _resource(_GPUS)),
+    Measure("node_cpu_allocatable", _ALLOCATABLE, "standing", 1000, _NODE, _resource("cpu")),
+    Measure("node_memory_allocatable", _ALLOCATABLE, "standing", 1, _NODE, _resource("memory")),
     Measure("deployment_replicas", "kube_deployment_spec_replicas", "last", 1,
             ("namespace", "exported_namespace", "deployment")),
     Measure("statefulset_replicas", "kube_statefulset_replicas", "last", 1,
             ("namespace", "exported_namespace", "statefulset")),
+    Measure("volume_running", "kube_persistentvolume_info", "standing", 1000,
+            ("persistentvolume", *_HANDLES)),
+    Measure("volume_capacity", "kube_persistentvolume_capacity_bytes", "largest", 1,
+            ("persistentvolume",)),
+    Measure("volume_claim", "kube_persistentvolume_claim_ref", "standing", 1000,
+            ("persistentvolume", "claim_namespace", "name")),
+    Measure("claim_bound", "kube_persistentvolumeclaim_info", "standing", 1000,
+            (*_CLAIM, "volumename")),
+    Measure("claim_labels", "kube_persistentvolumeclaim_labels", "standing", 1000, _ALL),
+    # of all pods together: pods that have it at the same time count once
+    Measure("claim_mounted", _POD_CLAIM, "standing", 1000, _CLAIM),
+    Measure("claim_pod", _POD_CLAIM, "standing", 1000, (*_POD, "persistentvolumeclaim")),
     # NVIDIA's DCGM exporter: a ratio of 0 to 1, a percentage, and mebibytes
     Measure("gpu_engine_active", "DCGM_FI_PROF_GR_ENGINE_ACTIVE", "standing", 1000, _GPU),
     Measure("gpu_utilisation", "DCGM_FI_DEV_GPU_UTIL", "standing", 10, _GPU),

@@ -43,6 +43,7 @@ DEFAULTS: dict[str, Any] = {
     "x_AllocationMethod": "tag",
     "Tags": "{}",
     "x_Labels": "{}",
+    "x_ClaimLabels": "{}",
     "x_Cluster": "c",
     "x_Namespace": "ns",
     "x_WorkloadKind": "Deployment",

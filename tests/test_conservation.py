@@ -36,12 +36,23 @@ LABELS = st.sampled_from(
 )
 
 FUNCTION = "arn:aws:lambda:eu:1:function:f"
+DISK = "arn:aws:ec2:eu:1:volume/vol-1"
 CHARGE = st.fixed_dictionaries(
     {
         "BilledCost": MONEY,
         "EffectiveCost": MONEY,
         "ResourceId": st.sampled_from(
-            [None, "i-1", "i-2", "db-1", FUNCTION, f"{FUNCTION}:live", "x:endpoint/big"]
+            [
+                None,
+                "i-1",
+                "i-2",
+                "db-1",
+                FUNCTION,
+                f"{FUNCTION}:live",
+                "x:endpoint/big",
+                DISK,
+                "disk",
+            ]
         ),
         "SkuMeter": st.sampled_from(
             [
@@ -88,6 +99,23 @@ NODE = st.fixed_dictionaries(
         "x_CpuCapacityCoreMs": CAPACITY,
         "x_MemoryCapacityByteSeconds": BIG,
         "x_GpuCapacityMs": CAPACITY,
+        "x_CpuAllocatableCoreMs": st.one_of(st.none(), CAPACITY),
+        "x_MemoryAllocatableByteSeconds": st.one_of(st.none(), BIG),
+    }
+)
+HOUR = st.integers(min_value=0, max_value=3600000)
+VOLUME = st.fixed_dictionaries(
+    {
+        "x_HourStart": HOURS,
+        "x_Volume": st.sampled_from(["pv-1", "pv-2"]),
+        "x_VolumeId": st.sampled_from(["vol-1", "disk", None]),
+        "x_Claim": st.sampled_from(["data", None]),
+        "x_ClaimLabels": LABELS,
+        "x_PodUid": st.sampled_from(["0", "1", None]),
+        "x_Workload": st.sampled_from(["web", "llm"]),
+        "x_Labels": LABELS,
+        "x_RunningMs": HOUR,
+        "x_VolumeMs": HOUR,
     }
 )
 CALL = st.fixed_dictionaries(
@@ -199,6 +227,7 @@ SHARED = st.builds(
     since=st.sampled_from([date(2026, 9, 1), date(2026, 10, 2)]),
 )
 ROAD = [
+    "usage/node_load",
     *stage_queries("allocation"),
     "showback/showback",
     "showback/coverage",
@@ -220,6 +249,7 @@ MONTH: dict[str, Any] = {
     "refused": st.lists(st.tuples(MONEY, MONEY), max_size=3),
     "pods": st.lists(POD, max_size=8),
     "nodes": st.lists(st.tuples(st.sampled_from(["1", "2"]), NODE), max_size=4),
+    "volumes": st.lists(VOLUME, max_size=6),
     "calls": st.lists(CALL, max_size=8),
     "prices": st.lists(
         PRICE,
@@ -239,6 +269,7 @@ def road(
     refused: list[tuple[Decimal, Decimal]],
     pods: list[dict[str, Any]],
     nodes: list[tuple[str, dict[str, Any]]],
+    volumes: list[dict[str, Any]],
     calls: list[dict[str, Any]],
     prices: list[dict[str, Any]],
     invocations: list[dict[str, Any]],
@@ -274,6 +305,7 @@ def road(
                 {**row, "x_Node": f"n{n}", "ResourceId": f"i-{n}"}
                 for n, row in {(n, r["x_HourStart"]): (n, r) for n, r in nodes}.values()
             ],
+            "volume_usage": volumes,
             "inference_usage": calls,
             # By feature for one tenant, at all for another, and in a currency that costs nothing.
             "revenue": [
@@ -341,6 +373,34 @@ def test_parts_of_functions_and_managed_endpoints_sum_to_the_bill(**month: Any) 
         "where x_Pool like 'function/%' and x_AllocationMethod in ('invocation', 'endpoint_idle')"
     ).fetchall()
     assert borne == shown
+
+
+@settings(MONTHS, max_examples=30)
+@given(**(MONTH | {"volumes": st.lists(VOLUME, min_size=1, max_size=6)}))
+def test_parts_of_volumes_sum_to_the_bill(**month: Any) -> None:
+    disks = [DISK, "disk"]
+    month["charges"] = [
+        c | {"ServiceName": "EC2", "ResourceId": disks[n % 2], "CommitmentDiscountStatus": None}
+        for n, c in enumerate(month["charges"])
+    ]
+    connection = road(**month, rows_per_part=1)
+    for stem in queries.stems("checks"):
+        if stem.split("__")[0] in {p.split("/")[1] for p in ROAD}:
+            assert [] == connection.execute(queries.query(f"checks/{stem}").text).fetchall(), stem
+    # What nobody mounted is no tenant's, and no weight is of a disk that is not a volume.
+    asked = """
+        from allocated_cost
+        where (x_AllocationMethod = 'unmounted') <> (x_Tenant = '(idle)')
+            and x_Pool like 'volume/%'"""
+    assert [] == connection.execute(asked).fetchall()
+    charged = connection.execute(
+        "select coalesce(sum(EffectiveCost), 0) from cost_and_usage "
+        "where ResourceId in (select ResourceId from volume_id)"
+    ).fetchall()
+    borne = connection.execute(
+        "select coalesce(sum(EffectiveCost), 0) from allocated_cost where x_Pool like 'volume/%'"
+    ).fetchall()
+    assert charged == borne
 
 
 @settings(MONTHS, max_examples=25)

@@ -143,6 +143,45 @@ def test_every_tagged_resource_goes_to_whom_its_tags_name(month: Month) -> None:
         ), resource["resource"]
 
 
+def test_a_volume_goes_to_who_mounted_it_and_the_rest_is_a_line(month: Month) -> None:
+    found = {
+        (endpoint, method): (feature, tenant, cost)
+        for endpoint, method, feature, tenant, cost in month.ask(
+            """
+            select x_Endpoint, x_AllocationMethod, min(x_Feature), min(x_Tenant),
+                sum(EffectiveCost)
+            from allocated_cost where x_Pool like 'volume/%' group by all
+            """
+        )
+    }
+    volumes = [v for v in month.truth["volumes"] if v["month"] == PERIOD]
+
+    assert 2 == len(volumes)
+    for volume in volumes:
+        unmounted = found.pop((volume["claim"], "unmounted"))
+        assert unmounted[:2] == (volume["feature"], "(idle)")
+        mounted = Decimal(0)
+        if volume["workload"] is not None:
+            feature, tenant, mounted = found.pop((volume["workload"], "volume"))
+            # All month but for five minutes, in which the pod was made anew.
+            assert (feature, tenant) == (volume["feature"], "shared")
+            assert unmounted[2] == round(Decimal(volume["EffectiveCost"]) / (12 * 24 * 31), 12)
+        assert Decimal(volume["EffectiveCost"]) == mounted + unmounted[2]
+    assert {} == found
+
+
+def test_what_nodes_keep_for_their_system_is_apart_from_idle(month: Month) -> None:
+    ((overhead, idle),) = month.ask(
+        """
+        select sum(EffectiveCost) filter (where x_Feature = '(overhead)'),
+            sum(EffectiveCost) filter (where x_Feature = '(idle)')
+        from allocated_cost where x_AllocationMethod in ('overhead', 'idle')
+        """
+    )
+
+    assert 0 < overhead < idle
+
+
 def test_every_call_is_counted_once(month: Month) -> None:
     expected = sorted(
         (

@@ -84,6 +84,15 @@ def openmetrics() -> str:
             end,
             step,
         )
+        # One claim for all of them, which live for different times.
+        gauge(
+            "kube_pod_spec_volumes_persistentvolumeclaims_info",
+            {**here, "volume": "cache", "persistentvolumeclaim": "weights"},
+            1,
+            begin,
+            min(end, 70_000 + n * 1000),
+            step,
+        )
         container = {**here, "container": "main"}
         asked = {**container, "resource": "cpu"}
         gauge("kube_pod_container_resource_requests", asked, 0.25, begin, min(end, 50_000), step)
@@ -171,6 +180,29 @@ def openmetrics() -> str:
                     end,
                     60,
                 )
+            for resource, value in (("cpu", 95.5), ("memory", 2**39)):
+                gauge(
+                    "kube_node_status_allocatable",
+                    {**node, "resource": resource},
+                    value,
+                    begin,
+                    end,
+                    60,
+                )
+        volume = {"persistentvolume": "pvc-1", "instance": instance}
+        claim = {"namespace": "ml", "persistentvolumeclaim": "weights", "instance": instance}
+        for metric, labels, value in (
+            ("kube_persistentvolume_info", {**volume, "csi_volume_handle": "vol-1"}, 1),
+            ("kube_persistentvolume_capacity_bytes", volume, 2**40),
+            (
+                "kube_persistentvolume_claim_ref",
+                {**volume, "name": "weights", "claim_namespace": "ml"},
+                1,
+            ),
+            ("kube_persistentvolumeclaim_info", {**claim, "volumename": "pvc-1"}, 1),
+            ("kube_persistentvolumeclaim_labels", {**claim, "label_team": "ml"}, 1),
+        ):
+            gauge(metric, labels, value, begin, end, 60)
         gauge(
             "kube_replicaset_owner",
             {

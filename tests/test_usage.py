@@ -610,6 +610,58 @@ def test_claimed_gpus_are_those_dcgm_saw(engine: duckdb.DuckDBPyConnection, tmp_
     ).fetchall()
 
 
+@pytest.mark.parametrize(
+    ("handle", "disk"),
+    [
+        ({"csi_driver": "ebs.csi.aws.com", "csi_volume_handle": "vol-0a"}, "vol-0a"),
+        ({"ebs_volume_id": "aws://eu-west-1a/vol-0a", "csi_volume_handle": ""}, "vol-0a"),
+        ({"csi_volume_handle": "projects/p/zones/z/disks/pvc-1"}, "pvc-1"),
+        ({"gce_persistent_disk_name": "gke-disk"}, "gke-disk"),
+        (
+            {"csi_volume_handle": "/subscriptions/S/resourceGroups/G/disks/Pvc-1"},
+            "/subscriptions/s/resourcegroups/g/disks/pvc-1",
+        ),
+        ({"nfs_server": "10.0.0.1", "csi_volume_handle": ""}, None),
+    ],
+)
+def test_a_volume_is_of_the_pod_that_runs_with_its_claim(
+    engine: duckdb.DuckDBPyConnection, tmp_path: Path, handle: Labels, disk: str | None
+) -> None:
+    """Listed from 00:00 to 01:00, mounted from 00:20 to 00:50; labels as a scrape moves them."""
+    scraped = {"namespace": "monitoring", "pod": "ksm", "container": "kube-state-metrics"}
+    volume = {**scraped, "persistentvolume": "pv"}
+    claim = {**scraped, "exported_namespace": "ml", "persistentvolumeclaim": "data"}
+    who = {**scraped, "exported_namespace": "ml", "exported_pod": "db-0", "uid": UID.format(1)}
+    here, up = range(0, 60, 5), range(20, 50, 5)
+    measure(
+        engine,
+        tmp_path,
+        [
+            *every(here, "kube_persistentvolume_info", {**volume, **handle}, 1),
+            *every(here, "kube_persistentvolume_capacity_bytes", volume, GIB),
+            *every(here, "kube_persistentvolumeclaim_info", {**claim, "volumename": "pv"}, 1),
+            *every(here, "kube_persistentvolumeclaim_labels", {**claim, "label_team": "ml"}, 1),
+            *every(
+                here,
+                "kube_pod_spec_volumes_persistentvolumeclaims_info",
+                {**claim, **who, "volume": "data"},
+                1,
+            ),
+            *every(here, "kube_pod_info", {**who, "node": "n1"}, 1),
+            *every(up, "kube_pod_status_phase", {**who, "phase": "Running"}, 1),
+            *every(here, "kube_pod_status_phase", {**who, "phase": "Failed"}, 0),
+        ],
+    )
+    told = queries.query("usage/volume_usage").text
+    found = engine.execute(
+        "select x_Volume, x_VolumeId, x_CapacityBytes, x_Namespace, x_Claim, x_ClaimLabels, x_Pod, "
+        f"x_VolumeMs from ({told}) order by x_Pod nulls last"
+    ).fetchall()
+    same = ("pv", disk, GIB, "ml", "data", '{"team":"ml"}')
+
+    assert [(*same, "db-0", 1_800_000), (*same, None, 1_800_000)] == found
+
+
 def test_replicas_are_those_at_the_end_of_the_hour(
     engine: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ TABLES = tables_of(
     "BillingPeriod",
     {
         "tag_owner": (
-            """One row per distinct set of tags or of pod labels: the owner it names, after aliases.""",
+            """One row per distinct set of tags, or of labels of pods and claims: the owner it names, after aliases.""",
             "x_TagSetId",
             "BillingPeriod x_TagSetId Tags x_Feature? x_Tenant? x_Environment? x_Conflict? x_Normalised",
         ),
@@ -15,6 +15,11 @@ TABLES = tables_of(
             """One row per node on the bill that a cluster knows.""",
             "ResourceId",
             "BillingPeriod ResourceId x_Cluster",
+        ),
+        "volume_id": (
+            """One row per disk on the bill that is a volume of a cluster.""",
+            "ResourceId",
+            "BillingPeriod ResourceId x_VolumeId x_Cluster",
         ),
         "served_endpoint": (
             """One row per endpoint that was called in the month.""",
@@ -78,6 +83,12 @@ TABLES = tables_of(
         "endpoint_share": (
             """One row per pool of a function or managed endpoint and consumer: the integer weight
             the pool is split by.""",
+            "x_PoolId x_Feature x_Tenant x_Environment x_Model x_Endpoint x_AllocationMethod",
+            """BillingPeriod x_PoolId x_ChargeDay x_Feature x_Tenant x_Environment x_Model x_Endpoint
+            x_AllocationMethod x_WeightUnit x_Weight""",
+        ),
+        "volume_share": (
+            """One row per pool of volumes and consumer: the integer weight the pool is split by.""",
             "x_PoolId x_Feature x_Tenant x_Environment x_Model x_Endpoint x_AllocationMethod",
             """BillingPeriod x_PoolId x_ChargeDay x_Feature x_Tenant x_Environment x_Model x_Endpoint
             x_AllocationMethod x_WeightUnit x_Weight""",

@@ -59,6 +59,9 @@ ALLOCATION_METHODS = (
     "invocation",
     "pod",
     "endpoint_idle",
+    "volume",
+    "unmounted",
+    "overhead",
     "idle",
     "unmeasured",
     "commitment",
@@ -219,7 +222,7 @@ FIELDS: dict[str, Field] = {
     # ---------------------------------------------------------------------------- owner
     "x_Feature": Field(
         "VARCHAR",
-        "Product feature that caused the cost; `(unallocated)` where nobody can say, `(idle)` for capacity nobody used.",
+        "Product feature that caused the cost; `(unallocated)` where nobody can say, `(idle)` for capacity nobody used, `(overhead)` for what the system of a node keeps for itself.",
     ),
     "x_Tenant": Field(
         "VARCHAR", "Customer that caused the cost; `(unallocated)` or `(idle)` likewise."
@@ -253,6 +256,22 @@ FIELDS: dict[str, Field] = {
         "VARCHAR", "Name of the top controller of the pod (Deployment, StatefulSet, ...)."
     ),
     "x_WorkloadKind": Field("VARCHAR", "Kind of that controller; `Pod` for a bare pod."),
+    "x_Volume": Field("VARCHAR", "Name of the PersistentVolume."),
+    "x_VolumeId": Field(
+        "VARCHAR",
+        "The disk behind the volume, as its provider names it; null where the metrics do not say.",
+    ),
+    "x_Claim": Field(
+        "VARCHAR",
+        "PersistentVolumeClaim that has the volume, or had it; null where none is known.",
+    ),
+    "x_ClaimLabels": Field("VARCHAR", "Labels of the claim, written as x_Labels is."),
+    "x_CapacityBytes": Field("BIGINT", "Size of the volume, bytes; null where not measured.", ge=0),
+    "x_VolumeMs": Field(
+        "BIGINT",
+        "Milliseconds of the hour that the pod had the volume mounted; without a pod, those that no pod had.",
+        ge=0,
+    ),
     "x_Labels": Field(
         "VARCHAR",
         "Labels as a JSON object with sorted keys, names as Prometheus writes them, without `label_`.",
@@ -275,6 +294,25 @@ FIELDS: dict[str, Field] = {
         ge=0,
     ),
     "x_CpuCapacityCoreMs": Field("BIGINT", "CPU capacity of the node, core-milliseconds.", ge=0),
+    "x_CpuAllocatableCoreMs": Field(
+        "BIGINT",
+        "CPU of the node that is left for pods, core-milliseconds; null where not measured.",
+        ge=0,
+    ),
+    "x_NodeResource": Field(
+        "VARCHAR",
+        "Resource of a node: `cpu` in core-milliseconds, `memory` in byte-seconds, `gpu` in 10080ths of a GPU-millisecond.",
+        isin=("cpu", "memory", "gpu"),
+    ),
+    "x_NodeCapacity": Field("BIGINT", "What the node has of the resource.", ge=0),
+    "x_NodeHeld": Field("BIGINT", "What its pods held of it, also beyond what it has.", ge=0),
+    "x_NodeOverhead": Field(
+        "BIGINT",
+        "What the system of the node kept of it for itself and no pod held; null where not measured.",
+        ge=0,
+    ),
+    "x_NodeIdle": Field("BIGINT", "What of it neither pods held nor the system kept.", ge=0),
+    "x_NodeOverCommit": Field("BIGINT", "What pods held of it beyond what the node has.", ge=0),
     "x_CpuPeakMillicores": Field(
         "BIGINT",
         "Highest 5 minute CPU rate in the hour, millicores; null where not measured.",
@@ -295,6 +333,11 @@ FIELDS: dict[str, Field] = {
     ),
     "x_MemoryCapacityByteSeconds": Field(
         "BIGINT", "Memory capacity of the node, byte-seconds.", ge=0
+    ),
+    "x_MemoryAllocatableByteSeconds": Field(
+        "BIGINT",
+        "Memory of the node that is left for pods, byte-seconds; null where not measured.",
+        ge=0,
     ),
     "x_MemoryPeakBytes": Field(
         "BIGINT", "Largest working set sample in the hour, bytes; null where not measured.", ge=0
@@ -357,7 +400,7 @@ FIELDS: dict[str, Field] = {
     # ------------------------------------------------------------------------- inference
     "x_Endpoint": Field(
         "VARCHAR",
-        "What did the work: `namespace/workload` in a cluster, `provider/model` for a bought API, a function's id on the bill; `(none)` where none of these.",
+        "What did the work: `namespace/workload` in a cluster, `namespace/claim` for a volume nobody mounted, `provider/model` for a bought API, a function's id on the bill; `(none)` where none of these.",
     ),
     "x_Provider": Field(
         "VARCHAR", "Who served the model, by OpenTelemetry's gen_ai.provider.name."
@@ -563,7 +606,7 @@ FIELDS: dict[str, Field] = {
     ),
     "x_Pool": Field(
         "VARCHAR",
-        "What splits the pool: `node/<cluster>`, `inference/<split name>` and the endpoint where the split tells them apart, `function/<id>/<what the charge counts>`, or `commitment/<policy>` for what nobody used of one; `/month` follows where that is for longer than a day.",
+        "What splits the pool: `node/<cluster>`, `volume/<cluster>`, `inference/<split name>` and the endpoint where the split tells them apart, `function/<id>/<what the charge counts>`, or `commitment/<policy>` for what nobody used of one; `/month` follows where that is for longer than a day.",
     ),
     "x_ChargeEnd": Field(
         "TIMESTAMP", "End of a charge for longer than the hour it begins in; null for the others."

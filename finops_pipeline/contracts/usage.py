@@ -37,7 +37,23 @@ TABLES = tables_of(
             "x_Cluster x_HourStart x_Node",
             """x_Day x_Cluster x_HourStart x_Node x_ProviderId? ResourceId? x_InstanceType? x_GpuModel?
             x_Labels x_RunningMs x_CpuCapacityCoreMs x_MemoryCapacityByteSeconds x_GpuCapacityMs
+            x_CpuAllocatableCoreMs? x_MemoryAllocatableByteSeconds?
             x_GpuDeviceParts x_GpuSliceParts""",
+        ),
+        "node_load": (
+            """One row per cluster, hour, node and resource: what pods held of it, what the system keeps,
+            what was idle, and what pods held beyond it.""",
+            "x_Cluster x_HourStart x_Node x_NodeResource",
+            """x_Day x_Cluster x_HourStart x_Node x_NodeResource x_NodeCapacity x_NodeHeld
+            x_NodeOverhead? x_NodeIdle x_NodeOverCommit""",
+        ),
+        "volume_usage": (
+            """One row per cluster, hour, volume and pod that had it mounted, and one without a pod for
+            the time no pod had it.""",
+            "x_Cluster x_HourStart x_Volume x_PodUid",
+            """x_Day x_Cluster x_HourStart x_Volume x_VolumeId? x_CapacityBytes? x_Namespace? x_Claim?
+            x_ClaimLabels x_Pod? x_PodUid? x_Workload? x_WorkloadKind? x_Labels x_RunningMs
+            x_VolumeMs""",
         ),
         "workload_replicas": (
             """One row per cluster, hour and workload: the replicas production was asked for.""",

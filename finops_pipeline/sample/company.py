@@ -808,6 +808,12 @@ RESOURCES = (
         tags={},
         faults=UNTAGGED,
     ),
+    _owned(
+        "ebs",
+        "search-index-2025",
+        (("EBS:VolumeUsage.gp3", "GB-Mo", 80_000, 1_400, False),),
+        "search",
+    ),
     # ---- a GPU box of the developers, not in the cluster
     _owned(
         "ec2",
@@ -815,6 +821,36 @@ RESOURCES = (
         (("BoxUsage:g5.2xlarge", "Hrs", 1_212_000, 1000, False),),
         "code-assist",
         environment="development",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A PersistentVolume: the disk behind it, by its name among `RESOURCES`, and its claim.
+
+    `workload` is the StatefulSet whose pod mounts it; where there is none, nobody does. Labels are
+    those of the claim.
+    """
+
+    disk: str
+    namespace: str
+    claim: str
+    workload: str | None
+    gib: int
+    labels: Mapping[str, str]
+
+
+# The index of last year was left behind when search moved to another engine.
+VOLUMES = (
+    Volume("chat-cache-volume", "chat", "data-chat-cache", "chat-cache", 511, {}),
+    Volume(
+        "search-index-2025",
+        "search",
+        "index-2025",
+        None,
+        1022,
+        {"environment": "production", "feature": "search"},
     ),
 )
 

@@ -14,11 +14,14 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from .bill import arn
 from .company import (
     CLUSTER,
     EPOCH,
     IDLE_ENDPOINT,
+    PROD,
     REGION,
+    VOLUMES,
     WORKLOADS,
     Node,
     Period,
@@ -172,6 +175,7 @@ def series(period: Period, tally: Tally, sample_minutes: int) -> list[Series]:
     for node in nodes(period):
         found += _node_series(node, period)
     found += _workload_series(period, everyone)
+    found += _volume_series(period, everyone)
     found.sort(key=lambda s: s.metric)
     return found
 
@@ -364,6 +368,12 @@ def _node_series(node: Node, period: Period) -> list[Series]:
     ]
     if node.gpus:
         capacity.append(("nvidia_com_gpu", "integer", node.gpus))
+    # What EKS has the kubelet keep: CPU by the number of cores, memory by the number of pods.
+    kept = 60 + 10 + 10 + (node.vcpu - 4) * 5 // 2
+    allocatable = [
+        ("cpu", "core", (node.vcpu * 1000 - kept) / 1000),
+        ("memory", "byte", node.memory_gib * GIB - (255 + 11 * 234 + 100) * MIB),
+    ]
     return [
         Series("kube_node_info", info, begin, end, 1.0),
         Series("kube_node_labels", labels, begin, end, 1.0),
@@ -372,6 +382,16 @@ def _node_series(node: Node, period: Period) -> list[Series]:
                 "kube_node_status_capacity", {**on, "resource": r, "unit": u}, begin, end, float(v)
             )
             for r, u, v in capacity
+        ),
+        *(
+            Series(
+                "kube_node_status_allocatable",
+                {**on, "resource": r, "unit": u},
+                begin,
+                end,
+                float(v),
+            )
+            for r, u, v in allocatable
         ),
     ]
 
@@ -421,6 +441,42 @@ def _workload_series(period: Period, everyone: list[Pod]) -> list[Series]:
             found.append(
                 Series("kube_job_owner", {**KSM, **owner, "job_name": name}, begin, end, 1.0)
             )
+    return found
+
+
+def _volume_series(period: Period, everyone: list[Pod]) -> list[Series]:
+    found = []
+
+    def gauge(metric: str, labels: dict[str, str], value: float = 1.0) -> None:
+        found.append(Series(metric, {**KSM, **labels}, period.begin, period.end, value))
+
+    for copy in range(period.scale):
+        for v in VOLUMES:
+            name = f"pvc-{guid(period.seed, 'volume', v.disk, copy)}"
+            claim = {"namespace": v.namespace, "persistentvolumeclaim": f"{v.claim}-{copy}"}
+            handle = arn("ebs", v.disk, PROD[0], copy, period.seed)
+            volume = {"persistentvolume": name}
+            driver = {"csi_driver": "ebs.csi.aws.com", "csi_volume_handle": handle}
+            gauge("kube_persistentvolume_info", {**volume, "storageclass": "gp3", **driver})
+            gauge("kube_persistentvolume_capacity_bytes", volume, float(v.gib * GIB))
+            reserved = {"claim_namespace": v.namespace, "name": f"{v.claim}-{copy}"}
+            gauge("kube_persistentvolume_claim_ref", {**volume, **reserved})
+            bound = {**claim, "storageclass": "gp3", "volumename": name}
+            gauge("kube_persistentvolumeclaim_info", bound)
+            labels = {f"label_{k}": label for k, label in v.labels.items()}
+            gauge("kube_persistentvolumeclaim_labels", {**claim, **labels})
+            for pod in everyone:
+                if pod.workload.namespace == v.namespace and pod.name == f"{v.workload}-{copy}":
+                    who = {"pod": pod.name, "uid": pod.uid, "volume": "data"}
+                    found.append(
+                        Series(
+                            "kube_pod_spec_volumes_persistentvolumeclaims_info",
+                            {**KSM, **claim, **who},
+                            pod.begin,
+                            pod.end,
+                            1.0,
+                        )
+                    )
     return found
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .azure import reservation
-from .bill import Ledger, money, savings_plan_arn
+from .bill import Ledger, arn, money, savings_plan_arn
 from .company import (
     CLUSTER,
     ENDPOINTS,
@@ -18,10 +18,13 @@ from .company import (
     IDLE_ENDPOINT,
     NODES,
     OVER_REQUESTED,
+    PROD,
     RENAMED,
     TENANTS,
+    VOLUMES,
     WORKLOADS,
     Period,
+    Volume,
     api_resource,
     nodes,
 )
@@ -201,6 +204,7 @@ def answers(period: Period, tally: Tally, ledger: Ledger, commit: str) -> dict[s
         "names": {"features": FEATURES, "tenants": TENANTS, "renamed": RENAMED},
         "invoices": _invoices(ledger),
         "resources": _resources(period, ledger),
+        "volumes": _volumes(period, ledger),
         "calls": _calls(tally),
         "shared": [_shared(tally, *s) for s in SHARED],
         "duplicate_lines": tally.twice,
@@ -232,9 +236,10 @@ def _resources(period: Period, ledger: Ledger) -> list[dict[str, Any]]:
     """
     machines = {n.instance_id(period.seed) for n in nodes(period)}
     bought = {api_resource(period.seed, e.group) for e in ENDPOINTS if e.group}
+    disks = _disks(period)
     found = []
     for (month, resource), entry in sorted(ledger.resources.items()):
-        used = resource in machines or resource in bought
+        used = resource in machines or resource in bought or resource in disks
         owner = {d: entry.get(d) for d in ("feature", "tenant", "environment")}
         found.append(
             {
@@ -249,6 +254,31 @@ def _resources(period: Period, ledger: Ledger) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _disks(period: Period) -> dict[str, tuple[Volume, int]]:
+    """The disk of every volume, by its id on the bill, with the number of its copy."""
+    return {
+        arn("ebs", v.disk, PROD[0], copy, period.seed): (v, copy)
+        for copy in range(period.scale)
+        for v in VOLUMES
+    }
+
+
+def _volumes(period: Period, ledger: Ledger) -> list[dict[str, Any]]:
+    """Every volume: what its disk costs, its claim, and the workload that mounts it, if any."""
+    return [
+        {
+            "month": month.name,
+            "resource": resource,
+            "claim": f"{v.namespace}/{v.claim}-{copy}",
+            "workload": v.workload and f"{v.namespace}/{v.workload}",
+            "feature": ledger.resources[month.name, resource]["feature"],
+            "EffectiveCost": money(ledger.resources[month.name, resource]["effective"]),
+        }
+        for month in period.months()
+        for resource, (v, copy) in _disks(period).items()
+    ]
 
 
 def _tagged(tags: Mapping[str, str]) -> dict[str, str | None]:

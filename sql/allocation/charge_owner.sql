@@ -1,9 +1,10 @@
 -- Which charges have an owner by their tags or by a rule, and which must be split by use.
 --
--- A charge on a node of a cluster belongs to the pool of that cluster; a charge that an
+-- A charge on a node of a cluster belongs to the pool of that cluster, one of a volume to that of the
+-- cluster's volumes; a charge that an
 -- `[[inference_split]]` matches belongs to the pool of that split, or of its endpoint where the
 -- split tells them apart; a charge of a function whose invocations are logged to the pool of that
--- function and of what the charge counts. Pools are split by usage_share and endpoint_share; the
+-- function and of what the charge counts. Pools are split by usage_share and its like; the
 -- owner named here is what remains for a pool nobody measured. Rules fill only what tags left open,
 -- the first that matches wins.
 --
@@ -55,12 +56,19 @@ tag_set_owner as (
 endpoint as (
     select distinct ResourceId, x_Pool, x_Function is not null as is_function from endpoint_id
 ),
+in_cluster as (
+    select ResourceId, 'node/' || x_Cluster as cluster_pool from node_id
+    union all
+    select v.ResourceId, 'volume/' || v.x_Cluster as cluster_pool
+    from volume_id as v
+    anti join node_id as n on n.ResourceId = v.ResourceId
+),
 line as (
     select
         cast(c.ChargePeriodStart as date) as x_ChargeDay,
         kind.kind_no,
         tag_set_owner.owner_no,
-        node_id.x_Cluster,
+        in_cluster.cluster_pool,
         case
             when endpoint.is_function
                 then endpoint.x_Pool || '/' || function_component(
@@ -91,7 +99,7 @@ line as (
         and kind.ServiceName = c.ServiceName
         and kind.ChargeCategory = c.ChargeCategory
     left join tag_set_owner on tag_set_owner.x_TagSetId = c.x_TagSetId
-    left join node_id on node_id.ResourceId = c.ResourceId
+    left join in_cluster on in_cluster.ResourceId = c.ResourceId
     left join endpoint on endpoint.ResourceId = c.ResourceId
     left join named_resource on named_resource.ResourceId = c.ResourceId
     left join named_status
@@ -99,14 +107,14 @@ line as (
 ),
 day_charge as (
     select
-        x_ChargeDay, kind_no, owner_no, x_Cluster, endpoint_pool, ResourceId,
+        x_ChargeDay, kind_no, owner_no, cluster_pool, endpoint_pool, ResourceId,
         CommitmentDiscountStatus, CommitmentDiscountId, is_long_unused,
         count(*) as x_ChargeRows,
         sum(BilledCost) as BilledCost,
         sum(EffectiveCost) as EffectiveCost
     from line
     group by
-        x_ChargeDay, kind_no, owner_no, x_Cluster, endpoint_pool, ResourceId,
+        x_ChargeDay, kind_no, owner_no, cluster_pool, endpoint_pool, ResourceId,
         CommitmentDiscountStatus, CommitmentDiscountId, is_long_unused
 ),
 -- What rules look at, once each: far fewer rows than charges.
@@ -178,7 +186,7 @@ owned as (
         c.x_ChargeDay, c.kind_no,
         case
             when split.x_Pool is not null then split.x_Pool
-            when c.x_Cluster is not null then 'node/' || c.x_Cluster
+            when c.cluster_pool is not null then c.cluster_pool
             when starts_with(c.endpoint_pool, 'function/') then c.endpoint_pool
         end as x_Pool,
         c.CommitmentDiscountId, c.is_long_unused,

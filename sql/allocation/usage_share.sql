@@ -2,8 +2,9 @@
 --
 -- Node pools: the cost of a node-hour falls to CPU, memory and GPU by $cpu_weight per core,
 -- $memory_weight per GiB and $gpu_weight per GPU of capacity; each resource falls to the pods
--- that held it (the larger of requested and used, hour by hour), the rest is `(idle)`. Where
--- pods hold more than the node has, they share what there is. Pods of an endpoint pass their
+-- that held it (the larger of requested and used, hour by hour). Of what no pod held, what the node
+-- keeps for its system is `(overhead)`, the rest `(idle)`. Where pods hold more than the node has,
+-- they share what there is. Pods of an endpoint pass their
 -- part to the callers of that hour, by GPU milliseconds where every call logged them, else by
 -- weighted tokens. Node-hours the cluster did not measure stay `unmeasured`.
 -- Inference pools: by what the calls of the day cost by the price book, where all of them have a
@@ -120,7 +121,8 @@ pod as (
 node as (
     select
         x_Cluster, x_Node, x_HourStart, ResourceId, x_CpuCapacityCoreMs,
-        x_MemoryCapacityByteSeconds, x_GpuCapacityMs,
+        x_MemoryCapacityByteSeconds, x_GpuCapacityMs, x_CpuAllocatableCoreMs,
+        x_MemoryAllocatableByteSeconds,
         row_number() over (order by x_Cluster, x_Node, x_HourStart) as node_no
     from node_usage
     where ResourceId is not null
@@ -185,6 +187,10 @@ node_hour as (
         coalesce(h.cpu, 0) as cpu_held,
         coalesce(h.memory, 0) as memory_held,
         coalesce(h.gpu, 0) as gpu_held,
+        greatest(n.x_CpuCapacityCoreMs - n.x_CpuAllocatableCoreMs, 0) as cpu_reserved,
+        cast(greatest(
+            n.x_MemoryCapacityByteSeconds - n.x_MemoryAllocatableByteSeconds, 0
+        ) as hugeint) * 1000 // 1048576 as memory_reserved,
         cast(n.x_CpuCapacityCoreMs as hugeint) * 1024 * $cpu_weight as cpu_worth,
         (cast(n.x_MemoryCapacityByteSeconds as hugeint) * 1000 // 1048576)
         * $memory_weight as memory_worth,
@@ -199,16 +205,19 @@ node_part as (
         greatest(cpu, cpu_held, 1) as cpu_total,
         greatest(memory, memory_held, 1) as memory_total,
         greatest(gpu, gpu_held, 1) as gpu_total,
-        greatest(cpu - cpu_held, 0) as cpu_idle,
-        greatest(memory - memory_held, 0) as memory_idle,
-        greatest(gpu - gpu_held, 0) as gpu_idle,
+        greatest(cpu - cpu_held, 0) as cpu_free,
+        greatest(memory - memory_held, 0) as memory_free,
+        greatest(gpu - gpu_held, 0) as gpu_free,
+        -- where it is not known what is reserved, nothing is
+        least(greatest(cpu - cpu_held, 0), coalesce(cpu_reserved, 0)) as cpu_overhead,
+        least(greatest(memory - memory_held, 0), coalesce(memory_reserved, 0)) as memory_overhead,
         1000000000000000 * cpu_worth // (cpu_worth + memory_worth + gpu_worth) as cpu_part,
         1000000000000000 * memory_worth // (cpu_worth + memory_worth + gpu_worth) as memory_part,
         1000000000000000 * gpu_worth // (cpu_worth + memory_worth + gpu_worth) as gpu_part
     from node_hour
     where cpu_worth + memory_worth + gpu_worth > 0
 ),
--- What no pod held is of workload 0.
+-- What no pod held is of workload 0, what the system keeps of it of workload -1.
 part as (
     select
         n.node_no, h.workload_no,
@@ -220,10 +229,17 @@ part as (
     union all
     select
         node_no, 0 as workload_no,
-        quotient(cpu_part * cpu_idle, cpu_total)
-        + quotient(memory_part * memory_idle, memory_total)
-        + quotient(gpu_part * gpu_idle, gpu_total) as part
+        quotient(cpu_part * (cpu_free - cpu_overhead), cpu_total)
+        + quotient(memory_part * (memory_free - memory_overhead), memory_total)
+        + quotient(gpu_part * gpu_free, gpu_total) as part
     from node_part
+    union all
+    select
+        node_no, -1 as workload_no,
+        quotient(cpu_part * cpu_overhead, cpu_total)
+        + quotient(memory_part * memory_overhead, memory_total) as part
+    from node_part
+    where cpu_overhead + memory_overhead > 0
 ),
 -- ------------------------------------------------------------------ what a node costs
 pool_charge as (
@@ -421,10 +437,10 @@ consumer as (
     union all
     -- Capacity no pod held.
     select
-        pool_no, 'idle' as x_AllocationMethod, 0 as caller_no, 0 as label_no, workload_no,
+        pool_no, case workload_no when 0 then 'idle' else 'overhead' end as x_AllocationMethod, 0 as caller_no, 0 as label_no, workload_no,
         'held' as unit, weight
     from workload_hour
-    where workload_no = 0
+    where workload_no <= 0
     union all
     select
         pool_no, 'unmeasured' as x_AllocationMethod, 0 as caller_no, 0 as label_no,
@@ -451,15 +467,18 @@ named as (
         c.x_AllocationMethod, c.caller_no, c.label_no, c.workload_no,
         case
             when c.x_AllocationMethod = 'idle' then '(idle)'
+            when c.x_AllocationMethod = 'overhead' then '(overhead)'
             when c.x_AllocationMethod = 'endpoint_idle' then coalesce(w.feature, '(idle)')
             else coalesce(k.feature, l.feature, w.feature, '(unallocated)')
         end as x_Feature,
         case
             when c.x_AllocationMethod in ('idle', 'endpoint_idle') then '(idle)'
+            when c.x_AllocationMethod = 'overhead' then '(overhead)'
             else coalesce(k.tenant, l.tenant, w.tenant, '(unallocated)')
         end as x_Tenant,
         case
             when c.x_AllocationMethod = 'idle' then '(idle)'
+            when c.x_AllocationMethod = 'overhead' then '(overhead)'
             when c.x_AllocationMethod = 'endpoint_idle' then coalesce(w.environment, '(idle)')
             else coalesce(k.environment, l.environment, w.environment, '(unallocated)')
         end as x_Environment,

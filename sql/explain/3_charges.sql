@@ -1,12 +1,18 @@
 -- The charges of those pools as the provider delivered them: file and row. Which pool a charge is
--- in is decided as in charge_owner: the first `[[inference_split]]` that matches, else its node,
--- else its function. A charge for what nobody used of a commitment is in a pool of its own, and its
+-- in is decided as in charge_owner: the first `[[inference_split]]` that matches, else its node
+-- or volume, else its function. A charge for what nobody used of a commitment is in a pool of its own, and its
 -- bill in the other.
 with
 node as (
     select ResourceId, min(x_Cluster) as x_Cluster
     from node_usage
     where ResourceId is not null
+    group by ResourceId
+),
+volume as (
+    select ResourceId, min(x_Cluster) as x_Cluster
+    from volume_id
+    where BillingPeriod = $period
     group by ResourceId
 ),
 endpoint as (
@@ -49,6 +55,7 @@ charge as (
         case
             when split.x_Pool is not null then split.x_Pool
             when node.x_Cluster is not null then 'node/' || node.x_Cluster
+            when volume.x_Cluster is not null then 'volume/' || volume.x_Cluster
             when endpoint.is_function
                 then endpoint.x_Pool || '/' || function_component(
                     coalesce(c.SkuMeter, c.ChargeDescription), c.ConsumedUnit
@@ -73,6 +80,7 @@ charge as (
         end as commitment_pool
     from cost_and_usage as c
     left join node on node.ResourceId = c.ResourceId
+    left join volume on volume.ResourceId = c.ResourceId
     left join endpoint on endpoint.ResourceId = c.ResourceId
     left join split
         on split.x_Source = c.x_Source

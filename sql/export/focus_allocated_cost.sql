@@ -51,6 +51,11 @@ share as (
     select
         x_PoolId, x_Feature, x_Tenant, x_Environment, x_Model, x_Endpoint, x_AllocationMethod,
         x_WeightUnit, x_Weight
+    from volume_share
+    union all
+    select
+        x_PoolId, x_Feature, x_Tenant, x_Environment, x_Model, x_Endpoint, x_AllocationMethod,
+        x_WeightUnit, x_Weight
     from commitment_share
 ),
 -- apportion() wants totals below 10^18; proportions are kept to that many digits.
@@ -175,7 +180,7 @@ named as (
         AllocatedRatio is not null as is_split,
         case
             when AllocatedRatio is not null
-                    and x_AllocationMethod not in ('idle', 'endpoint_idle', 'unmeasured')
+                    and x_AllocationMethod not in ('idle', 'endpoint_idle', 'overhead', 'unmeasured')
                     and x_Tenant <> '(idle)'
                 then concat_ws('/', x_Feature, x_Tenant, x_Environment, x_Model, x_Endpoint)
         end as AllocatedResourceId

@@ -230,7 +230,7 @@ summed as (
         ResourceId, x_Dimension, x_Witness, x_Workload, x_OwnerValue, BillingCurrency,
         sum(weight) as weight, min(x_Where) as x_Where
     from evidence
-    where x_OwnerValue not in ('(idle)', '(unallocated)')
+    where x_OwnerValue not in ('(idle)', '(overhead)', '(unallocated)')
     group by
         ResourceId, x_Dimension, x_Witness, x_Workload, x_OwnerValue, BillingCurrency
     having sum(weight) > 0

@@ -1,6 +1,6 @@
 -- The bill by resource: what all findings about money read, so that the charges are scanned once.
 --
--- A charge on a node of a cluster, one that an `[[inference_split]]` matches, and what is unused of
+-- A charge on a node or a volume of a cluster, one that an `[[inference_split]]` matches, and what is unused of
 -- a commitment that others bear, is split by use: x_Pool names its pool, as in charge_owner. So is
 -- a function that was called; whatever it is charged for, here it is one pool.
 -- x_SourceFile and x_SourceRow are the row of the largest charge (ties by file and row), the
@@ -90,6 +90,7 @@ select
         when c.CommitmentDiscountStatus = 'Unused' and $unused_commitment <> 'buyer'
             then 'commitment/' || $unused_commitment
         when node.x_Cluster is not null then 'node/' || node.x_Cluster
+        when v.x_Cluster is not null then 'volume/' || v.x_Cluster
         when f.x_Pool is not null then f.x_Pool
     end as x_Pool,
     c.BillingCurrency,
@@ -100,6 +101,7 @@ select
     c.largest.line as x_SourceRow
 from charge as c
 left join node on node.ResourceId = c.ResourceId
+left join volume_id as v on v.ResourceId = c.ResourceId
 left join endpoint as f on f.is_function and f.ResourceId = c.ResourceId
 left join named_resource as n on n.ResourceId = c.ResourceId
 left join split as s

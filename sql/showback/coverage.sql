@@ -1,5 +1,5 @@
--- How much of the bill has a named owner, in each dimension. Idle capacity is counted apart:
--- it is not a missing tag, and it is nobody's use. What changed hands by policy is left out: it says
+-- How much of the bill has a named owner, in each dimension. Idle capacity is counted apart, and with
+-- it what the systems of nodes keep: it is not a missing tag, and it is nobody's use. What changed hands by policy is left out: it says
 -- nothing of tags.
 --
 -- One row per currency and dimension.
@@ -25,9 +25,12 @@ summed as (
         x_Dimension,
         sum(EffectiveCost) as EffectiveCost,
         coalesce(
-            sum(EffectiveCost) filter (where x_Owner not in ('(idle)', '(unallocated)')), 0
+            sum(EffectiveCost) filter (
+                where x_Owner not in ('(idle)', '(overhead)', '(unallocated)')
+            ), 0
         ) as x_AllocatedCost,
-        coalesce(sum(EffectiveCost) filter (where x_Owner = '(idle)'), 0) as x_IdleCost,
+        coalesce(sum(EffectiveCost) filter (where x_Owner in ('(idle)', '(overhead)')), 0)
+            as x_IdleCost,
         coalesce(sum(EffectiveCost) filter (where x_Owner = '(unallocated)'), 0)
             as x_UnallocatedCost
     from owner

@@ -37,7 +37,7 @@ classified as (
         InvoiceId, BillingCurrency, BilledCost,
         case
             when x_AllocationMethod = 'quarantined' then 'quarantined'
-            when x_AllocationMethod in ('idle', 'endpoint_idle') or x_Tenant = '(idle)'
+            when x_AllocationMethod in ('idle', 'endpoint_idle', 'overhead') or x_Tenant = '(idle)'
                 then 'idle'
             when x_Feature = '(unallocated)'
                 and x_Tenant = '(unallocated)'

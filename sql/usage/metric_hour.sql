@@ -13,6 +13,8 @@
 -- Rows keep the order of series_hour, which is fixed; only what is grouped or joined is sorted.
 -- Each part reads the series it wants and no others, and nodes and replicas come last, together:
 -- whoever filters by series skips the rest of the file.
+-- Of a volume or a claim, x_WorkloadKind and x_Workload are its own kind and name, so that a claim is
+-- found by namespace and name as a workload is.
 -- One row per hour, series and labelled object.
 with named_object as not materialized (
     select
@@ -112,6 +114,34 @@ labelled_object as (
     from labelled
     left join label_object on label_object.label_set = labelled.label_set
     group by 1, 2, 3, 4, 5, 6, 7
+),
+
+-- Claims are few: their labels need no set to be told apart by.
+labelled_claim as (
+    select
+        x_HourStart,
+        x_Series,
+        x_Namespace,
+        x_Workload,
+        '{' || coalesce(string_agg(
+            cast(to_json(substr(entry.key, 7)) as varchar)
+            || ':' || cast(to_json(entry.value) as varchar),
+            ',' order by entry.key
+        ) filter (where entry.key like 'label\_%' escape '\'), '') || '}' as x_Labels,
+        x_Value
+    from (
+        select
+            x_HourStart,
+            x_Series,
+            x_Namespace,
+            labels['persistentvolumeclaim'] as x_Workload,
+            hash(labels) as label_set,
+            unnest(map_entries(labels)) as entry,
+            x_Value
+        from named_object
+        where x_Series = 'claim_labels'
+    ) as claim_label
+    group by x_HourStart, x_Series, x_Namespace, x_Workload, label_set, x_Value
 ),
 
 -- ------------------------------------------------------------------------------- owners
@@ -362,7 +392,8 @@ measured as (
     from named_object
     where x_Series like 'node%'
         and x_Series in (
-            'node_running', 'node_cpu_capacity', 'node_memory_capacity', 'node_gpu_capacity'
+            'node_running', 'node_cpu_capacity', 'node_memory_capacity', 'node_gpu_capacity',
+            'node_cpu_allocatable', 'node_memory_allocatable'
         )
     union all
     select
@@ -382,6 +413,64 @@ measured as (
         x_Value
     from named_object
     where x_Series in ('deployment_replicas', 'statefulset_replicas')
+    union all
+    select
+        x_HourStart,
+        x_Series,
+        x_Namespace,
+        null as x_Pod,
+        null as x_PodUid,
+        null as x_Container,
+        null as x_Node,
+        x_Workload,
+        'PersistentVolumeClaim' as x_WorkloadKind,
+        x_Labels,
+        x_Value
+    from labelled_claim
+    union all
+    select
+        x_HourStart,
+        x_Series,
+        x_Namespace,
+        case x_Series when 'claim_pod' then x_Pod end as x_Pod,
+        case x_Series when 'claim_pod' then x_PodUid end as x_PodUid,
+        null as x_Container,
+        null as x_Node,
+        labels['persistentvolumeclaim'] as x_Workload,
+        'PersistentVolumeClaim' as x_WorkloadKind,
+        case x_Series
+            when 'claim_bound'
+                then cast(json_object('volume', coalesce(labels['volumename'], '')) as varchar)
+            else '{}'
+        end as x_Labels,
+        x_Value
+    from named_object
+    where x_Series like 'claim%'
+        and x_Series in ('claim_bound', 'claim_mounted', 'claim_pod')
+    union all
+    select
+        x_HourStart,
+        x_Series,
+        null as x_Namespace,
+        null as x_Pod,
+        null as x_PodUid,
+        null as x_Container,
+        null as x_Node,
+        labels['persistentvolume'] as x_Workload,
+        'PersistentVolume' as x_WorkloadKind,
+        case x_Series
+            when 'volume_running' then cast(json_object('handle', coalesce(
+                nullif(labels['csi_volume_handle'], ''), nullif(labels['ebs_volume_id'], ''),
+                labels['gce_persistent_disk_name'], ''
+            )) as varchar)
+            when 'volume_claim' then cast(json_object(
+                'claim', labels['name'], 'namespace', labels['claim_namespace']
+            ) as varchar)
+            else '{}'
+        end as x_Labels,
+        x_Value
+    from named_object
+    where x_Series like 'volume%'
 )
 
 select

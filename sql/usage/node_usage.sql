@@ -8,6 +8,8 @@
 -- or of GKE; x_GpuDeviceParts and x_GpuSliceParts say how much of one a device and a slice are. Of
 -- a GPU that is cut, what no profile fits in is capacity too. Devices that are claimed (dynamic
 -- resource allocation) are in no capacity; where none is listed, the label says how many there are.
+-- What the kubelet and the system keep for themselves is capacity that is not allocatable; where an
+-- hour does not say what is, it is unknown, not all of it.
 -- One row per cluster, hour and node.
 with node_hour as (
     select
@@ -25,6 +27,8 @@ with node_hour as (
         sum(x_Value) filter (where x_Series = 'node_running') as running_ms,
         sum(x_Value) filter (where x_Series = 'node_cpu_capacity') as cpu_capacity,
         sum(x_Value) filter (where x_Series = 'node_memory_capacity') as memory_capacity,
+        sum(x_Value) filter (where x_Series = 'node_cpu_allocatable') as cpu_allocatable,
+        sum(x_Value) filter (where x_Series = 'node_memory_allocatable') as memory_allocatable,
         sum(x_Value) filter (
             where x_Series = 'node_gpu_capacity' and mig_slices(x_Labels) is null
         ) as gpu_devices,
@@ -35,7 +39,7 @@ with node_hour as (
     where x_Node is not null
         and x_Series in (
             'node_running', 'node_labels', 'node_cpu_capacity', 'node_memory_capacity',
-            'node_gpu_capacity'
+            'node_gpu_capacity', 'node_cpu_allocatable', 'node_memory_allocatable'
         )
     group by x_Cluster, x_HourStart, x_Node
 ),
@@ -64,6 +68,8 @@ described as (
         node_hour.running_ms,
         node_hour.cpu_capacity,
         node_hour.memory_capacity,
+        node_hour.cpu_allocatable,
+        node_hour.memory_allocatable,
         node_hour.gpu_devices,
         node_hour.gpu_slices
     from node_hour
@@ -143,6 +149,8 @@ select
         when is_cut and listed_ms > 0 then (gpu_ms + listed_ms - 1) // listed_ms * listed_ms
         else gpu_ms
     end as x_GpuCapacityMs,
+    cast(cpu_allocatable as bigint) as x_CpuAllocatableCoreMs,
+    cast(memory_allocatable as bigint) as x_MemoryAllocatableByteSeconds,
     cast(
         gpu_parts() * coalesce(device_slices, gpu_slice_count) // (gpu_slice_count * replicas)
         as bigint
