@@ -27,6 +27,7 @@ BY_DAY = frozenset(
         "list_cost",
         "usage_share",
         "endpoint_share",
+        "cluster_share",
         "commitment_share",
         "allocated_cost",
         "shared_source",

@@ -39,6 +39,18 @@ TABLES = tables_of(
             x_Labels x_RunningMs x_CpuCapacityCoreMs x_MemoryCapacityByteSeconds x_GpuCapacityMs
             x_GpuDeviceParts x_GpuSliceParts""",
         ),
+        "network_usage": (
+            """One row per cluster, hour and pod UID: the bytes the pod sent and received.""",
+            "x_Cluster x_HourStart x_PodUid",
+            """x_Day x_Cluster x_HourStart x_Namespace x_Pod x_PodUid x_SentBytes
+            x_ReceivedBytes""",
+        ),
+        "service_usage": (
+            """One row per cluster, hour, Service and address of its load balancer.""",
+            "x_Cluster x_HourStart x_Namespace x_Service x_ServiceUid x_Address",
+            """x_Day x_Cluster x_HourStart x_Namespace x_Service x_ServiceUid x_Address x_Labels
+            x_RunningMs""",
+        ),
         "workload_replicas": (
             """One row per cluster, hour and workload: the replicas production was asked for.""",
             "x_Cluster x_HourStart x_Namespace x_WorkloadKind x_Workload",

@@ -2,7 +2,7 @@
 -- or among all with charges of that provider, as `unused_commitment` says.
 --
 -- The weight of an owner is the EffectiveCost of their charges, nodes and endpoints split already
--- as usage_share and endpoint_share say, in whole units: of the same day, or of the month where the
+-- as usage_share, endpoint_share and cluster_share say, in whole units: of the same day, or of the month where the
 -- day has none, or where the charge is for longer than a day. `(idle)` and `(unallocated)` are
 -- owners here: the idle half of a node used the commitment as the busy half did. Who got back more
 -- than they cost bears nothing. A pool nobody has a weight in stays with its buyer, as does every
@@ -54,6 +54,8 @@ consumer as (
         select x_PoolId, x_Feature, x_Tenant, x_Environment, x_Weight from usage_share
         union all
         select x_PoolId, x_Feature, x_Tenant, x_Environment, x_Weight from endpoint_share
+        union all
+        select x_PoolId, x_Feature, x_Tenant, x_Environment, x_Weight from cluster_share
     ) as s
     semi join pool on pool.x_PoolId = s.x_PoolId
     group by s.x_PoolId, s.x_Feature, s.x_Tenant, s.x_Environment

@@ -1,4 +1,4 @@
--- Who each distinct set of tags, or of pod labels, names as owner.
+-- Who each distinct set of tags, or of labels of pods and Services, names as owner.
 --
 -- Rule work is done once per distinct set, not once per charge. Keys and values are normalised
 -- (case, blanks, `-` against `_`), then aliases apply. Keys are taken in order of trust; two
@@ -12,7 +12,11 @@ labelled as (
     select
         cast(md5_number_lower(x_Labels) >> 1 as bigint) as x_TagSetId,
         x_Labels as Tags
-    from (select distinct x_Labels from pod_usage) as label_set
+    from (
+        select x_Labels from pod_usage
+        union
+        select x_Labels from service_usage
+    ) as label_set
 ),
 entry as materialized (
     select x_TagSetId, pair.key as x_TagKey, normal_value(pair.value) as tag_value
