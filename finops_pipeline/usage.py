@@ -70,7 +70,7 @@ SERIES: dict[str, str] = {
     "network_sent": "bytes the pod sent, one row per network interface",
     "network_received": "bytes the pod received, one row per network interface",
     "pod_host_network": "milliseconds the pod was listed as on the network of its node",
-    "service_address": "milliseconds the Service x_Workload had a load balancer; x_Labels holds its address and uid",
+    "service_address": "milliseconds the Service x_Workload had this address; x_Labels holds it",
     "service_labels": "milliseconds these labels of the Service x_Workload stood",
 }
 """Every value of `metric_hour.x_Series`, with the unit of its x_Value."""
