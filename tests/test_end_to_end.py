@@ -218,6 +218,55 @@ def test_all_planted_faults_are_found_and_nothing_else(month: Month) -> None:
     assert expected == found
 
 
+def test_the_network_of_the_cluster_is_split_by_bytes(month: Month) -> None:
+    """As the pods' counters say; the gateway's callers bear no more than the pods they called."""
+    moved = {
+        t["workload"]: t["sent"] + t["received"]
+        for t in month.truth["traffic"]
+        if t["month"] == PERIOD
+    }
+    found = dict(
+        month.ask(
+            "select x_Endpoint, sum(EffectiveCost) from allocated_cost "
+            "where x_Pool = 'network/nat/acme-main' group by x_Endpoint"
+        )
+    )
+    assert set(moved) == set(found)
+    for workload, cost in found.items():
+        # The first five minutes of a pod have no reading before them.
+        expected = sum(found.values()) * moved[workload] / sum(moved.values())
+        assert abs(cost - expected) <= expected * Decimal("0.03"), workload
+
+
+def test_a_load_balancer_without_owner_tags_is_its_service_s(month: Month) -> None:
+    (balancer,) = (r for r in month.truth["resources"] if "/net/k8s-search" in r["resource"])
+    assert [("hostname", "search", "shared", "production")] == month.ask(
+        "select x_MatchedBy, x_Feature, x_Tenant, x_Environment from load_balancer_id"
+    )
+    assert [
+        (*(balancer[d] for d in ("feature", "tenant", "environment")), "load_balancer",
+         Decimal(balancer["EffectiveCost"]))
+    ] == month.ask(
+        "select x_Feature, x_Tenant, x_Environment, x_AllocationMethod, sum(EffectiveCost) "
+        "from allocated_cost where starts_with(x_Pool, 'service/') group by all"
+    )  # fmt: skip
+
+
+def test_the_lines_of_the_cluster_are_its_charges(month: Month) -> None:
+    of_cluster = [
+        Decimal(r["EffectiveCost"])
+        for r in month.truth["resources"]
+        if r["month"] == PERIOD
+        and r["owner"] == "use"
+        and ":bedrock:" not in r["resource"]
+        and r["resource"].startswith(("i-", "arn:aws:"))
+    ]
+    lines = dict(month.ask("select x_ClusterLine, EffectiveCost from cluster_cost"))
+
+    assert {"workload", "idle", "network", "control_plane", "load_balancer"} <= set(lines)
+    assert sum(of_cluster) == sum(lines.values())
+
+
 def test_findings_name_money_likely_value_and_witnesses(month: Month) -> None:
     for fault in month.truth["faults"]:
         if fault["kind"] in ("shared_as_one", "replica_drift", "label_drift"):

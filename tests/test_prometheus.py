@@ -130,7 +130,12 @@ def openmetrics() -> str:
             )
         sample("container_cpu_usage_seconds_total", {**cgroup, "container": ""}, 60, 5)
         for interface in ("eth0", "net1"):
-            wire = {"namespace": "ml", "pod": pod["pod"], "id": cgroup["id"], "interface": interface}
+            wire = {
+                "namespace": "ml",
+                "pod": pod["pod"],
+                "id": cgroup["id"],
+                "interface": interface,
+            }
             for second in range(begin, end, step):
                 sent = (second - begin) * 1500 % (2**27 + n)  # the pod was made anew now and then
                 sample("container_network_transmit_bytes_total", wire, second + 0.5, sent)

@@ -651,7 +651,7 @@ def test_bytes_of_all_interfaces_are_the_pod_s(
         engine,
         tmp_path,
         [
-            *every(range(0, 120), "kube_pod_info", pod(2, "by-name"), 1),
+            *every(range(120), "kube_pod_info", pod(2, "by-name"), 1),
             *((SENT, wire("api", "eth0", UID.format(1)), m, 10.0 * m) for m in (0, 5, 10, 65)),
             *((SENT, wire("api", "net1", UID.format(1)), m, 1.0 * m) for m in (0, 5)),
             *((RECEIVED, wire("api", "eth0", UID.format(1)), m, 7.0 * m) for m in (0, 5)),
@@ -660,8 +660,7 @@ def test_bytes_of_all_interfaces_are_the_pod_s(
         ],
     )
     rows = engine.execute(
-        "select hour(x_HourStart), x_Pod, x_PodUid, x_SentBytes, x_ReceivedBytes "
-        "from network_usage"
+        "select hour(x_HourStart), x_Pod, x_PodUid, x_SentBytes, x_ReceivedBytes from network_usage"
     ).fetchall()
     assert rows == [
         (0, "api", UID.format(1), 100 + 5, 35),
