@@ -140,7 +140,7 @@ def small_tables(config: Config) -> dict[str, SmallTable]:
             charge.otherwise,
         )
         for rank, charge in enumerate(config.cluster_charge, start=1)
-        for meter in charge.meters or [None]
+        for meter in charge.meters or (None,)
     ]
     shared = [
         (

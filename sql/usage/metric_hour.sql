@@ -11,7 +11,7 @@
 -- Values become integers here: half a unit and a millionth is added before the rest is cut off,
 -- so that noise in the last bits of a float cannot decide.
 -- Rows keep the order of series_hour, which is fixed; only what is grouped or joined is sorted.
--- Each part reads the series it wants and no others, and nodes and replicas come last, together:
+-- Each part reads the series it wants and no others, and nodes, Services and replicas come last:
 -- whoever filters by series skips the rest of the file.
 -- One row per hour, series and labelled object.
 with named_object as not materialized (
