@@ -425,17 +425,18 @@ def _service_series(period: Period) -> list[Series]:
 
 
 def traffic(period: Period) -> dict[tuple[str, str], tuple[int, int]]:
-    """Bytes sent and received by month and workload; none of pods on the network of their node."""
+    """Bytes sent and received by day and workload; none of pods on the network of their node."""
     found: dict[tuple[str, str], tuple[int, int]] = {}
     for pod in pods(period):
         w = pod.workload
         if w.kind == "DaemonSet":
             continue
-        for month in period.months():
-            begin, end = max(pod.begin, month.begin), min(pod.end, month.end)
+        for day in period.day_list():
+            midnight = datetime(day.year, day.month, day.day)
+            begin, end = max(pod.begin, midnight), min(pod.end, midnight + timedelta(days=1))
             seconds = max(0, int((end - begin).total_seconds()))
             sent, received = (rate * seconds for rate in TRAFFIC.get(w.name, QUIET))
-            key = (month.name, f"{w.namespace}/{w.name}")
+            key = (day.isoformat(), f"{w.namespace}/{w.name}")
             before = found.get(key, (0, 0))
             found[key] = (before[0] + sent, before[1] + received)
     return found

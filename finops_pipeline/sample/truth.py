@@ -223,8 +223,9 @@ def answers(period: Period, tally: Tally, ledger: Ledger, commit: str) -> dict[s
         "calls": _calls(tally),
         "shared": [_shared(tally, *s) for s in SHARED],
         "traffic": [
-            {"month": month, "workload": workload, "sent": sent, "received": received}
-            for (month, workload), (sent, received) in sorted(traffic(period).items())
+            {"day": day, "workload": workload, "sent": sent, "received": received}
+            for (day, workload), (sent, received) in sorted(traffic(period).items())
+            if sent or received
         ],
         "duplicate_lines": tally.twice,
         "faults": _faults(period, ledger),
