@@ -54,6 +54,15 @@ SMALL_TABLES: dict[str, dict[str, str]] = {
         "x_ResourceStart": "VARCHAR",
         "x_Gpus": "INTEGER",
     },
+    "cluster_charge": {
+        "x_Rank": "INTEGER",
+        **_WHERE,
+        "SkuMeter": "VARCHAR",
+        "x_Pool": "VARCHAR",
+        "x_Cluster": "VARCHAR",
+        "x_Bytes": "VARCHAR",
+        "x_Otherwise": "VARCHAR",
+    },
     "separate_source": {"x_Source": "VARCHAR", "x_OtherSource": "VARCHAR"},
     "shared_rule": {
         "x_Rank": "INTEGER",
@@ -120,6 +129,19 @@ def small_tables(config: Config) -> dict[str, SmallTable]:
         (rank, split.name, *_matches(split.where), *_endpoint(split))
         for rank, split in enumerate(config.inference_split, start=1)
     ]
+    of_cluster = [
+        (
+            rank,
+            *_matches(charge.where),
+            meter,
+            f"{charge.kind}/{charge.name}/{charge.cluster}",
+            charge.cluster,
+            charge.bytes,
+            charge.otherwise,
+        )
+        for rank, charge in enumerate(config.cluster_charge, start=1)
+        for meter in charge.meters or (None,)
+    ]
     shared = [
         (
             rank,
@@ -156,6 +178,7 @@ def small_tables(config: Config) -> dict[str, SmallTable]:
         "value_alias": sorted((d, f, t) for (d, f), t in aliases.items()),
         "owner_rule": rules,
         "inference_split": splits,
+        "cluster_charge": of_cluster,
         "separate_source": [(b.name, o) for b in config.billing for o in b.separate_from],
         "shared_rule": shared,
         "run_label": sorted(labels),

@@ -318,6 +318,39 @@ class InferenceSplitSection(Section):
         return self
 
 
+class ClusterChargeSection(Section):
+    """Charges that are the network, the control plane or load balancers of a cluster. The first block that matches counts."""
+
+    name: Name = Field(description="Name of the block, in x_Pool.")
+    cluster: str = Field(description="The cluster, as `[[metrics]]` calls it.")
+    kind: Literal["network", "control_plane", "load_balancer"] = Field(
+        description="What of the cluster they are. Load balancers of Services need no block: they are found by the Service; "
+        "a block is for those that no Service has, such as those of an Ingress."
+    )
+    where: Where = Field(default=Where(), description="Which charges.")
+    meters: list[str] = Field(
+        default=[],
+        description="SkuMeter of the charges, exactly, such as `NatGateway-Bytes`; any, where none is named.",
+    )
+    bytes: Literal["sent", "both"] = Field(
+        "sent",
+        description="What network is split by: the bytes the pods `sent`, or `both` sent and received, which is how NAT gateways are billed.",
+    )
+    otherwise: Literal["keep", "held"] = Field(
+        "keep",
+        description="What becomes of a day of which no bytes are known, and of control plane and load balancers always: `keep` leaves it "
+        "to its tags and rules, `held` splits it in proportion to what each was charged for of the cluster's nodes that day.",
+    )
+
+    @model_validator(mode="after")
+    def _says_which(self) -> ClusterChargeSection:
+        if not self.meters and not self.where.model_dump(exclude_none=True):
+            raise ValueError(f"{self.name}: say which charges by `where` or `meters`")
+        if self.kind != "network" and self.bytes != "sent":
+            raise ValueError(f"{self.name}: `bytes` goes with kind = 'network'")
+        return self
+
+
 class SharedWhere(Section):
     """What a row of the allocation must be for `[[shared_cost]]` to take it; all that are given must match."""
 
@@ -798,6 +831,7 @@ class Config(Section):
     alias: AliasSection = Field(default=AliasSection(), description="")
     rule: list[RuleSection] = Field(default=[], description="")
     inference_split: list[InferenceSplitSection] = Field(default=[], description="")
+    cluster_charge: list[ClusterChargeSection] = Field(default=[], description="")
     shared_cost: list[SharedCostSection] = Field(default=[], description="")
     price_book: PriceBookSection = Field(default=PriceBookSection(), description="")
     allocation: AllocationSection = Field(default=AllocationSection(), description="")
@@ -824,6 +858,7 @@ class Config(Section):
         "invocation",
         "gitops",
         "inference_split",
+        "cluster_charge",
         "registry",
         "training_job",
         "edge_device",
@@ -870,6 +905,15 @@ class Config(Section):
                     f"[[billing]] {block.name} and {other.name}: each names the other as its "
                     "`pair`, one with costs = 'actual', one with costs = 'amortized'"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _clusters_are_measured(self) -> Config:
+        known = {b.cluster for b in self.metrics}
+        for block in self.cluster_charge:
+            if known and block.cluster not in known:
+                where = f"[[cluster_charge]] {block.name}: cluster"
+                raise UnknownName("cluster", block.cluster, known, where)
         return self
 
     def path(self, relative: str) -> Path:

@@ -31,7 +31,7 @@ def explain(config: Config, wanted: Mapping[str, str], *, rows: int = 10) -> str
     bound["unused_commitment"] = config.allocation.unused_commitment
     told: list[str] = []
     with opened(config.database) as connection:
-        for name in ("inference_split", "owner_rule"):
+        for name in ("inference_split", "cluster_charge", "owner_rule"):
             bind_rows(connection, name, small_tables(config)[name])
         if bound["period"] is None:
             newest = fetch(connection, "select max(BillingPeriod) from showback")[1]

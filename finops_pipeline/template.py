@@ -51,6 +51,12 @@ EXAMPLES: dict[str, str] = {
     "inference_split.name": '"bedrock"',
     "inference_split.where": '{ ServiceName = "Amazon Bedrock" }',
     "inference_split.endpoint": '"aws.bedrock/*"',
+    "cluster_charge.name": '"nat"',
+    "cluster_charge.cluster": '"production"',
+    "cluster_charge.kind": '"network"',
+    "cluster_charge.where": '{ ProviderName = "AWS" }',
+    "cluster_charge.meters": '["NatGateway-Bytes", "NatGateway-Hours"]',
+    "cluster_charge.bytes": '"both"',
     "shared_cost.name": '"platform"',
     "shared_cost.where": '{ feature = "platform" }',
     "shared_cost.to": '{ tenant = "*" }',
@@ -147,6 +153,16 @@ Anyone who speaks FOCUS, 1.0 to 1.4:
     name = "oracle"
     dialect = "focus"
     location = "bills/oracle/{period}/*.csv.gz"
+""",
+    "cluster_charge": """\
+Further charges of a cluster; docs/allocation.md says what becomes of them.
+
+    [[cluster_charge]]
+    name = "eks"
+    cluster = "production"
+    kind = "control_plane"
+    where = { ResourceId = "arn:aws:eks:eu-central-1:123456789012:cluster/production" }
+    otherwise = "held"
 """,
     "shared_cost": """\
 Further shared cost; docs/allocation.md says what becomes of it. Idle nodes, by request:

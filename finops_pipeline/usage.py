@@ -78,6 +78,11 @@ SERIES: dict[str, str] = {
     "claim_mounted": "milliseconds any pod had the claim in its volumes",
     "claim_pod": "milliseconds the pod had the claim in its volumes",
     "deployment_replicas": "replicas asked for at the end of the hour",
+    "network_sent": "bytes the pod sent, one row per network interface",
+    "network_received": "bytes the pod received, one row per network interface",
+    "pod_host_network": "milliseconds the pod was listed as on the network of its node",
+    "service_address": "milliseconds the Service x_Workload had this address; x_Labels holds it",
+    "service_labels": "milliseconds these labels of the Service x_Workload stood",
 }
 """Every value of `metric_hour.x_Series`, with the unit of its x_Value."""
 
@@ -88,11 +93,14 @@ _GPU = (*_CONTAINER, "UUID", "GPU_I_ID", "GPU_I_PROFILE")
 _NODE = ("node", "exported_node")
 _CLAIM = ("namespace", "exported_namespace", "persistentvolumeclaim")
 _HANDLES = ("csi_volume_handle", "ebs_volume_id", "gce_persistent_disk_name")
+_INTERFACE = (*_POD, "id", "interface")
+_SERVICE = ("namespace", "exported_namespace", "service", "exported_service", "uid")
 _OWNER = ("namespace", "exported_namespace", "owner_kind", "owner_name")
 _ALL: tuple[str, ...] = ()
 
 # (label, must match, pattern of the whole value)
 _REAL = (("container", False, "|POD"),)
+_OF_POD = (("pod", True, ".+"),)
 _GPUS = (
     "nvidia_com_gpu(_shared)?|nvidia_com_mig_.+|amd_com_gpu|gpu_intel_com_(i915|xe)"
     "|habana_ai_gaudi|google_com_tpu|aws_amazon_com_neuron"
@@ -163,6 +171,10 @@ MEASURES: tuple[Measure, ...] = (
     Measure("memory_usage", "container_memory_working_set_bytes", "standing", 1, _CGROUP, _REAL),
     Measure("memory_peak", "container_memory_working_set_bytes", "largest", 1, _CGROUP, _REAL),
     Measure("oom_events", "container_oom_events_total", "rise", 1, _CGROUP, _REAL),
+    Measure("network_sent", "container_network_transmit_bytes_total", "rise", 1, _INTERFACE,
+            _OF_POD),
+    Measure("network_received", "container_network_receive_bytes_total", "rise", 1, _INTERFACE,
+            _OF_POD),
     # kube-state-metrics
     Measure("cpu_request", _REQUESTS, "standing", 1000, _CONTAINER, _resource("cpu")),
     Measure("memory_request", _REQUESTS, "standing", 1, _CONTAINER, _resource("memory")),
@@ -176,6 +188,8 @@ MEASURES: tuple[Measure, ...] = (
     Measure("pod_running", "kube_pod_info", "standing", 1000, (*_POD, "node")),
     Measure("pod_active", "kube_pod_status_phase", "standing", 1000,
             _POD, (("phase", True, "Running"),)),
+    Measure("pod_host_network", "kube_pod_info", "standing", 1000,
+            _POD, (("host_network", True, "true"),)),
     Measure("pod_labels", "kube_pod_labels", "standing", 1000, _ALL),
     Measure("pod_owner", "kube_pod_owner", "standing", 1000, (*_POD, "owner_kind", "owner_name")),
     Measure("replicaset_owner", "kube_replicaset_owner", "standing", 1000, (*_OWNER, "replicaset")),
@@ -204,6 +218,9 @@ MEASURES: tuple[Measure, ...] = (
     # of all pods together: pods that have it at the same time count once
     Measure("claim_mounted", _POD_CLAIM, "standing", 1000, _CLAIM),
     Measure("claim_pod", _POD_CLAIM, "standing", 1000, (*_POD, "persistentvolumeclaim")),
+    Measure("service_address", "kube_service_status_load_balancer_ingress", "standing", 1000,
+            (*_SERVICE, "hostname", "ip")),
+    Measure("service_labels", "kube_service_labels", "standing", 1000, _ALL),
     # NVIDIA's DCGM exporter: a ratio of 0 to 1, a percentage, and mebibytes
     Measure("gpu_engine_active", "DCGM_FI_PROF_GR_ENGINE_ACTIVE", "standing", 1000, _GPU),
     Measure("gpu_utilisation", "DCGM_FI_DEV_GPU_UTIL", "standing", 10, _GPU),

@@ -210,3 +210,11 @@ create or replace macro mib_milliseconds(quantity, unit) as
         when regexp_matches(lower(unit), '(gi?b|gibibyte)[^a-z]*hour')
             then cast(3686400000 as hugeint)
     end // 1000000000000;
+
+-- The cluster whose cost a pool is; null for any other pool. Names of blocks, namespaces and
+-- Services have no slash in them, the cluster's may.
+create or replace macro pool_cluster(pool) as coalesce(
+    nullif(regexp_extract(pool, '^(node|volume)/(.+)$', 2), ''),
+    nullif(regexp_extract(pool, '^(network|control_plane|load_balancer)/[^/]+/(.+)$', 2), ''),
+    nullif(regexp_extract(pool, '^service/[^/]+/[^/]+/(.+)$', 1), '')
+);

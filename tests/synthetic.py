@@ -259,6 +259,13 @@ def _cluster(con: duckdb.DuckDBPyConnection) -> None:
         "EffectiveCost": Decimal(4), "x_CostByGpuTime": Decimal(4), "x_CostByTokens": Decimal(3),
         "x_CostByCalls": Decimal(1), "x_MethodSpread": Decimal(3),
     }])  # fmt: skip
+    put(con, "cluster_cost", [
+        {
+            "x_Cluster": "prod", "BillingPeriod": "2026-10", "BillingCurrency": "USD",
+            "x_ClusterLine": line, "BilledCost": Decimal(cost), "EffectiveCost": Decimal(cost),
+        }
+        for line, cost in (("workload", 3), ("idle", 1))
+    ])  # fmt: skip
     put(con, "gpu_cost", [{
         "x_Cluster": "prod", "BillingPeriod": "2026-10", "BillingCurrency": "USD",
         "x_Endpoint": "llm/assistant-server", "EffectiveCost": Decimal(4),

@@ -37,6 +37,7 @@ LABELS = st.sampled_from(
 
 FUNCTION = "arn:aws:lambda:eu:1:function:f"
 DISK = "arn:aws:ec2:eu:1:volume/vol-1"
+BALANCER = "arn:aws:elasticloadbalancing:eu:1:loadbalancer/a1111111122223333444455555555555"
 CHARGE = st.fixed_dictionaries(
     {
         "BilledCost": MONEY,
@@ -52,6 +53,8 @@ CHARGE = st.fixed_dictionaries(
                 "x:endpoint/big",
                 DISK,
                 "disk",
+                BALANCER,
+                "eks",
             ]
         ),
         "SkuMeter": st.sampled_from(
@@ -63,6 +66,8 @@ CHARGE = st.fixed_dictionaries(
                 "Lambda-Provisioned-Concurrency",
                 "Min Instance CPU",
                 "CPU",
+                "NatGateway-Bytes",
+                "DataTransfer-Out-Bytes",
             ]
         ),
         "ConsumedUnit": st.sampled_from(["Hrs", "GB-Second", "Units"]),
@@ -118,6 +123,22 @@ VOLUME = st.fixed_dictionaries(
         "x_VolumeMs": HOUR,
     }
 )
+BYTES = st.fixed_dictionaries(
+    {
+        "x_HourStart": HOURS,
+        "x_PodUid": st.sampled_from(["0", "1", "2", "unlisted"]),
+        "x_SentBytes": st.integers(0, 10**16),
+        "x_ReceivedBytes": st.integers(0, 10**16),
+    }
+)
+SERVICES = [
+    {
+        "x_Service": "web",
+        "x_ServiceUid": "11111111-2222-3333-4444-555555555555",
+        "x_Address": "10.0.0.1",
+        "x_Labels": '{"feature":"search","tenant":"a"}',
+    }
+]
 CALL = st.fixed_dictionaries(
     {
         "x_HourStart": HOURS,
@@ -184,6 +205,30 @@ SETTINGS: dict[str, Any] = {
         },
         {"name": "api", "where": {"ServiceName": "LLM"}, "endpoint": "vendor/*"},
     ],
+    "cluster_charge": [
+        {"name": "nat", "cluster": "c", "kind": "network", "meters": ["NatGateway-Bytes"]},
+        {
+            "name": "egress",
+            "cluster": "c",
+            "kind": "network",
+            "meters": ["DataTransfer-Out-Bytes"],
+            "bytes": "both",
+            "otherwise": "held",
+        },
+        {
+            "name": "eks",
+            "cluster": "c",
+            "kind": "control_plane",
+            "where": {"ResourceId": "eks"},
+            "otherwise": "held",
+        },
+        {
+            "name": "rest",
+            "cluster": "d",
+            "kind": "load_balancer",
+            "where": {"ServiceName": "EC2", "ChargeCategory": "Credit"},
+        },
+    ],
     "rule": [
         {"where": {"ChargeCategory": "Tax"}, "feature": "platform"},
         {"where": {"CommitmentDiscountStatus": "Unused"}, "tenant": "b"},
@@ -231,6 +276,7 @@ ROAD = [
     *stage_queries("allocation"),
     "showback/showback",
     "showback/coverage",
+    "showback/cluster_cost",
     "showback/model_serving",
     "showback/training_schedule",
     "showback/model_cost",
@@ -250,6 +296,7 @@ MONTH: dict[str, Any] = {
     "pods": st.lists(POD, max_size=8),
     "nodes": st.lists(st.tuples(st.sampled_from(["1", "2"]), NODE), max_size=4),
     "volumes": st.lists(VOLUME, max_size=6),
+    "network": st.lists(BYTES, max_size=6, unique_by=lambda b: (b["x_HourStart"], b["x_PodUid"])),
     "calls": st.lists(CALL, max_size=8),
     "prices": st.lists(
         PRICE,
@@ -270,6 +317,7 @@ def road(
     pods: list[dict[str, Any]],
     nodes: list[tuple[str, dict[str, Any]]],
     volumes: list[dict[str, Any]],
+    network: list[dict[str, Any]],
     calls: list[dict[str, Any]],
     prices: list[dict[str, Any]],
     invocations: list[dict[str, Any]],
@@ -306,6 +354,8 @@ def road(
                 for n, row in {(n, r["x_HourStart"]): (n, r) for n, r in nodes}.values()
             ],
             "volume_usage": volumes,
+            "network_usage": network,
+            "service_usage": SERVICES,
             "inference_usage": calls,
             # By feature for one tenant, at all for another, and in a currency that costs nothing.
             "revenue": [
@@ -341,6 +391,46 @@ def test_parts_sum_to_the_bill(**month: Any) -> None:
     for stem in queries.stems("checks"):
         if stem.split("__")[0] in {p.split("/")[1] for p in ROAD}:
             assert [] == connection.execute(queries.query(f"checks/{stem}").text).fetchall(), stem
+
+
+def as_cluster(month: dict[str, Any]) -> dict[str, Any]:
+    """The month with all its usage in one hour, and its charges those of the cluster then."""
+    then = {"x_HourStart": "2026-10-01 00:00"}
+    alike = {"ServiceName": "EC2", "ChargePeriodStart": "2026-10-01 00:00"}
+    of_cluster = ["i-1", "eks", BALANCER, "db-1"]
+    meters = [None, "NatGateway-Bytes", "DataTransfer-Out-Bytes"]
+    return month | {
+        "charges": [
+            c | alike | {"ResourceId": of_cluster[n % 4], "SkuMeter": meters[n % 3]}
+            for n, c in enumerate(month["charges"])
+        ],
+        "nodes": [("1", n | then) for _, n in month["nodes"]],
+        "pods": [p | then | {"x_Node": "n1"} for p in month["pods"]],
+        "network": list({b["x_PodUid"]: b | then for b in month["network"]}.values()),
+        "calls": [c | then | {"x_Endpoint": "ns/llm"} for c in month["calls"]],
+    }
+
+
+@settings(MONTHS, max_examples=30)
+@given(**MONTH)
+def test_the_lines_of_a_cluster_sum_to_the_bill(**month: Any) -> None:
+    connection = road(**as_cluster(month), rows_per_part=1)
+    for stem in queries.stems("checks"):
+        if stem.split("__")[0] in {p.split("/")[1] for p in ROAD}:
+            assert [] == connection.execute(queries.query(f"checks/{stem}").text).fetchall(), stem
+    # Who bears network by bytes sent or received some, and nobody bears it for idle nodes.
+    assert (
+        []
+        == connection.execute(
+            "from allocated_cost where x_AllocationMethod in ('network', 'control_plane', "
+            "'cluster_held') and x_Feature = '(idle)' and x_Endpoint = '(none)'"
+        ).fetchall()
+    )
+    moved = sum(b["x_SentBytes"] + b["x_ReceivedBytes"] for b in as_cluster(month)["network"])
+    rows = connection.execute(
+        "select count(*) from allocated_cost where x_AllocationMethod = 'network'"
+    ).fetchone()
+    assert moved > 0 or rows == (0,)
 
 
 def serve(month: dict[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,22 @@ SETTINGS: dict[str, Any] = {
             "gpus": 1,
         },
     ],
+    "cluster_charge": [
+        {
+            "name": "s3",
+            "cluster": "c",
+            "kind": "network",
+            "where": {"ServiceName": "S3", "SubAccountId": "1"},
+            "bytes": "both",
+        },
+        {
+            "name": "db",
+            "cluster": "c",
+            "kind": "control_plane",
+            "where": {"ResourceId": "db-1"},
+            "otherwise": "held",
+        },
+    ],
     "rule": [{"where": {"ChargeCategory": "Tax"}, "feature": "platform"}],
     "allocation": {"unused_commitment": "users"},
     "shared_cost": [
@@ -55,6 +71,7 @@ ROAD = [
     "showback/unit_cost",
     "showback/commitment",
     "showback/gateway_reconciliation",
+    "showback/cluster_cost",
     "showback/gpu_cost",
     "showback/invocation_cost",
     "showback/method_share",
@@ -183,6 +200,16 @@ def company(dice: random.Random) -> dict[str, list[dict[str, Any]]]:
                 "x_GpuAllocatedParts": dice.randint(0, 10**11),
             }
             for n in range(40)
+            for hour in HOURS
+        ],
+        "network_usage": [
+            {
+                "x_HourStart": hour,
+                "x_PodUid": str(n),
+                "x_SentBytes": dice.randint(0, 10**12),
+                "x_ReceivedBytes": dice.randint(0, 10**12),
+            }
+            for n in range(50)
             for hour in HOURS
         ],
         "inference_usage": [

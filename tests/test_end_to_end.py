@@ -257,6 +257,52 @@ def test_all_planted_faults_are_found_and_nothing_else(month: Month) -> None:
     assert expected == found
 
 
+def test_the_network_of_the_cluster_is_split_by_bytes(month: Month) -> None:
+    """As the pods' counters say, day by day."""
+    moved: dict[str, dict[str, int]] = {}
+    for row in month.truth["traffic"]:
+        moved.setdefault(row["day"], {})[row["workload"]] = row["sent"] + row["received"]
+    found = month.ask(
+        "select cast(x_ChargeDay as varchar), x_Endpoint, sum(EffectiveCost) from allocated_cost "
+        "where x_Pool = 'network/nat/acme-main' group by all"
+    )
+    assert {(d, w) for d in moved for w in moved[d]} == {(d, w) for d, w, _ in found}
+    for day, workload, cost in found:
+        whole = sum(c for d, _, c in found if d == day)
+        expected = whole * moved[day][workload] / sum(moved[day].values())
+        # What a pod sent before its first sample nobody counted: it may live for an hour only.
+        assert abs(cost - expected) <= expected * Decimal("0.08"), (day, workload)
+
+
+def test_a_load_balancer_without_owner_tags_is_its_service_s(month: Month) -> None:
+    (balancer,) = (r for r in month.truth["resources"] if "/net/k8s-search" in r["resource"])
+    assert [("hostname", "search", "shared", "production")] == month.ask(
+        "select x_MatchedBy, x_Feature, x_Tenant, x_Environment from load_balancer_id"
+    )
+    assert [
+        (*(balancer[d] for d in ("feature", "tenant", "environment")), "load_balancer",
+         Decimal(balancer["EffectiveCost"]))
+    ] == month.ask(
+        "select x_Feature, x_Tenant, x_Environment, x_AllocationMethod, sum(EffectiveCost) "
+        "from allocated_cost where starts_with(x_Pool, 'service/') group by all"
+    )  # fmt: skip
+
+
+def test_the_lines_of_the_cluster_are_its_charges(month: Month) -> None:
+    of_cluster = [
+        Decimal(r["EffectiveCost"])
+        for r in month.truth["resources"]
+        if r["month"] == PERIOD
+        and r["owner"] == "use"
+        and ":bedrock:" not in r["resource"]
+        and r["resource"].startswith(("i-", "arn:aws:"))
+    ]
+    lines = dict(month.ask("select x_ClusterLine, EffectiveCost from cluster_cost"))
+
+    assert {"workload", "idle", "network", "control_plane", "load_balancer"} <= set(lines)
+    assert sum(of_cluster) == sum(lines.values())
+
+
 def test_findings_name_money_likely_value_and_witnesses(month: Month) -> None:
     for fault in month.truth["faults"]:
         if fault["kind"] in ("shared_as_one", "replica_drift", "label_drift"):

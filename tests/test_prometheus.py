@@ -67,7 +67,8 @@ def openmetrics() -> str:
         begin, end = (-3600, day + 3600) if n else (4 * 3600 + 420, 4 * 3600 + 420 + 20 * 60)
         ksm = {"instance": "ksm-0:8080", "job": "kube-state-metrics"}
         here = {**pod, **ksm}
-        gauge("kube_pod_info", {**here, "node": f"n{n % 2}"}, 1, begin, end, step)
+        info = {**here, "node": f"n{n % 2}", "host_network": "false" if n else "true"}
+        gauge("kube_pod_info", info, 1, begin, end, step)
         gauge(
             "kube_pod_labels",
             {**here, "label_feature": "chat", "label_b": 'q\\"u'},
@@ -137,6 +138,17 @@ def openmetrics() -> str:
                 draw.randrange(2**20, 2**30, 4096),
             )
         sample("container_cpu_usage_seconds_total", {**cgroup, "container": ""}, 60, 5)
+        for interface in ("eth0", "net1"):
+            wire = {
+                "namespace": "ml",
+                "pod": pod["pod"],
+                "id": cgroup["id"],
+                "interface": interface,
+            }
+            for second in range(begin, end, step):
+                sent = (second - begin) * 1500 % (2**27 + n)  # the pod was made anew now and then
+                sample("container_network_transmit_bytes_total", wire, second + 0.5, sent)
+                sample("container_network_receive_bytes_total", wire, second + 0.5, sent // 3)
         gpu = {
             "exported_namespace": "ml",
             "exported_pod": pod["pod"],
@@ -212,6 +224,17 @@ def openmetrics() -> str:
                 "owner_name": "api",
                 "instance": instance,
             },
+            1,
+            begin,
+            end,
+            300,
+        )
+        service = {"namespace": "ml", "service": "web", "uid": uid.format(9), "instance": instance}
+        address = {"hostname": "web-1.elb.eu-west-1.amazonaws.com", "ip": ""}
+        gauge("kube_service_labels", {**service, "label_feature": "chat"}, 1, begin, end, 300)
+        gauge(
+            "kube_service_status_load_balancer_ingress",
+            {**service, **address},
             1,
             begin,
             end,

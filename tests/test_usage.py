@@ -27,6 +27,16 @@ MIDNIGHT = datetime(2026, 3, 2)
 GIB = 2**30
 UID = "0a1b2c3d-0000-4000-8000-00000000000{}"
 
+TABLES = (
+    "node_usage",
+    "container_usage",
+    "pod_usage",
+    "workload_replicas",
+    "network_usage",
+    "service_usage",
+)
+"""Usage tables that are made of `metric_hour`, each after what it reads."""
+
 Labels = Mapping[str, str]
 Sample = tuple[str, Labels, float, float]  # metric, labels, minute of the day, value
 
@@ -73,7 +83,7 @@ def measure(
     usage.read_metrics(engine, block, DAY, [("samples.parquet", file)], into)
     for name in ("metric_hour", "unread_usage"):
         engine.execute(f"create table {name} as from '{into}/{name}.parquet'")
-    for name in ("node_usage", "container_usage", "pod_usage", "workload_replicas"):
+    for name in TABLES:
         engine.execute(f"create table {name} as {queries.query(f'usage/{name}').text}")
     return into
 
@@ -674,6 +684,90 @@ def test_replicas_are_those_at_the_end_of_the_hour(
     assert rows == [(0, "api", 5), (1, "api", 2)]
 
 
+SENT = "container_network_transmit_bytes_total"
+RECEIVED = "container_network_receive_bytes_total"
+
+
+def wire(name: str, interface: str = "eth0", uid: str = "") -> dict[str, str]:
+    """Labels of a pod's network counters; without `uid` as scrapes that drop the cgroup."""
+    slot = {"id": f"/kubepods/pod{uid}/sandbox"} if uid else {}
+    return {"namespace": "ml", "pod": name, "interface": interface, **slot}
+
+
+def test_bytes_of_all_interfaces_are_the_pod_s(
+    engine: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    node = {"namespace": "", "pod": "", "interface": "eth0", "id": "/"}
+    named = {**wire("by-name")}
+    measure(
+        engine,
+        tmp_path,
+        [
+            *every(range(120), "kube_pod_info", pod(2, "by-name"), 1),
+            *((SENT, wire("api", "eth0", UID.format(1)), m, 10.0 * m) for m in (0, 5, 10, 65)),
+            *((SENT, wire("api", "net1", UID.format(1)), m, 1.0 * m) for m in (0, 5)),
+            *((RECEIVED, wire("api", "eth0", UID.format(1)), m, 7.0 * m) for m in (0, 5)),
+            *((SENT, named, m, 3.0 * m) for m in (0, 5)),
+            *((SENT, node, m, 1000.0 * m) for m in (0, 5)),
+        ],
+    )
+    rows = engine.execute(
+        "select hour(x_HourStart), x_Pod, x_PodUid, x_SentBytes, x_ReceivedBytes from network_usage"
+    ).fetchall()
+    assert rows == [
+        (0, "api", UID.format(1), 100 + 5, 35),
+        (0, "by-name", UID.format(2), 15, 0),
+        (1, "api", UID.format(1), 550, 0),
+    ]
+
+
+def test_a_pod_on_its_node_s_network_is_left_out(
+    engine: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    agent = {**pod(1, "agent"), "host_network": "true"}
+    measure(
+        engine,
+        tmp_path,
+        [
+            *every((0, 1), "kube_pod_info", agent, 1),
+            *((SENT, wire("agent", "eth0", UID.format(1)), m, 10.0 * m) for m in (0, 5)),
+            *((SENT, wire("api", "eth0", UID.format(2)), m, 10.0 * m) for m in (0, 5)),
+        ],
+    )
+    assert [("api", 50)] == engine.execute(
+        "select x_Pod, x_SentBytes from network_usage"
+    ).fetchall()
+
+
+def test_a_service_has_the_labels_of_its_day(
+    engine: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    # As Prometheus writes them where the scrape has a label `service` of its own.
+    web = {
+        "namespace": "shop",
+        "exported_service": "web",
+        "service": "kube-state-metrics",
+        "uid": UID.format(1),
+    }
+    host = {"hostname": "web-1.elb.eu-west-1.amazonaws.com", "ip": ""}
+    ingress = "kube_service_status_load_balancer_ingress"
+    measure(
+        engine,
+        tmp_path,
+        [
+            *every((0, 60), ingress, {**web, **host}, 1),
+            *every((60,), "kube_service_labels", {**web, "label_feature": "shop"}, 1),
+            *every((0,), ingress, {"namespace": "a", "service": "b", "ip": "10.0.0.1"}, 1),
+        ],
+    )
+    rows = engine.execute(
+        "select hour(x_HourStart), x_Namespace, x_Service, x_ServiceUid, x_Address, x_Labels "
+        "from service_usage"
+    ).fetchall()
+    shop = ("shop", "web", UID.format(1), host["hostname"], '{"feature":"shop"}')
+    assert rows == [(0, "a", "b", "", "10.0.0.1", "{}"), (0, *shop), (1, *shop)]
+
+
 def test_every_table_is_what_its_contract_says(
     engine: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
@@ -689,14 +783,7 @@ def test_every_table_is_what_its_contract_says(
             ),
         ],
     )
-    for name in (
-        "metric_hour",
-        "unread_usage",
-        "container_usage",
-        "pod_usage",
-        "node_usage",
-        "workload_replicas",
-    ):
+    for name in ("metric_hour", "unread_usage", *TABLES):
         table = contracts.table(name)
         described = engine.execute(f"describe {name}").fetchall()
         assert {r[0]: r[1] for r in described} == table.duckdb

@@ -28,6 +28,7 @@ BY_DAY = frozenset(
         "usage_share",
         "endpoint_share",
         "volume_share",
+        "cluster_share",
         "commitment_share",
         "allocated_cost",
         "shared_source",

@@ -7,7 +7,8 @@ TABLES = tables_of(
     "BillingPeriod",
     {
         "tag_owner": (
-            """One row per distinct set of tags, or of labels of pods and claims: the owner it names, after aliases.""",
+            """One row per distinct set of tags, or of labels of pods, claims and Services: the owner
+            it names, after aliases.""",
             "x_TagSetId",
             "BillingPeriod x_TagSetId Tags x_Feature? x_Tenant? x_Environment? x_Conflict? x_Normalised",
         ),
@@ -89,6 +90,20 @@ TABLES = tables_of(
         ),
         "volume_share": (
             """One row per pool of volumes and consumer: the integer weight the pool is split by.""",
+            "x_PoolId x_Feature x_Tenant x_Environment x_Model x_Endpoint x_AllocationMethod",
+            """BillingPeriod x_PoolId x_ChargeDay x_Feature x_Tenant x_Environment x_Model x_Endpoint
+            x_AllocationMethod x_WeightUnit x_Weight""",
+        ),
+        "load_balancer_id": (
+            """Load balancers on the bill that are a Service's of a cluster: one row per load
+            balancer.""",
+            "ResourceId",
+            """BillingPeriod ResourceId x_Cluster x_Namespace x_Service x_Pool x_MatchedBy
+            x_Feature? x_Tenant? x_Environment?""",
+        ),
+        "cluster_share": (
+            """One row per pool of a cluster's network, control plane or load balancers and consumer:
+            the integer weight the pool is split by.""",
             "x_PoolId x_Feature x_Tenant x_Environment x_Model x_Endpoint x_AllocationMethod",
             """BillingPeriod x_PoolId x_ChargeDay x_Feature x_Tenant x_Environment x_Model x_Endpoint
             x_AllocationMethod x_WeightUnit x_Weight""",

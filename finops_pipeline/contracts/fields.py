@@ -58,6 +58,10 @@ ALLOCATION_METHODS = (
     "inference",
     "invocation",
     "pod",
+    "network",
+    "load_balancer",
+    "control_plane",
+    "cluster_held",
     "endpoint_idle",
     "volume",
     "unmounted",
@@ -68,6 +72,18 @@ ALLOCATION_METHODS = (
     "shared",
     "unallocated",
     "quarantined",
+)
+
+# What the cost of a cluster is made of. Each is explained in docs/allocation.md.
+CLUSTER_LINES = (
+    "workload",
+    "idle",
+    "overhead",
+    "unmounted",
+    "load_balancer",
+    "network",
+    "control_plane",
+    "unmeasured",
 )
 
 # What a run of `training_run` is for.
@@ -395,6 +411,23 @@ FIELDS: dict[str, Field] = {
         "BIGINT", "Containers last ended by the kernel's OOM killer in the hour.", ge=0
     ),
     "x_Replicas": Field("BIGINT", "Replicas asked for.", ge=0),
+    "x_SentBytes": Field("BIGINT", "Bytes the pod sent, on all its network interfaces.", ge=0),
+    "x_ReceivedBytes": Field("BIGINT", "Bytes it received.", ge=0),
+    "x_Service": Field("VARCHAR", "Name of the Kubernetes Service."),
+    "x_ServiceUid": Field("VARCHAR", "Its UID; empty where the metrics do not tell it."),
+    "x_Address": Field(
+        "VARCHAR", "Host name of its load balancer, or its IP address where it has no name."
+    ),
+    "x_MatchedBy": Field(
+        "VARCHAR",
+        "What says that the load balancer is the Service's: the Service's UID in its name (`uid`), its host name in the ARN (`hostname`), or a tag that the controller wrote (`tag`).",
+        isin=("uid", "hostname", "tag"),
+    ),
+    "x_ClusterLine": Field(
+        "VARCHAR",
+        "What of a cluster the money was for; docs/allocation.md explains each.",
+        isin=CLUSTER_LINES,
+    ),
     "x_CpuLimitMillicores": Field("BIGINT", "CPU limit of one container, millicores.", ge=0),
     "x_MemoryLimitBytes": Field("BIGINT", "Memory limit of one container, bytes.", ge=0),
     # ------------------------------------------------------------------------- inference

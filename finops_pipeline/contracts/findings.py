@@ -13,12 +13,12 @@ TABLES = tables_of(
     {
         "resource_cost": (
             """The bill by resource, read once for all findings: one row per provider, account,
-            service, category of charge, part of a commitment, resource, set of tags and currency,
-            with its largest charge.""",
+            service, category of charge, part of a commitment, meter where a `[[cluster_charge]]`
+            names it, resource, set of tags and currency, with its largest charge.""",
             """ProviderName SubAccountId ServiceCategory ServiceName ChargeCategory
-            CommitmentDiscountStatus ResourceId x_TagSetId BillingCurrency""",
+            CommitmentDiscountStatus SkuMeter ResourceId x_TagSetId BillingCurrency""",
             """BillingPeriod ProviderName SubAccountId? ServiceCategory ServiceName
-            ChargeCategory CommitmentDiscountStatus? ResourceId? ResourceName? x_TagSetId x_Pool? BillingCurrency
+            ChargeCategory CommitmentDiscountStatus? SkuMeter? ResourceId? ResourceName? x_TagSetId x_Pool? BillingCurrency
             EffectiveCost x_ChargeRows x_LargestCharge x_SourceFile x_SourceRow""",
         ),
         "owner_tag": (

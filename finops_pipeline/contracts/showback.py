@@ -30,6 +30,11 @@ TABLES = tables_of(
             """BillingPeriod x_Endpoint BillingCurrency x_Feature x_Tenant x_Environment x_Model
             EffectiveCost x_CostByGpuTime? x_CostByTokens? x_CostByCalls? x_MethodSpread?""",
         ),
+        "cluster_cost": (
+            """What each cluster cost, line by line: one row per cluster, line and currency.""",
+            "BillingCurrency x_Cluster x_ClusterLine",
+            """BillingPeriod BillingCurrency x_Cluster x_ClusterLine BilledCost EffectiveCost""",
+        ),
         "gpu_cost": (
             """One row per cluster, workload that held GPUs, and currency: what it cost, and how much
             of that its GPUs were busy for.""",

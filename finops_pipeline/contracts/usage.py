@@ -55,6 +55,18 @@ TABLES = tables_of(
             x_ClaimLabels x_Pod? x_PodUid? x_Workload? x_WorkloadKind? x_Labels x_RunningMs
             x_VolumeMs""",
         ),
+        "network_usage": (
+            """One row per cluster, hour and pod UID: the bytes the pod sent and received.""",
+            "x_Cluster x_HourStart x_PodUid",
+            """x_Day x_Cluster x_HourStart x_Namespace x_Pod x_PodUid x_SentBytes
+            x_ReceivedBytes""",
+        ),
+        "service_usage": (
+            """One row per cluster, hour, Service and address of its load balancer.""",
+            "x_Cluster x_HourStart x_Namespace x_Service x_ServiceUid x_Address",
+            """x_Day x_Cluster x_HourStart x_Namespace x_Service x_ServiceUid x_Address x_Labels
+            x_RunningMs""",
+        ),
         "workload_replicas": (
             """One row per cluster, hour and workload: the replicas production was asked for.""",
             "x_Cluster x_HourStart x_Namespace x_WorkloadKind x_Workload",

@@ -135,6 +135,8 @@ ebs: AmazonEC2 | Amazon Elastic Compute Cloud | AmazonEC2 | Storage | CreateVolu
 nat: AmazonEC2 | Amazon Elastic Compute Cloud | AmazonEC2 | NAT Gateway | NatGateway
 transfer: AmazonEC2 | Amazon Elastic Compute Cloud | AWSDataTransfer | Data Transfer | RunInstances
 elb: AWSELB | Elastic Load Balancing | AWSELB | Load Balancer | LoadBalancing:Application
+nlb: AWSELB | Elastic Load Balancing | AWSELB | Load Balancer-Network | LoadBalancing:Network
+eks: AmazonEKS | Amazon Elastic Kubernetes Service | AmazonEKS | Compute | CreateOperation
 s3: AmazonS3 | Amazon Simple Storage Service | AmazonS3 | Storage | StandardStorage
 rds: AmazonRDS | Amazon Relational Database Service | AmazonRDS | Database Instance | CreateDB
 opensearch: AmazonES | Amazon OpenSearch Service | AmazonES | Search Instance | ESDomain
@@ -210,6 +212,8 @@ def arn(service: str, name: str, account: str, copy: int, seed: int) -> str:
         "elasticache": f"elasticache:{REGION}:{account}:replicationgroup:{name}",
         "lambda": f"lambda:{REGION}:{account}:function:{name}",
         "elb": f"elasticloadbalancing:{REGION}:{account}:loadbalancer/app/{name}/{made_up}",
+        "nlb": f"elasticloadbalancing:{REGION}:{account}:loadbalancer/net/{name}/{made_up}",
+        "eks": f"eks:{REGION}:{account}:cluster/{name}",
         "nat": f"ec2:{REGION}:{account}:natgateway/nat-0{made_up}",
     }
     return f"arn:aws:{shape[service]}"

@@ -393,6 +393,19 @@ WORKLOADS = tuple(_read_workloads())
 
 IDLE_ENDPOINT = "inference/mistral-7b-legacy"
 OVER_REQUESTED = ("search", "search-indexer")
+TRAFFIC = {
+    "chat-api": (180_000, 90_000),
+    "search-api": (240_000, 110_000),
+    "search-indexer": (60_000, 900_000),
+    "summarise-worker": (40_000, 320_000),
+    "llm-gateway": (420_000, 510_000),
+    "llama-70b": (95_000, 60_000),
+    "aws-node": (3_000_000, 3_000_000),
+}
+"""Bytes a second that a pod sends and receives; the last is on the network of its node, whose
+counters it has. All others: `QUIET`."""
+QUIET = (20_000, 25_000)
+
 HPA = {("moderation", "moderation-api"): (2, 6)}
 
 
@@ -822,6 +835,24 @@ RESOURCES = (
         "code-assist",
         environment="development",
     ),
+    # ---- the control plane of the cluster, and the load balancer of a Service
+    # A Service's: the controller tags it, and the labels of the Service say whose it is.
+    _owned(
+        "nlb",
+        "k8s-search-searchap-4f1c2e7b90",
+        (
+            ("LoadBalancerUsage", "Hrs", 22_500, 1000, False),
+            ("LCUUsage", "LCU-Hrs", 6_000, 4_000, True),
+        ),
+        "search",
+        tags={"elbv2_k8s_aws_cluster": CLUSTER, "service_k8s_aws_stack": "search/search-api"},
+    ),
+    _owned(
+        "eks",
+        CLUSTER,
+        (("AmazonEKS-Hours:perCluster", "Hours", 100_000, 1000, False),),
+        "platform",
+    ),
 )
 
 
@@ -853,6 +884,9 @@ VOLUMES = (
         {"environment": "production", "feature": "search"},
     ),
 )
+
+CLUSTER_SERVICES = ("nlb", "eks", "nat")
+"""What is the cluster's beside its nodes, and split by what the cluster does."""
 
 # Traffic to the internet is billed by account; most of it cannot be tagged.
 TRANSFER = (PROD, "DataTransfer-Out-Bytes", "GB", 90_000, 46_000)

@@ -20,13 +20,16 @@ from .company import (
     EPOCH,
     IDLE_ENDPOINT,
     PROD,
+    QUIET,
     REGION,
+    TRAFFIC,
     VOLUMES,
     WORKLOADS,
     Node,
     Period,
     Workload,
     busy,
+    each,
     guid,
     ident,
     nodes,
@@ -176,6 +179,7 @@ def series(period: Period, tally: Tally, sample_minutes: int) -> list[Series]:
         found += _node_series(node, period)
     found += _workload_series(period, everyone)
     found += _volume_series(period, everyone)
+    found += _service_series(period)
     found.sort(key=lambda s: s.metric)
     return found
 
@@ -201,7 +205,13 @@ def _pod_series(pod: Pod, seconds: int, period: Period) -> list[Series]:
     found = [
         gauge(
             "kube_pod_info",
-            {**who, "node": host, "created_by_kind": kind, "created_by_name": name},
+            {
+                **who,
+                "node": host,
+                "created_by_kind": kind,
+                "created_by_name": name,
+                "host_network": "true" if w.kind == "DaemonSet" else "false",
+            },
             1.0,
         ),
         gauge(
@@ -266,6 +276,10 @@ def _pod_series(pod: Pod, seconds: int, period: Period) -> list[Series]:
             & ~4095
         )
 
+    sandbox = ident(period.seed, pod.uid, "sandbox", size=16)
+    wire = {**kubelet, "id": f"{slot}/cri-containerd-{sandbox}.scope", "interface": "eth0"}
+    sent, received = TRAFFIC.get(w.name, QUIET)
+
     def throttled(_time: datetime, _step: int) -> int:
         return 10 * seconds * w.throttled // 1000
 
@@ -287,6 +301,12 @@ def _pod_series(pod: Pod, seconds: int, period: Period) -> list[Series]:
         gauge("container_memory_working_set_bytes", inner, working_set),
         counter("container_cpu_cfs_periods_total", inner, lambda _time, _step: 10 * seconds),
         counter("container_cpu_cfs_throttled_periods_total", inner, throttled),
+        counter(
+            "container_network_transmit_bytes_total", wire, lambda _time, _step: sent * seconds
+        ),
+        counter(
+            "container_network_receive_bytes_total", wire, lambda _time, _step: received * seconds
+        ),
     ]
 
 
@@ -394,6 +414,51 @@ def _node_series(node: Node, period: Period) -> list[Series]:
             for r, u, v in allocatable
         ),
     ]
+
+
+def _service_series(period: Period) -> list[Series]:
+    """The Services that have a load balancer: their addresses, and labels as their pods have."""
+    found = []
+    for copy, resource in each(period):
+        if resource.service != "nlb":
+            continue
+        namespace, name = resource.tags["service_k8s_aws_stack"].split("/")
+        w = next(w for w in WORKLOADS if (w.namespace, w.name) == (namespace, name))
+        balancer = arn("nlb", resource.name, resource.account[0], copy, period.seed)
+        host = "-".join(balancer.split("/")[-2:]) + f".elb.{REGION}.amazonaws.com"
+        on = {
+            **KSM,
+            "namespace": namespace,
+            "service": name,
+            "uid": guid(period.seed, "service", namespace, name),
+        }
+        labels = {f"label_{k}": v for k, v in w.labels().items() if k.isalnum()}
+        address = {**on, "hostname": host, "ip": ""}
+        metric = "kube_service_status_load_balancer_ingress"
+        found.append(Series(metric, address, period.begin, period.end, 1.0))
+        if copy == 0:
+            found.append(
+                Series("kube_service_labels", {**on, **labels}, period.begin, period.end, 1.0)
+            )
+    return found
+
+
+def traffic(period: Period) -> dict[tuple[str, str], tuple[int, int]]:
+    """Bytes sent and received by day and workload; none of pods on the network of their node."""
+    found: dict[tuple[str, str], tuple[int, int]] = {}
+    for pod in pods(period):
+        w = pod.workload
+        if w.kind == "DaemonSet":
+            continue
+        for day in period.day_list():
+            midnight = datetime(day.year, day.month, day.day)
+            begin, end = max(pod.begin, midnight), min(pod.end, midnight + timedelta(days=1))
+            seconds = max(0, int((end - begin).total_seconds()))
+            sent, received = (rate * seconds for rate in TRAFFIC.get(w.name, QUIET))
+            key = (day.isoformat(), f"{w.namespace}/{w.name}")
+            before = found.get(key, (0, 0))
+            found[key] = (before[0] + sent, before[1] + received)
+    return found
 
 
 def _workload_series(period: Period, everyone: list[Pod]) -> list[Series]:

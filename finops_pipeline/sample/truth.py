@@ -13,6 +13,7 @@ from .azure import reservation
 from .bill import Ledger, arn, money, savings_plan_arn
 from .company import (
     CLUSTER,
+    CLUSTER_SERVICES,
     ENDPOINTS,
     FEATURES,
     IDLE_ENDPOINT,
@@ -26,9 +27,11 @@ from .company import (
     Period,
     Volume,
     api_resource,
+    each,
     nodes,
 )
 from .inference import Tally
+from .metrics import traffic
 
 CONFIG = """\
 # Acme AI, a made-up company. What is right about it is in truth.json; the pipeline never reads it.
@@ -158,6 +161,22 @@ tenant = "shared"
 environment = "production"
 why = "What nobody used of the Google commitment is the platform team's to explain."
 
+# What of the bill is the cluster's beside its nodes. The load balancer of a Service needs no block.
+
+[[cluster_charge]]
+name = "nat"
+cluster = "{cluster}"
+kind = "network"
+meters = ["NatGateway-Hours", "NatGateway-Bytes"]
+bytes = "both"                      # a NAT gateway is billed for what goes through it, either way
+
+[[cluster_charge]]
+name = "eks"
+cluster = "{cluster}"
+kind = "control_plane"
+where = {{ ServiceName = "Amazon Elastic Kubernetes Service", ChargeCategory = "Usage" }}
+otherwise = "held"                  # as each holds the nodes
+
 # Bought models: their charges follow the calls the gateway logged.
 {splits}
 [pull_requests]
@@ -207,6 +226,11 @@ def answers(period: Period, tally: Tally, ledger: Ledger, commit: str) -> dict[s
         "volumes": _volumes(period, ledger),
         "calls": _calls(tally),
         "shared": [_shared(tally, *s) for s in SHARED],
+        "traffic": [
+            {"day": day, "workload": workload, "sent": sent, "received": received}
+            for (day, workload), (sent, received) in sorted(traffic(period).items())
+            if sent or received
+        ],
         "duplicate_lines": tally.twice,
         "faults": _faults(period, ledger),
         "rightsizing": _rightsizing(),
@@ -235,11 +259,21 @@ def _resources(period: Period, ledger: Ledger) -> list[dict[str, Any]]:
     are the right ones, `tagged` is whom the tags name after aliases, faults and all.
     """
     machines = {n.instance_id(period.seed) for n in nodes(period)}
+    of_cluster = {
+        arn(r.service, r.name, r.account[0], copy, period.seed)
+        for copy, r in each(period)
+        if r.service in CLUSTER_SERVICES
+    }
     bought = {api_resource(period.seed, e.group) for e in ENDPOINTS if e.group}
     disks = _disks(period)
     found = []
     for (month, resource), entry in sorted(ledger.resources.items()):
-        used = resource in machines or resource in bought or resource in disks
+        used = (
+            resource in machines
+            or resource in bought
+            or resource in disks
+            or resource in of_cluster
+        )
         owner = {d: entry.get(d) for d in ("feature", "tenant", "environment")}
         found.append(
             {

@@ -53,6 +53,11 @@ consumer_share as (
     select
         x_PoolId, x_Feature, x_Tenant, x_Environment, x_Model, x_Endpoint, x_AllocationMethod,
         x_Weight
+    from cluster_share
+    union all
+    select
+        x_PoolId, x_Feature, x_Tenant, x_Environment, x_Model, x_Endpoint, x_AllocationMethod,
+        x_Weight
     from commitment_share
 ),
 -- Pools and names carry numbers in their order: a number decides a tie, and sorts the result.

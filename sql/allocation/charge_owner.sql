@@ -4,7 +4,9 @@
 -- cluster's volumes; a charge that an
 -- `[[inference_split]]` matches belongs to the pool of that split, or of its endpoint where the
 -- split tells them apart; a charge of a function whose invocations are logged to the pool of that
--- function and of what the charge counts. Pools are split by usage_share and its like; the
+-- function and of what the charge counts. What a `[[cluster_charge]]` matches is a pool of that block
+-- and cluster, also where it is on a node; a load balancer of a Service a pool of the Service. Pools
+-- are split by usage_share and its like; the
 -- owner named here is what remains for a pool nobody measured. Rules fill only what tags left open,
 -- the first that matches wins.
 --
@@ -31,6 +33,8 @@ named_resource as (
     select ResourceId from owner_rule where ResourceId is not null
     union
     select ResourceId from inference_split where ResourceId is not null
+    union
+    select ResourceId from cluster_charge where ResourceId is not null
 ),
 named_status as (
     select CommitmentDiscountStatus from owner_rule where CommitmentDiscountStatus is not null
@@ -38,6 +42,13 @@ named_status as (
     select CommitmentDiscountStatus
     from inference_split
     where CommitmentDiscountStatus is not null
+    union
+    select CommitmentDiscountStatus
+    from cluster_charge
+    where CommitmentDiscountStatus is not null
+),
+named_meter as (
+    select distinct SkuMeter from cluster_charge where SkuMeter is not null
 ),
 owner as (
     select
@@ -74,9 +85,10 @@ line as (
                 then endpoint.x_Pool || '/' || function_component(
                     coalesce(c.SkuMeter, c.ChargeDescription), c.ConsumedUnit
                 )
-            else endpoint.x_Pool
+            else coalesce(endpoint.x_Pool, load_balancer_id.x_Pool)
         end as endpoint_pool,
         named_resource.ResourceId,
+        named_meter.SkuMeter,
         named_status.CommitmentDiscountStatus,
         case
             when $unused_commitment = 'users' and c.CommitmentDiscountStatus in ('Used', 'Unused')
@@ -101,20 +113,22 @@ line as (
     left join tag_set_owner on tag_set_owner.x_TagSetId = c.x_TagSetId
     left join in_cluster on in_cluster.ResourceId = c.ResourceId
     left join endpoint on endpoint.ResourceId = c.ResourceId
+    left join load_balancer_id on load_balancer_id.ResourceId = c.ResourceId
+    left join named_meter on named_meter.SkuMeter = c.SkuMeter
     left join named_resource on named_resource.ResourceId = c.ResourceId
     left join named_status
         on named_status.CommitmentDiscountStatus = c.CommitmentDiscountStatus
 ),
 day_charge as (
     select
-        x_ChargeDay, kind_no, owner_no, cluster_pool, endpoint_pool, ResourceId,
+        x_ChargeDay, kind_no, owner_no, cluster_pool, endpoint_pool, ResourceId, SkuMeter,
         CommitmentDiscountStatus, CommitmentDiscountId, is_long_unused,
         count(*) as x_ChargeRows,
         sum(BilledCost) as BilledCost,
         sum(EffectiveCost) as EffectiveCost
     from line
     group by
-        x_ChargeDay, kind_no, owner_no, cluster_pool, endpoint_pool, ResourceId,
+        x_ChargeDay, kind_no, owner_no, cluster_pool, endpoint_pool, ResourceId, SkuMeter,
         CommitmentDiscountStatus, CommitmentDiscountId, is_long_unused
 ),
 -- What rules look at, once each: far fewer rows than charges.
@@ -181,11 +195,40 @@ split as (
         )
     group by a.kind_no, a.ResourceId, a.CommitmentDiscountStatus, e.endpoint_pool
 ),
+of_cluster as (
+    select
+        a.kind_no, a.ResourceId, a.CommitmentDiscountStatus, m.SkuMeter,
+        arg_min(b.x_Pool, b.x_Rank) as x_Pool
+    from asked as a
+    inner join (
+        select distinct kind_no, ResourceId, CommitmentDiscountStatus, SkuMeter
+        from day_charge
+        where (select count(*) from cluster_charge) > 0
+    ) as m
+        on m.kind_no = a.kind_no
+        and m.ResourceId is not distinct from a.ResourceId
+        and m.CommitmentDiscountStatus is not distinct from a.CommitmentDiscountStatus
+    inner join cluster_charge as b
+        on (b.ProviderName is null or b.ProviderName = a.ProviderName)
+        and (b.SubAccountId is null or b.SubAccountId = a.SubAccountId)
+        and (b.ServiceName is null or b.ServiceName = a.ServiceName)
+        and (b.ServiceCategory is null or b.ServiceCategory = a.ServiceCategory)
+        and (b.ChargeCategory is null or b.ChargeCategory = a.ChargeCategory)
+        and (b.ResourceId is null or b.ResourceId = a.ResourceId)
+        and (
+            b.CommitmentDiscountStatus is null
+            or b.CommitmentDiscountStatus = a.CommitmentDiscountStatus
+        )
+        and (b.SkuMeter is null or b.SkuMeter = m.SkuMeter)
+    group by a.kind_no, a.ResourceId, a.CommitmentDiscountStatus, m.SkuMeter
+),
 owned as (
     select
         c.x_ChargeDay, c.kind_no,
         case
             when split.x_Pool is not null then split.x_Pool
+            when starts_with(c.endpoint_pool, 'service/') then c.endpoint_pool
+            when of_cluster.x_Pool is not null then of_cluster.x_Pool
             when c.cluster_pool is not null then c.cluster_pool
             when starts_with(c.endpoint_pool, 'function/') then c.endpoint_pool
         end as x_Pool,
@@ -217,6 +260,11 @@ owned as (
         and split.ResourceId is not distinct from c.ResourceId
         and split.CommitmentDiscountStatus is not distinct from c.CommitmentDiscountStatus
         and split.endpoint_pool is not distinct from c.endpoint_pool
+    left join of_cluster
+        on of_cluster.kind_no = c.kind_no
+        and of_cluster.ResourceId is not distinct from c.ResourceId
+        and of_cluster.CommitmentDiscountStatus is not distinct from c.CommitmentDiscountStatus
+        and of_cluster.SkuMeter is not distinct from c.SkuMeter
 ),
 parted as (
     select

@@ -56,6 +56,8 @@ consumer as (
         select x_PoolId, x_Feature, x_Tenant, x_Environment, x_Weight from endpoint_share
         union all
         select x_PoolId, x_Feature, x_Tenant, x_Environment, x_Weight from volume_share
+        union all
+        select x_PoolId, x_Feature, x_Tenant, x_Environment, x_Weight from cluster_share
     ) as s
     semi join pool on pool.x_PoolId = s.x_PoolId
     group by s.x_PoolId, s.x_Feature, s.x_Tenant, s.x_Environment

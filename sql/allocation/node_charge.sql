@@ -1,6 +1,7 @@
 -- What the nodes cost, hour by hour: the charges whose resource is a node of a cluster.
 --
 -- Only proportions matter, so a credit weighs by its size, and a free hour weighs something.
+-- What a `[[cluster_charge]]` takes, such as the traffic of a node, is no part of what it cost.
 -- Hours under a commitment are told apart only where its users bear what is unused of it.
 --
 -- One row per invoice, provider, account, service, category, node, commitment, hour and end.
@@ -23,6 +24,18 @@ line as (
         c.BilledCost, c.EffectiveCost
     from cost_and_usage as c
     inner join node_id on node_id.ResourceId = c.ResourceId
+    anti join cluster_charge as b
+        on (b.ProviderName is null or b.ProviderName = c.ProviderName)
+        and (b.SubAccountId is null or b.SubAccountId = c.SubAccountId)
+        and (b.ServiceName is null or b.ServiceName = c.ServiceName)
+        and (b.ServiceCategory is null or b.ServiceCategory = c.ServiceCategory)
+        and (b.ChargeCategory is null or b.ChargeCategory = c.ChargeCategory)
+        and (b.ResourceId is null or b.ResourceId = c.ResourceId)
+        and (
+            b.CommitmentDiscountStatus is null
+            or b.CommitmentDiscountStatus = c.CommitmentDiscountStatus
+        )
+        and (b.SkuMeter is null or b.SkuMeter = c.SkuMeter)
 ),
 summed as (
     select

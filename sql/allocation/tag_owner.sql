@@ -1,4 +1,4 @@
--- Who each distinct set of tags, or of labels of pods and claims, names as owner.
+-- Who each distinct set of tags, or of labels of pods, claims and Services, names as owner.
 --
 -- Rule work is done once per distinct set, not once per charge. Keys and values are normalised
 -- (case, blanks, `-` against `_`), then aliases apply. Keys are taken in order of trust; two
@@ -13,9 +13,11 @@ labelled as (
         cast(md5_number_lower(x_Labels) >> 1 as bigint) as x_TagSetId,
         x_Labels as Tags
     from (
-        select distinct x_Labels from pod_usage
+        select x_Labels from pod_usage
         union
-        select distinct x_ClaimLabels as x_Labels from volume_usage
+        select x_ClaimLabels as x_Labels from volume_usage
+        union
+        select x_Labels from service_usage
     ) as label_set
 ),
 entry as materialized (

@@ -9,7 +9,7 @@
 -- open. Hours of a disk in which the cluster did not list the volume are `unmeasured`, and stay with
 -- the tags of the disk.
 -- A charge for longer than an hour stands evenly in every measured hour it covers; one that covers
--- none is unmeasured.
+-- none is unmeasured. What a `[[cluster_charge]]` takes is no part of what a volume cost.
 --
 -- Weights are integers in 10^-15 of the currency of the volume-hour. Only proportions matter, so a
 -- credit weighs by its size, and a free hour weighs something.
@@ -43,6 +43,18 @@ line as (
         c.BilledCost, c.EffectiveCost
     from cost_and_usage as c
     inner join volume_id as v on v.ResourceId = c.ResourceId
+    anti join cluster_charge as b
+        on (b.ProviderName is null or b.ProviderName = c.ProviderName)
+        and (b.SubAccountId is null or b.SubAccountId = c.SubAccountId)
+        and (b.ServiceName is null or b.ServiceName = c.ServiceName)
+        and (b.ServiceCategory is null or b.ServiceCategory = c.ServiceCategory)
+        and (b.ChargeCategory is null or b.ChargeCategory = c.ChargeCategory)
+        and (b.ResourceId is null or b.ResourceId = c.ResourceId)
+        and (
+            b.CommitmentDiscountStatus is null
+            or b.CommitmentDiscountStatus = c.CommitmentDiscountStatus
+        )
+        and (b.SkuMeter is null or b.SkuMeter = c.SkuMeter)
 ),
 charge as (
     select

@@ -42,6 +42,12 @@ share as (
     select
         x_PoolId, x_Feature, x_Tenant, x_Environment, x_Model, x_Endpoint, x_AllocationMethod,
         x_WeightUnit, x_Weight
+    from cluster_share
+    where BillingPeriod = $period
+    union all
+    select
+        x_PoolId, x_Feature, x_Tenant, x_Environment, x_Model, x_Endpoint, x_AllocationMethod,
+        x_WeightUnit, x_Weight
     from commitment_share
     where BillingPeriod = $period
 ),

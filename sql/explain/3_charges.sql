@@ -1,6 +1,7 @@
 -- The charges of those pools as the provider delivered them: file and row. Which pool a charge is
--- in is decided as in charge_owner: the first `[[inference_split]]` that matches, else its node
--- or volume, else its function. A charge for what nobody used of a commitment is in a pool of its own, and its
+-- in is decided as in charge_owner: the first `[[inference_split]]` that matches, else the Service
+-- whose load balancer it is, else the first `[[cluster_charge]]` that matches, else its node or
+-- volume, else its function. A charge for what nobody used of a commitment is in a pool of its own, and its
 -- bill in the other.
 with
 node as (
@@ -47,6 +48,27 @@ split as (
     where c.BillingPeriod = $period
     group by c.x_Source, c.x_SourceFile, c.x_SourceRow
 ),
+of_cluster as (
+    select c.x_Source, c.x_SourceFile, c.x_SourceRow, arg_min(b.x_Pool, b.x_Rank) as x_Pool
+    from cost_and_usage as c
+    inner join cluster_charge as b
+        on (b.ProviderName is null or b.ProviderName = c.ProviderName)
+        and (b.SubAccountId is null or b.SubAccountId = c.SubAccountId)
+        and (b.ServiceName is null or b.ServiceName = c.ServiceName)
+        and (b.ServiceCategory is null or b.ServiceCategory = c.ServiceCategory)
+        and (b.ChargeCategory is null or b.ChargeCategory = c.ChargeCategory)
+        and (b.ResourceId is null or b.ResourceId = c.ResourceId)
+        and (
+            b.CommitmentDiscountStatus is null
+            or b.CommitmentDiscountStatus = c.CommitmentDiscountStatus
+        )
+        and (b.SkuMeter is null or b.SkuMeter = c.SkuMeter)
+    where c.BillingPeriod = $period
+    group by c.x_Source, c.x_SourceFile, c.x_SourceRow
+),
+balancer as (
+    select ResourceId, x_Pool from load_balancer_id where BillingPeriod = $period
+),
 charge as (
     select
         c.ChargePeriodStart, c.InvoiceId, c.BillingCurrency, c.ProviderName, c.SubAccountId,
@@ -54,6 +76,9 @@ charge as (
         c.BilledCost, c.EffectiveCost, c.Tags, c.x_TagSetId, c.x_SourceFile, c.x_SourceRow,
         case
             when split.x_Pool is not null then split.x_Pool
+            when not coalesce(endpoint.is_function, false) and balancer.x_Pool is not null
+                then balancer.x_Pool
+            when of_cluster.x_Pool is not null then of_cluster.x_Pool
             when node.x_Cluster is not null then 'node/' || node.x_Cluster
             when volume.x_Cluster is not null then 'volume/' || volume.x_Cluster
             when endpoint.is_function
@@ -86,6 +111,11 @@ charge as (
         on split.x_Source = c.x_Source
         and split.x_SourceFile = c.x_SourceFile
         and split.x_SourceRow = c.x_SourceRow
+    left join balancer on balancer.ResourceId = c.ResourceId
+    left join of_cluster
+        on of_cluster.x_Source = c.x_Source
+        and of_cluster.x_SourceFile = c.x_SourceFile
+        and of_cluster.x_SourceRow = c.x_SourceRow
     where c.BillingPeriod = $period
 ),
 pooled as (

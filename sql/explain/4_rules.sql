@@ -20,8 +20,7 @@ inner join owner_rule as r
         or r.x_Environment = a.x_Environment
     )
 where a.BillingPeriod = $period
-    and (a.x_Pool is null or starts_with(a.x_Pool, 'commitment/'))
-    and a.x_AllocationMethod <> 'commitment'
+    and a.x_AllocationMethod in ('tag', 'rule')
     and ($day is null or a.x_ChargeDay = cast($day as date))
     and ($feature is null or a.x_Feature = $feature)
     and ($tenant is null or a.x_Tenant = $tenant)

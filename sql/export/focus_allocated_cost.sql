@@ -56,6 +56,11 @@ share as (
     select
         x_PoolId, x_Feature, x_Tenant, x_Environment, x_Model, x_Endpoint, x_AllocationMethod,
         x_WeightUnit, x_Weight
+    from cluster_share
+    union all
+    select
+        x_PoolId, x_Feature, x_Tenant, x_Environment, x_Model, x_Endpoint, x_AllocationMethod,
+        x_WeightUnit, x_Weight
     from commitment_share
 ),
 -- apportion() wants totals below 10^18; proportions are kept to that many digits.

@@ -11,7 +11,7 @@
 -- Values become integers here: half a unit and a millionth is added before the rest is cut off,
 -- so that noise in the last bits of a float cannot decide.
 -- Rows keep the order of series_hour, which is fixed; only what is grouped or joined is sorted.
--- Each part reads the series it wants and no others, and nodes and replicas come last, together:
+-- Each part reads the series it wants and no others, and nodes, Services and replicas come last:
 -- whoever filters by series skips the rest of the file.
 -- Of a volume or a claim, x_WorkloadKind and x_Workload are its own kind and name, so that a claim is
 -- found by namespace and name as a workload is.
@@ -30,6 +30,9 @@ with named_object as not materialized (
             nullif(labels['exported_container'], ''), labels['container']
         ), '') as x_Container,
         nullif(coalesce(nullif(labels['exported_node'], ''), labels['node']), '') as x_Node,
+        nullif(coalesce(
+            nullif(labels['exported_service'], ''), labels['service']
+        ), '') as service,
         coalesce(
             nullif(labels['uid'], ''),
             -- without a group: to look for one costs twice the time
@@ -55,6 +58,7 @@ labelled as not materialized (
         x_Pod,
         x_PodUid,
         cast(null as varchar) as x_Node,
+        cast(null as varchar) as service,
         x_Value,
         hash(labels) as label_set,
         labels
@@ -68,11 +72,26 @@ labelled as not materialized (
         null as x_Pod,
         null as x_PodUid,
         x_Node,
+        null as service,
         x_Value,
         hash(labels) as label_set,
         labels
     from named_object
     where x_Series = 'node_labels'
+    union all
+    select
+        x_Series,
+        x_HourStart,
+        x_Namespace,
+        null as x_Pod,
+        null as x_PodUid,
+        null as x_Node,
+        service,
+        x_Value,
+        hash(labels) as label_set,
+        labels
+    from named_object
+    where x_Series = 'service_labels'
 ),
 
 each_label as (
@@ -109,11 +128,12 @@ labelled_object as (
         labelled.x_Pod,
         labelled.x_PodUid,
         labelled.x_Node,
+        labelled.service,
         coalesce(label_object.x_Labels, '{}') as x_Labels,
         max(labelled.x_Value) as x_Value
     from labelled
     left join label_object on label_object.label_set = labelled.label_set
-    group by 1, 2, 3, 4, 5, 6, 7
+    group by 1, 2, 3, 4, 5, 6, 7, 8
 ),
 
 -- Claims are few: their labels need no set to be told apart by.
@@ -293,11 +313,30 @@ grouped as (
         x_PodUid,
         null as x_Container,
         x_Node,
-        null as x_Workload,
-        null as x_WorkloadKind,
+        service as x_Workload,
+        case when service is not null then 'Service' end as x_WorkloadKind,
         x_Labels,
         x_Value
     from labelled_object
+    union all
+    select
+        x_HourStart,
+        x_Series,
+        x_Namespace,
+        null as x_Pod,
+        null as x_PodUid,
+        null as x_Container,
+        null as x_Node,
+        service as x_Workload,
+        'Service' as x_WorkloadKind,
+        cast(json_object(
+            'hostname', coalesce(labels['hostname'], ''),
+            'ip', coalesce(labels['ip'], ''),
+            'uid', coalesce(labels['uid'], '')
+        ) as varchar) as x_Labels,
+        x_Value
+    from named_object
+    where x_Series = 'service_address'
 ),
 
 sorted_group as (
@@ -315,8 +354,8 @@ sorted_group as (
         x_Value
     from grouped
     order by
-        -- of these, only the labels of nodes are no pod's
-        x_Series = 'node_labels', x_Series, x_HourStart, x_Namespace, x_Pod, x_PodUid,
+        -- of these, the labels of nodes and what is of Services are no pod's
+        x_Series in ('node_labels', 'service_address', 'service_labels'), x_Series, x_HourStart, x_Namespace, x_Pod, x_PodUid,
         x_Container, x_Node, x_Workload, x_WorkloadKind, x_Labels, x_Value
 ),
 
@@ -353,6 +392,9 @@ measured as (
         when 'gpu_memory_peak' then true
         when 'pod_running' then true
         when 'pod_active' then true
+        when 'pod_host_network' then true
+        when 'network_sent' then true
+        when 'network_received' then true
         else false
     end
     union all
