@@ -84,7 +84,14 @@ _CONTAINER = (*_POD, "container", "exported_container")
 _CGROUP = (*_CONTAINER, "id")
 _GPU = (*_CONTAINER, "UUID", "GPU_I_ID", "GPU_I_PROFILE")
 _ENGINE = (
-    *_POD, "model_name", "model", "version", "engine", "finished_reason", "reason", "gpu_uuid",
+    *_POD,
+    "model_name",
+    "model",
+    "version",
+    "engine",
+    "finished_reason",
+    "reason",
+    "gpu_uuid",
 )
 _NODE = ("node", "exported_node")
 _OWNER = ("namespace", "exported_namespace", "owner_kind", "owner_name")

@@ -106,6 +106,24 @@ CALL = st.fixed_dictionaries(
         "x_OutputTokens": WORK,
         "x_GpuMs": WORK,
         "x_GpuMsCalls": st.sampled_from([0, 1]),
+        "x_PrefillMs": WORK,
+        "x_DecodeMs": WORK,
+        "x_PhaseMsCalls": st.sampled_from([0, 0, 1]),
+    }
+)
+# What engines count; nothing they say need fit what was logged.
+SERVED = st.fixed_dictionaries(
+    {
+        "x_HourStart": HOURS,
+        "x_Endpoint": st.sampled_from(["ns/llm", "ns/web", "ns/gone"]),
+        "x_Model": st.sampled_from(["m", "n"]),
+        "x_Requests": st.sampled_from([None, 0, 3]),
+        "x_InputTokens": st.one_of(st.none(), WORK),
+        "x_CachedInputTokens": st.sampled_from([None, 0, 1000]),
+        "x_OutputTokens": st.one_of(st.none(), WORK),
+        "x_PrefillMs": st.one_of(st.none(), WORK),
+        "x_DecodeMs": st.one_of(st.none(), WORK),
+        "x_ComputeMs": st.one_of(st.none(), WORK),
     }
 )
 VERSIONS = [
@@ -147,6 +165,9 @@ INVOCATION = st.fixed_dictionaries(
 )
 TAGS = ["{}", '{"feature":"chat"}', '{"Feature":"Chat","feature":"x"}', '{"tenant":"a"}']
 SETTINGS: dict[str, Any] = {
+    "token_ratio": [
+        {"name": "new", "since": date(2026, 10, 2), "input": 1, "cached_input": 0, "output": 4}
+    ],
     "inference_split": [
         {
             "name": "managed",
@@ -211,6 +232,8 @@ ROAD = [
     "showback/tenant_cost",
     "showback/margin",
     "showback/unit_economics",
+    "showback/method_share",
+    "showback/endpoint_cost",
 ]
 
 
@@ -221,6 +244,9 @@ MONTH: dict[str, Any] = {
     "pods": st.lists(POD, max_size=8),
     "nodes": st.lists(st.tuples(st.sampled_from(["1", "2"]), NODE), max_size=4),
     "calls": st.lists(CALL, max_size=8),
+    "served": st.lists(
+        SERVED, max_size=4, unique_by=lambda s: (s["x_HourStart"], s["x_Endpoint"], s["x_Model"])
+    ),
     "prices": st.lists(
         PRICE,
         max_size=8,
@@ -240,6 +266,7 @@ def road(
     pods: list[dict[str, Any]],
     nodes: list[tuple[str, dict[str, Any]]],
     calls: list[dict[str, Any]],
+    served: list[dict[str, Any]],
     prices: list[dict[str, Any]],
     invocations: list[dict[str, Any]],
     policy: str,
@@ -275,6 +302,7 @@ def road(
                 for n, row in {(n, r["x_HourStart"]): (n, r) for n, r in nodes}.values()
             ],
             "inference_usage": calls,
+            "serving_usage": served,
             # By feature for one tenant, at all for another, and in a currency that costs nothing.
             "revenue": [
                 {"x_Tenant": "acme", "x_Feature": "chat", "x_Revenue": "10.000000000001"},

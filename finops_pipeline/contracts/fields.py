@@ -430,7 +430,9 @@ FIELDS: dict[str, Field] = {
     "x_GpuMs": Field("BIGINT", "GPU-milliseconds of work as logged by the server.", ge=0),
     "x_GpuMsCalls": Field("BIGINT", "Calls whose GPU time was logged.", ge=0),
     "x_Requests": Field(
-        "BIGINT", "Requests the engines finished, failed ones included; null where not counted.", ge=0
+        "BIGINT",
+        "Requests the engines finished, failed ones included; null where not counted.",
+        ge=0,
     ),
     "x_FailedRequests": Field(
         "BIGINT", "Requests that ended in an error, where the engine counts them; else null.", ge=0

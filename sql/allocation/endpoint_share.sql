@@ -106,10 +106,11 @@ call as (
         coalesce(t.x_To, normal_value(u.x_Tenant), '(unallocated)') as x_Tenant,
         coalesce(e.x_To, normal_value(u.x_Environment), '(unallocated)') as x_Environment,
         u.x_Calls, u.x_UnknownTokenCalls, u.x_GpuMsCalls, u.x_GpuMs, u.x_PhaseMsCalls,
-        (u.x_PrefillMs + u.x_DecodeMs) * 1000000 as phase_ns,
-        (u.x_InputTokens - u.x_CachedInputTokens) * r.x_InputWeight
-        + u.x_CachedInputTokens * r.x_CachedInputWeight
-        + u.x_OutputTokens * r.x_OutputWeight as token_work
+        u.x_PrefillMs + u.x_DecodeMs as phase_ms,
+        token_work(
+            u.x_InputTokens, u.x_CachedInputTokens, u.x_OutputTokens,
+            r.x_InputWeight, r.x_CachedInputWeight, r.x_OutputWeight
+        ) as token_work
     from inference_usage as u
     inner join ratio_of_day as r on r.x_ChargeDay = cast(u.x_HourStart as date)
     semi join pool on pool.x_Endpoint = u.x_Endpoint and pool.component is null
@@ -125,7 +126,7 @@ call_day as (
         x_ChargeDay, x_Endpoint,
         case
             when sum(x_GpuMsCalls) = sum(x_Calls) and sum(x_GpuMs) > 0 then 'gpu_ms'
-            when sum(x_PhaseMsCalls) = sum(x_Calls) and sum(phase_ns) > 0 then 'phase_ms'
+            when sum(x_PhaseMsCalls) = sum(x_Calls) and sum(phase_ms) > 0 then 'phase_ms'
             when sum(token_work) > 0 then 'tokens'
             else 'calls'
         end as unit,
@@ -140,7 +141,7 @@ endpoint_consumer as (
         p.component, p.capacity,
         cast(case d.unit
             when 'gpu_ms' then c.x_GpuMs
-            when 'phase_ms' then c.phase_ns
+            when 'phase_ms' then c.phase_ms
             when 'tokens' then c.token_work + c.x_UnknownTokenCalls * d.known_call_work
             else c.x_Calls
         end as hugeint) as weight

@@ -40,21 +40,21 @@ select
     cast(sum(u.x_InputTokens) as bigint) as x_InputTokens,
     cast(sum(u.x_CachedInputTokens) as bigint) as x_CachedInputTokens,
     cast(sum(u.x_OutputTokens) as bigint) as x_OutputTokens,
-    cast(sum(
-        (u.x_InputTokens - u.x_CachedInputTokens) * v.x_InputWeight
-        + u.x_CachedInputTokens * v.x_CachedInputWeight
-    ) as decimal(38, 0)) as x_InputTokenWork,
-    cast(sum(
-        (u.x_InputTokens - u.x_CachedInputTokens) * v.x_InputWeight
-        + u.x_CachedInputTokens * v.x_CachedInputWeight
-        + u.x_OutputTokens * v.x_OutputWeight
-    ) as decimal(38, 0)) as x_TokenWork,
+    cast(sum(token_work(
+        u.x_InputTokens, u.x_CachedInputTokens, 0, v.x_InputWeight, v.x_CachedInputWeight, 0
+    )) as decimal(38, 0)) as x_InputTokenWork,
+    cast(sum(token_work(
+        u.x_InputTokens, u.x_CachedInputTokens, u.x_OutputTokens,
+        v.x_InputWeight, v.x_CachedInputWeight, v.x_OutputWeight
+    )) as decimal(38, 0)) as x_TokenWork,
     cast(sum(u.x_GpuMs) as bigint) as x_GpuMs,
     cast(sum(u.x_GpuMsCalls) as bigint) as x_GpuMsCalls,
     cast(sum(case
         when t.x_Endpoint is null then cast(u.x_PrefillMs as hugeint) * 1000000
-        else (u.x_InputTokens - u.x_CachedInputTokens) * cast(t.x_InputTokenNs as hugeint)
-            + u.x_CachedInputTokens * cast(t.x_CachedInputTokenNs as hugeint)
+        else token_work(
+            u.x_InputTokens, u.x_CachedInputTokens, 0,
+            cast(t.x_InputTokenNs as hugeint), cast(t.x_CachedInputTokenNs as hugeint), 0
+        )
     end) as decimal(38, 0)) as x_PrefillNs,
     cast(sum(case
         when t.x_Endpoint is null then cast(u.x_DecodeMs as hugeint) * 1000000

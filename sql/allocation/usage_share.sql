@@ -82,12 +82,23 @@ weighed_hour as (
     left join token_time as t
         on t.x_HourStart = h.x_HourStart and t.x_Endpoint = h.x_Endpoint
 ),
+-- Sixteen digits of work and those of money are what a product can hold.
+scaled_hour as (
+    select
+        *,
+        token_work(
+            input_tokens, cached_tokens, output_tokens, input_weight, cached_weight, output_weight
+        ) // 10000000000000000 + 1 as divisor
+    from weighed_hour
+),
 worked_hour as (
     select
         *,
-        (input_tokens - cached_tokens) * input_weight + cached_tokens * cached_weight
-        + output_tokens * output_weight as token_work
-    from weighed_hour
+        token_work(
+            input_tokens, cached_tokens, output_tokens,
+            input_weight // divisor, cached_weight // divisor, output_weight // divisor
+        ) as token_work
+    from scaled_hour
 ),
 -- From the best measure to the weakest: 1 GPU time, 2 prefill and decode, 3 tokens, 4 calls.
 measure as (
@@ -109,11 +120,14 @@ measure as (
 called_hour as materialized (
     select
         row_number() over () as hour_no, x_HourStart, x_Endpoint, unit_no, is_by_token,
-        input_weight, cached_weight, output_weight, known_call_work,
+        input_weight // divisor as input_weight,
+        cached_weight // divisor as cached_weight,
+        output_weight // divisor as output_weight,
+        known_call_work,
         case
             when is_by_token then token_work + unknown_calls * known_call_work
             when unit_no = 1 then gpu_ms
-            when unit_no = 2 then phase_ms * 1000000
+            when unit_no = 2 then phase_ms
             else calls
         end as work
     from measure
@@ -123,12 +137,12 @@ caller as (
         n.caller_no, h.hour_no, h.unit_no,
         case
             when h.is_by_token then
-                (u.x_InputTokens - u.x_CachedInputTokens) * h.input_weight
-                + u.x_CachedInputTokens * h.cached_weight
-                + u.x_OutputTokens * h.output_weight
-                + u.x_UnknownTokenCalls * h.known_call_work
+                token_work(
+                    u.x_InputTokens, u.x_CachedInputTokens, u.x_OutputTokens,
+                    h.input_weight, h.cached_weight, h.output_weight
+                ) + u.x_UnknownTokenCalls * h.known_call_work
             when h.unit_no = 1 then u.x_GpuMs
-            when h.unit_no = 2 then (u.x_PrefillMs + u.x_DecodeMs) * 1000000
+            when h.unit_no = 2 then u.x_PrefillMs + u.x_DecodeMs
             else u.x_Calls
         end as work
     from inference_usage as u

@@ -48,15 +48,14 @@ engine as (
         sum(u.x_InputTokens) as input_tokens,
         sum(u.x_CachedInputTokens) as cached_tokens,
         sum(u.x_OutputTokens) as output_tokens,
-        sum(
-            (u.x_InputTokens - coalesce(u.x_CachedInputTokens, 0)) * r.x_InputWeight
-            + coalesce(u.x_CachedInputTokens, 0) * r.x_CachedInputWeight
-        ) as input_work,
-        sum(
-            (u.x_InputTokens - coalesce(u.x_CachedInputTokens, 0)) * r.x_InputWeight
-            + coalesce(u.x_CachedInputTokens, 0) * r.x_CachedInputWeight
-            + u.x_OutputTokens * r.x_OutputWeight
-        ) as token_work,
+        sum(token_work(
+            u.x_InputTokens, coalesce(u.x_CachedInputTokens, 0), 0,
+            r.x_InputWeight, r.x_CachedInputWeight, 0
+        )) as input_work,
+        sum(token_work(
+            u.x_InputTokens, coalesce(u.x_CachedInputTokens, 0), u.x_OutputTokens,
+            r.x_InputWeight, r.x_CachedInputWeight, r.x_OutputWeight
+        )) as token_work,
         cast(sum(u.x_PrefillMs) as hugeint) * 1000000 as prefill_ns,
         cast(sum(u.x_DecodeMs) as hugeint) * 1000000 as decode_ns,
         cast(sum(u.x_ComputeMs) as hugeint) as compute_ms
