@@ -220,7 +220,7 @@ def _like(pattern: str) -> str:
 
 
 def _ratios(config: Config) -> list[tuple[str | int | None, ...]]:
-    """What tokens weigh, in thousandths: every day has one ratio, and the first begins with time."""
+    """What tokens weigh, in thousandths: each day has one ratio, and the first begins with time."""
     told = sorted(config.token_ratio, key=lambda r: r.since)
     first = config.allocation
     ratios = [
