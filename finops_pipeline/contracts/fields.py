@@ -636,7 +636,10 @@ FIELDS: dict[str, Field] = {
         "What was kept ready: MiB-milliseconds of a function, GPU-milliseconds of an endpoint.",
         ge=0,
     ),
-    "x_WeightUnit": Field("VARCHAR", "What the weight counts before it was costed."),
+    "x_WeightUnit": Field(
+        "VARCHAR",
+        "What the weight counts before it was costed. Of calls, from best to weakest: `list_cost`, `gpu_ms`, `phase_ms` (prefill and decode), `tokens`, `calls`; where hours differ, the weakest of them.",
+    ),
     "x_SharedBy": Field(
         "VARCHAR", "Name of the `[[shared_cost]]` block that takes the cost from its first owner."
     ),
