@@ -82,6 +82,14 @@ SMALL_TABLES: dict[str, dict[str, str]] = {
         "x_Resource": "VARCHAR",
         "x_RunKind": "VARCHAR",
     },
+    "token_ratio": {
+        "x_TokenRatio": "VARCHAR",
+        "x_FromDay": "DATE",
+        "x_UntilDay": "DATE",
+        "x_InputWeight": "BIGINT",
+        "x_CachedInputWeight": "BIGINT",
+        "x_OutputWeight": "BIGINT",
+    },
     "edge_device": {
         "x_Name": "VARCHAR",
         "x_Model": "VARCHAR",
@@ -183,6 +191,7 @@ def small_tables(config: Config) -> dict[str, SmallTable]:
         "shared_rule": shared,
         "run_label": sorted(labels),
         "training_job": jobs,
+        "token_ratio": _ratios(config),
         "edge_device": devices,
         "bought_model": sorted({(b.model, b.provider, b.buy) for b in config.bought_model}),
     }
@@ -193,12 +202,9 @@ def parameters(config: Config) -> dict[str, Scalar]:
     """The scalars of the configuration, by `$name`. Price weights are integers, in millionths."""
     ratios = config.allocation
     found: dict[str, Scalar] = {
-        "cpu_weight": _scaled(ratios.cpu_core_hour, 1_000_000),
-        "memory_weight": _scaled(ratios.memory_gib_hour, 1_000_000),
-        "gpu_weight": _scaled(ratios.gpu_hour, 1_000_000),
-        "input_token_weight": _scaled(ratios.input_token, 1000),
-        "cached_token_weight": _scaled(ratios.cached_input_token, 1000),
-        "output_token_weight": _scaled(ratios.output_token, 1000),
+        "cpu_weight": _scaled(ratios.cpu_core_hour, 1_000_000, "[allocation]"),
+        "memory_weight": _scaled(ratios.memory_gib_hour, 1_000_000, "[allocation]"),
+        "gpu_weight": _scaled(ratios.gpu_hour, 1_000_000, "[allocation]"),
         "endpoint_idle": ratios.endpoint_idle,
         "unused_commitment": ratios.unused_commitment,
         "rows_per_part": config.warehouse.rows_per_part,
@@ -236,10 +242,31 @@ def _like(pattern: str) -> str:
     return escaped.replace("*", "%")
 
 
-def _scaled(value: Decimal, factor: int) -> int:
+def _ratios(config: Config) -> list[tuple[str | int | None, ...]]:
+    """What tokens weigh, in thousandths: each day has one ratio, and the first begins with time."""
+    told = sorted(config.token_ratio, key=lambda r: r.since)
+    first = config.allocation
+    ratios = [
+        (date.min, "allocation", first.input_token, first.cached_input_token, first.output_token),
+        *((r.since, r.name, r.input, r.cached_input, r.output) for r in told),
+    ]
+    ends = [*(r.since for r in told), date.max]
+    return [
+        (
+            name,
+            str(since),
+            str(until),
+            *(
+                _scaled(w, 1000, "[allocation]" if since == date.min else f"[[token_ratio]] {name}")
+                for w in weights
+            ),
+        )
+        for (since, name, *weights), until in zip(ratios, ends, strict=True)
+    ]
+
+
+def _scaled(value: Decimal, factor: int, where: str) -> int:
     scaled = value * factor
     if scaled != int(scaled):
-        raise ConfigError(
-            f"[allocation]: {value} has more digits than 1/{factor} can hold; round it"
-        )
+        raise ConfigError(f"{where}: {value} has more digits than 1/{factor} can hold; round it")
     return int(scaled)

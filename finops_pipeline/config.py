@@ -583,13 +583,17 @@ class AllocationSection(Section):
         Decimal("0.95"), gt=0, description="Price weight of a GPU hour (OpenCost's default)."
     )
     input_token: Decimal = Field(
-        Decimal(1), ge=0, description="Work of an input token, where GPU time is not logged."
+        Decimal(1),
+        ge=0,
+        description="Work of an input token, where no time was measured and no `[[token_ratio]]` holds.",
     )
     cached_input_token: Decimal = Field(
-        Decimal("0.1"), ge=0, description="Work of an input token read from a cache."
+        Decimal("0.1"), ge=0, description="Work of an input token read from a cache, likewise."
     )
     output_token: Decimal = Field(
-        Decimal("2.5"), ge=0, description="Work of an output token (OpenCost's fallback ratio)."
+        Decimal("2.5"),
+        ge=0,
+        description="Work of an output token, likewise (OpenCost's fallback ratio).",
     )
     endpoint_idle: Literal["line", "callers"] = Field(
         "line",
@@ -601,6 +605,25 @@ class AllocationSection(Section):
         "and a rule with `CommitmentDiscountStatus = 'Unused'` can name a team; `users` splits it among those who used the "
         "same commitment, `everyone` among all with charges of that provider, that day, by EffectiveCost.",
     )
+
+
+class TokenRatioSection(Section):
+    """What tokens weigh from a day on, where no time was measured: a ratio with a name, so that old months keep theirs."""
+
+    name: Name = Field(description="Name of the ratio, in x_TokenRatio.")
+    since: date = Field(
+        description="First day it holds, until the next begins. Before the first, the tokens of `[allocation]` hold."
+    )
+    input: Decimal = Field(ge=0, description="Work of an input token.")
+    cached_input: Decimal = Field(ge=0, description="Work of an input token read from a cache.")
+    output: Decimal = Field(ge=0, description="Work of an output token.")
+
+    @field_validator("name")
+    @classmethod
+    def _is_not_taken(cls, name: str) -> str:
+        if name == "allocation":
+            raise ValueError("`allocation` is the ratio of `[allocation]`; give this another name")
+        return name
 
 
 class EconomicsSection(Section):
@@ -835,6 +858,7 @@ class Config(Section):
     shared_cost: list[SharedCostSection] = Field(default=[], description="")
     price_book: PriceBookSection = Field(default=PriceBookSection(), description="")
     allocation: AllocationSection = Field(default=AllocationSection(), description="")
+    token_ratio: list[TokenRatioSection] = Field(default=[], description="")
     registry: list[RegistrySection] = Field(default=[], description="")
     model_version: list[ModelVersionSection] = Field(default=[], description="")
     training: TrainingSection = Field(default=TrainingSection(), description="")
@@ -859,6 +883,7 @@ class Config(Section):
         "gitops",
         "inference_split",
         "cluster_charge",
+        "token_ratio",
         "registry",
         "training_job",
         "edge_device",
@@ -869,6 +894,15 @@ class Config(Section):
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise ValueError(f"two blocks are called {twice[0]!r}; give each its own name")
+        return blocks
+
+    @field_validator("token_ratio")
+    @classmethod
+    def _one_ratio_a_day(cls, blocks: list[TokenRatioSection]) -> list[TokenRatioSection]:
+        days = [b.since for b in blocks]
+        if len(set(days)) < len(days):
+            twice = next(d for d in sorted(days) if days.count(d) > 1)
+            raise ValueError(f"two ratios begin on {twice}; give each a day of its own")
         return blocks
 
     @field_validator("shared_cost")

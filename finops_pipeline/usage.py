@@ -83,6 +83,15 @@ SERIES: dict[str, str] = {
     "pod_host_network": "milliseconds the pod was listed as on the network of its node",
     "service_address": "milliseconds the Service x_Workload had this address; x_Labels holds it",
     "service_labels": "milliseconds these labels of the Service x_Workload stood",
+    "serving_requests": "requests an engine answered; x_Labels holds the model, here and below",
+    "serving_failures": "requests that ended in an error",
+    "serving_inferences": "inferences of Triton: a batch of n counts n",
+    "serving_input_tokens": "prompt tokens, those found in the prefix cache included",
+    "serving_cached_tokens": "prompt tokens found in the prefix cache",
+    "serving_output_tokens": "tokens generated",
+    "serving_prefill": "request-milliseconds of prefill",
+    "serving_decode": "request-milliseconds of decode",
+    "serving_compute": "request-milliseconds of Triton executing the model",
 }
 """Every value of `metric_hour.x_Series`, with the unit of its x_Value."""
 
@@ -90,6 +99,16 @@ _POD = ("namespace", "exported_namespace", "pod", "exported_pod", "uid")
 _CONTAINER = (*_POD, "container", "exported_container")
 _CGROUP = (*_CONTAINER, "id")
 _GPU = (*_CONTAINER, "UUID", "GPU_I_ID", "GPU_I_PROFILE")
+_ENGINE = (
+    *_POD,
+    "model_name",
+    "model",
+    "version",
+    "engine",
+    "finished_reason",
+    "reason",
+    "gpu_uuid",
+)
 _NODE = ("node", "exported_node")
 _CLAIM = ("namespace", "exported_namespace", "persistentvolumeclaim")
 _HANDLES = ("csi_volume_handle", "ebs_volume_id", "gce_persistent_disk_name")
@@ -101,6 +120,8 @@ _ALL: tuple[str, ...] = ()
 # (label, must match, pattern of the whole value)
 _REAL = (("container", False, "|POD"),)
 _OF_POD = (("pod", True, ".+"),)
+_ANSWERED = (("finished_reason", False, "error"),)
+_FAILED = (("finished_reason", True, "error"),)
 _GPUS = (
     "nvidia_com_gpu(_shared)?|nvidia_com_mig_.+|amd_com_gpu|gpu_intel_com_(i915|xe)"
     "|habana_ai_gaudi|google_com_tpu|aws_amazon_com_neuron"
@@ -225,6 +246,19 @@ MEASURES: tuple[Measure, ...] = (
     Measure("gpu_engine_active", "DCGM_FI_PROF_GR_ENGINE_ACTIVE", "standing", 1000, _GPU),
     Measure("gpu_utilisation", "DCGM_FI_DEV_GPU_UTIL", "standing", 10, _GPU),
     Measure("gpu_memory_peak", "DCGM_FI_DEV_FB_USED", "largest", 1048576, _GPU),
+    # vLLM, whose counters have the ending of Prometheus's client; times are sums over requests
+    Measure("serving_requests", "vllm:request_success_total", "rise", 1, _ENGINE, _ANSWERED),
+    Measure("serving_failures", "vllm:request_success_total", "rise", 1, _ENGINE, _FAILED),
+    Measure("serving_input_tokens", "vllm:prompt_tokens_total", "rise", 1, _ENGINE),
+    Measure("serving_cached_tokens", "vllm:prefix_cache_hits_total", "rise", 1, _ENGINE),
+    Measure("serving_output_tokens", "vllm:generation_tokens_total", "rise", 1, _ENGINE),
+    Measure("serving_prefill", "vllm:request_prefill_time_seconds_sum", "rise", 1000, _ENGINE),
+    Measure("serving_decode", "vllm:request_decode_time_seconds_sum", "rise", 1000, _ENGINE),
+    # NVIDIA's Triton: times are microseconds
+    Measure("serving_requests", "nv_inference_request_success", "rise", 1, _ENGINE),
+    Measure("serving_failures", "nv_inference_request_failure", "rise", 1, _ENGINE),
+    Measure("serving_inferences", "nv_inference_count", "rise", 1, _ENGINE),
+    Measure("serving_compute", "nv_inference_compute_infer_duration_us", "rise", 0.001, _ENGINE),
 )
 # fmt: on
 

@@ -76,6 +76,17 @@ create or replace macro mig_slices(device) as
 -- (replicas) are whole numbers of them.
 create or replace macro gpu_parts() as 10080;
 
+-- What tokens weigh by their kind: those read from a cache are among the input.
+create or replace macro token_work(
+    input_tokens, cached_tokens, output_tokens, input_weight, cached_weight, output_weight
+) as
+    (input_tokens - cached_tokens) * input_weight + cached_tokens * cached_weight
+    + output_tokens * output_weight;
+
+-- A count as it was logged; null where it is no whole number. A cast alone makes 2 of `1.5`.
+create or replace macro whole_number(told) as
+    case when try_cast(told as double) = try_cast(told as bigint) then try_cast(told as bigint) end;
+
 -- A JSON object of text as a map.
 create or replace macro json_map(object) as
     cast(cast(object as json) as map(varchar, varchar));

@@ -257,7 +257,13 @@ def _cluster(con: duckdb.DuckDBPyConnection) -> None:
         "BillingPeriod": "2026-10", "BillingCurrency": "USD", "x_Endpoint": "llm/assistant-server",
         "x_Feature": "chat", "x_Tenant": "globex", "x_Environment": "production", "x_Model": "m",
         "EffectiveCost": Decimal(4), "x_CostByGpuTime": Decimal(4), "x_CostByTokens": Decimal(3),
-        "x_CostByCalls": Decimal(1), "x_MethodSpread": Decimal(3),
+        "x_CostByPhaseTime": Decimal(2), "x_CostByCalls": Decimal(1), "x_MethodSpread": Decimal(3),
+    }])  # fmt: skip
+    put(con, "endpoint_cost", [{
+        "BillingPeriod": "2026-10", "BillingCurrency": "USD", "x_Endpoint": "llm/assistant-server",
+        "x_Model": "m", "EffectiveCost": Decimal("3.2"), "x_WeightUnit": "phase_ms",
+        "x_CostPerMillionTokens": "0.213", "x_CostPerMillionInputTokens": "0.143",
+        "x_CostPerMillionOutputTokens": "0.533",
     }])  # fmt: skip
     put(con, "cluster_cost", [
         {

@@ -155,6 +155,24 @@ CALL = st.fixed_dictionaries(
         "x_OutputTokens": WORK,
         "x_GpuMs": WORK,
         "x_GpuMsCalls": st.sampled_from([0, 1]),
+        "x_PrefillMs": WORK,
+        "x_DecodeMs": WORK,
+        "x_PhaseMsCalls": st.sampled_from([0, 0, 1]),
+    }
+)
+# What engines count; nothing they say need fit what was logged.
+SERVED = st.fixed_dictionaries(
+    {
+        "x_HourStart": HOURS,
+        "x_Endpoint": st.sampled_from(["ns/llm", "ns/web", "ns/gone"]),
+        "x_Model": st.sampled_from(["m", "n"]),
+        "x_Requests": st.sampled_from([None, 0, 3]),
+        "x_InputTokens": st.one_of(st.none(), WORK),
+        "x_CachedInputTokens": st.sampled_from([None, 0, 1000]),
+        "x_OutputTokens": st.one_of(st.none(), WORK),
+        "x_PrefillMs": st.one_of(st.none(), WORK),
+        "x_DecodeMs": st.one_of(st.none(), WORK),
+        "x_ComputeMs": st.one_of(st.none(), WORK),
     }
 )
 VERSIONS = [
@@ -196,6 +214,9 @@ INVOCATION = st.fixed_dictionaries(
 )
 TAGS = ["{}", '{"feature":"chat"}', '{"Feature":"Chat","feature":"x"}', '{"tenant":"a"}']
 SETTINGS: dict[str, Any] = {
+    "token_ratio": [
+        {"name": "new", "since": date(2026, 10, 2), "input": 1, "cached_input": 0, "output": 4}
+    ],
     "inference_split": [
         {
             "name": "managed",
@@ -286,6 +307,8 @@ ROAD = [
     "showback/tenant_cost",
     "showback/margin",
     "showback/unit_economics",
+    "showback/method_share",
+    "showback/endpoint_cost",
 ]
 
 
@@ -298,6 +321,9 @@ MONTH: dict[str, Any] = {
     "volumes": st.lists(VOLUME, max_size=6),
     "network": st.lists(BYTES, max_size=6, unique_by=lambda b: (b["x_HourStart"], b["x_PodUid"])),
     "calls": st.lists(CALL, max_size=8),
+    "served": st.lists(
+        SERVED, max_size=4, unique_by=lambda s: (s["x_HourStart"], s["x_Endpoint"], s["x_Model"])
+    ),
     "prices": st.lists(
         PRICE,
         max_size=8,
@@ -319,6 +345,7 @@ def road(
     volumes: list[dict[str, Any]],
     network: list[dict[str, Any]],
     calls: list[dict[str, Any]],
+    served: list[dict[str, Any]],
     prices: list[dict[str, Any]],
     invocations: list[dict[str, Any]],
     policy: str,
@@ -357,6 +384,7 @@ def road(
             "network_usage": network,
             "service_usage": SERVICES,
             "inference_usage": calls,
+            "serving_usage": served,
             # By feature for one tenant, at all for another, and in a currency that costs nothing.
             "revenue": [
                 {"x_Tenant": "acme", "x_Feature": "chat", "x_Revenue": "10.000000000001"},

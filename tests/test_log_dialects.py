@@ -17,7 +17,7 @@ import pytest
 from finops_pipeline import queries, usage
 from finops_pipeline.config import InferenceSection
 
-from .test_usage import DAY, counted, engine, read_call, write_lines
+from .test_usage import DAY, counted, engine, read_call, spend, write_lines
 
 __all__ = ["engine"]  # the fixture
 
@@ -37,6 +37,8 @@ UNSAID: dict[str, Any] = {
     "x_Images": None,
     "x_AudioMs": None,
     "x_GpuMs": None,
+    "x_PrefillMs": None,
+    "x_DecodeMs": None,
     "x_LatencyMs": None,
     "x_SourceFile": "f",
     "x_SourceRow": 1,
@@ -599,6 +601,42 @@ def test_a_call_is_above_a_threshold_or_not(
     engine: duckdb.DuckDBPyConnection, tokens: int, expected: int
 ) -> None:
     assert [(expected,)] == engine.execute("select context_class(?)", [tokens]).fetchall()
+
+
+@pytest.mark.parametrize(
+    ("dialect", "line", "place", "count"),
+    [
+        ("bedrock", INVOCATION, "input/inputTokenCount", "token count"),
+        ("bedrock", INVOCATION, "input/cacheReadInputTokenCount", "token count"),
+        ("openai_usage", BUCKET, "results/0/output_tokens", "count"),
+        ("openai_usage", BUCKET, "results/0/num_model_requests", "count"),
+        ("azure_openai", GATEWAY, "properties/completionTokens", "token count"),
+        ("kserve", RESPONSE, "data/usage/prompt_tokens", "token count"),
+        ("kserve", RESPONSE, "data/usage/prompt_tokens_details/cached_tokens", "token count"),
+        ("litellm", spend(), "completion_tokens", "token count"),
+        ("litellm", spend(), "metadata/usage_object/cache_read_input_tokens", "token count"),
+        ("litellm", spend(), "metadata/usage_object/cache_creation_input_tokens", "token count"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("told", "is_whole"), [(60, True), (60.0, True), (1.5, False), ("15e-1", False)]
+)
+def test_a_count_is_whole_or_the_line_is_refused(
+    engine: duckdb.DuckDBPyConnection,
+    dialect: str,
+    line: dict[str, Any],
+    place: str,
+    count: str,
+    told: Any,
+    is_whole: bool,
+) -> None:
+    """A cast alone makes two tokens of one and a half."""
+    changes: dict[str, Any] = {place: told}
+    if dialect == "litellm":
+        changes |= {"metadata/usage_object/prompt_tokens_details": None}
+    (found,) = read_call(engine, dialect, changed(line, changes))
+
+    assert (None if is_whole else f"a {count} is not a whole number") == found["x_Reason"]
 
 
 def test_every_dialect_is_named_where_it_is_configured() -> None:

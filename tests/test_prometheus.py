@@ -248,6 +248,19 @@ def openmetrics() -> str:
             end,
             300,
         )
+    who = {"namespace": "ml", "pod": "api-5d9c7b6f4d-abcd1", "model_name": "llama", "engine": "0"}
+    total = 0
+    for second in range(-3600, day, 60):
+        if second == 9 * 3600 + 1500:
+            total = 0  # the engine was started anew
+        total += draw.randrange(0, 500)
+        sample("vllm:prompt_tokens_total", who, second + 0.75, total)
+        sample("vllm:request_decode_time_seconds_sum", who, second + 0.75, total / 64)
+        for reason in ("stop", "error"):
+            ended = {**who, "finished_reason": reason}
+            sample("vllm:request_success_total", ended, second + 0.75, total // 100)
+        triton = {"namespace": "ml", "pod": "triton-0", "model": "ocr", "version": "1"}
+        sample("nv_inference_compute_infer_duration_us", triton, second + 0.25, total * 128)
     lines = []
     for metric, samples in text.items():
         kind = "counter" if metric.endswith("_total") else "gauge"

@@ -31,6 +31,7 @@ TABLES = (
     "node_usage",
     "container_usage",
     "pod_usage",
+    "serving_usage",
     "workload_replicas",
     "network_usage",
     "service_usage",
@@ -672,6 +673,77 @@ def test_a_volume_is_of_the_pod_that_runs_with_its_claim(
     assert [(*same, "db-0", 1_800_000), (*same, None, 1_800_000)] == found
 
 
+SET_OF_LLM = {"owner_kind": "StatefulSet", "owner_name": "llm"}
+ENGINE = {"namespace": "ml", "pod": "llm-0", "job": "vllm", "instance": "10.0.0.9:8000"}
+
+
+def counter(metric: str, labels: Labels, *values: float) -> list[Sample]:
+    """A reading of a counter every ten minutes from midnight on."""
+    return [(metric, labels, 10 * n, value) for n, value in enumerate(values)]
+
+
+def test_engines_of_vllm_are_added_up_by_endpoint_and_model(
+    engine: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    """Two replicas, one with two data-parallel engines; how a request ended is in its label."""
+    samples = [
+        *every(range(60), "kube_pod_info", pod(1, "llm-0"), 1.0),
+        *every(range(60), "kube_pod_info", pod(2, "llm-1"), 1.0),
+        *every(range(60), "kube_pod_owner", {**pod(1, "llm-0"), **SET_OF_LLM}, 1.0),
+        *every(range(60), "kube_pod_owner", {**pod(2, "llm-1"), **SET_OF_LLM}, 1.0),
+    ]
+    for name, number, rise in (("llm-0", "0", 3), ("llm-0", "1", 2), ("llm-1", "0", 1)):
+        who = {**ENGINE, "pod": name, "engine": number, "model_name": "llama"}
+        samples += counter("vllm:prompt_tokens_total", who, 1000, 1000 + 100 * rise)
+        samples += counter("vllm:prefix_cache_hits_total", who, 0, 10 * rise)
+        samples += counter("vllm:generation_tokens_total", who, 5, 5 + 20 * rise)
+        samples += counter("vllm:request_prefill_time_seconds_sum", who, 0.5, 0.5 + 0.25 * rise)
+        samples += counter("vllm:request_decode_time_seconds_sum", who, 1, 1 + rise)
+        for reason, finished in (("stop", 5), ("length", 2), ("error", 1)):
+            ended = {**who, "finished_reason": reason}
+            samples += counter("vllm:request_success_total", ended, 0, finished * rise)
+    measure(engine, tmp_path, samples)
+
+    assert engine.execute("select * exclude (x_Day, x_Cluster) from serving_usage").fetchall() == [
+        (MIDNIGHT, "ml/llm", "llama", 48, 6, None, 600, 60, 120, 1500, 6000, None)
+    ]
+
+
+def test_models_of_one_triton_are_told_apart_and_their_versions_added(
+    engine: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    """Microseconds become milliseconds; a pod nobody listed is known by its name."""
+    samples: list[Sample] = []
+    for model, version, rise in (("ocr", "1", 4), ("ocr", "2", 6), ("rank", "1", 1)):
+        who = {**ENGINE, "model": model, "version": version, "gpu_uuid": "GPU-1"}
+        samples += counter("nv_inference_request_success", who, 0, 10 * rise)
+        samples += counter("nv_inference_request_failure", {**who, "reason": "OTHER"}, 0, rise)
+        samples += counter("nv_inference_count", who, 0, 80 * rise)
+        samples += counter("nv_inference_compute_infer_duration_us", who, 0, 500_000 * rise)
+    measure(engine, tmp_path, samples)
+
+    assert engine.execute("select * exclude (x_Day, x_Cluster) from serving_usage").fetchall() == [
+        (MIDNIGHT, "ml/llm-0", "ocr", 110, 10, 800, None, None, None, None, None, 5000),
+        (MIDNIGHT, "ml/llm-0", "rank", 11, 1, 80, None, None, None, None, None, 500),
+    ]
+
+
+def test_an_engine_scraped_twice_is_one_and_one_without_a_pod_is_no_endpoint(
+    engine: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    who = {**ENGINE, "model_name": "llama", "engine": "0"}
+    rises = [0.0, 50.0, 80.0]
+    samples = counter("vllm:generation_tokens_total", who, *rises)
+    samples += counter("vllm:generation_tokens_total", {**who, "job": "again"}, *rises)
+    samples += counter("vllm:generation_tokens_total", {"model_name": "llama"}, *rises)
+    measure(engine, tmp_path, samples)
+
+    assert engine.execute("select x_Endpoint, x_OutputTokens from serving_usage").fetchall() == [
+        ("ml/llm-0", 80)
+    ]
+    assert hours(engine, "serving_output_tokens") == {0: 160}
+
+
 def test_replicas_are_those_at_the_end_of_the_hour(
     engine: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
@@ -1027,6 +1099,8 @@ SPAN = {
     "x_Images": None,
     "x_AudioMs": None,
     "x_GpuMs": 7,
+    "x_PrefillMs": None,
+    "x_DecodeMs": None,
     "x_LatencyMs": 250,
     "x_SourceFile": "f",
     "x_SourceRow": 1,
@@ -1105,6 +1179,15 @@ def test_attributes_may_be_a_list_as_in_otlp(engine: duckdb.DuckDBPyConnection) 
             {"x_Tenant": "wayne", "x_Feature": "search"},
         ),
         ({"k8s.deployment.name": None, "k8s.pod.name": "tgi-0"}, {"x_Endpoint": "ml/tgi-0"}),
+        # as vLLM's own spans have it, in seconds; a count may be written as a decimal
+        (
+            {
+                "gen_ai.latency.time_in_model_prefill": 0.1234,
+                "gen_ai.latency.time_in_model_decode": 1.5e1,
+                "gen_ai.usage.output_tokens": 20.0,
+            },
+            {"x_PrefillMs": 123, "x_DecodeMs": 15000},
+        ),
     ],
 )
 def test_what_a_span_says_otherwise(
@@ -1139,7 +1222,21 @@ def test_spans_of_other_things_are_no_calls(engine: duckdb.DuckDBPyConnection) -
         ),
         (span(**{"gen_ai.usage.input_tokens": "many"}), "a token count is not a whole number"),
         (span(**{"gen_ai.usage.output_tokens": -1}), "a token count is not a whole number"),
+        (span(**{"gen_ai.usage.output_tokens": 1.5}), "a token count is not a whole number"),
+        (
+            span(**{"gen_ai.usage.cache_creation.input_tokens": 0.5}),
+            "a token count is not a whole number",
+        ),
         (span(x_gpu_ms="fast"), "x_gpu_ms is not a whole number"),
+        (span(x_gpu_ms=7.5), "x_gpu_ms is not a whole number"),
+        (
+            span(**{"gen_ai.latency.time_in_model_decode": "NaN"}),
+            "a gen_ai.latency is not a number of seconds",
+        ),
+        (
+            span(**{"gen_ai.latency.time_in_model_prefill": -0.1}),
+            "a gen_ai.latency is not a number of seconds",
+        ),
         ("[1]", "no attributes"),
     ],
 )
@@ -1190,6 +1287,8 @@ SPEND = {
     "x_Images": None,
     "x_AudioMs": None,
     "x_GpuMs": None,
+    "x_PrefillMs": None,
+    "x_DecodeMs": None,
     "x_LatencyMs": 1500,
     "x_SourceFile": "f",
     "x_SourceRow": 1,
@@ -1434,6 +1533,29 @@ def test_calls_in_our_own_columns(engine: duckdb.DuckDBPyConnection, tmp_path: P
         f"select x_SourceFile, x_SourceRow, x_Reason from '{tmp_path}/unread_usage.parquet'"
     )
     assert rows.fetchall() == [("c.parquet", 3, "x_Status is not ok or error")]
+
+
+def test_calls_that_say_how_long_prefill_and_decode_took(
+    engine: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    """A call that says one of the two and not the other does not say it."""
+    path = tmp_path / "c.parquet"
+    rows = [
+        CALLS.replace("'c1'", f"'c{n}'") + f", {p} as x_PrefillMs, {d} as x_DecodeMs"
+        for n, (p, d) in enumerate(
+            [("7::bigint", "30::bigint"), ("5::bigint", "null"), ("1::bigint", "-1::bigint")]
+        )
+    ]
+    engine.execute(f"copy ({' union all '.join(rows)}) to '{path}'")
+    counted(engine, tmp_path, "calls", [("c.parquet", path)])
+    told = "x_Calls, x_PhaseMsCalls, x_PrefillMs, x_DecodeMs"
+
+    assert [(2, 1, 12, 30)] == engine.execute(
+        f"select {told} from '{tmp_path}/inference_usage.parquet'"
+    ).fetchall()
+    assert [("a count is negative",)] == engine.execute(
+        f"select x_Reason from '{tmp_path}/unread_usage.parquet'"
+    ).fetchall()
 
 
 @pytest.mark.parametrize(

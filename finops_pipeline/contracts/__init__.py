@@ -25,6 +25,7 @@ BY_DAY = frozenset(
     {
         "charge_owner",
         "list_cost",
+        "token_time",
         "usage_share",
         "endpoint_share",
         "volume_share",

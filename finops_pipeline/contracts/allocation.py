@@ -75,18 +75,25 @@ TABLES = tables_of(
             ServiceCategory ServiceName ChargeCategory x_Pool? CommitmentDiscountId? x_Feature
             x_Tenant x_Environment x_AllocationMethod x_ChargeRows BilledCost EffectiveCost""",
         ),
+        "token_time": (
+            """What a token cost an engine in time: one row per hour and endpoint whose engine measured
+            prefill and decode, and whose calls did not all say.""",
+            "x_HourStart x_Endpoint",
+            """BillingPeriod x_ChargeDay x_HourStart x_Endpoint x_InputTokenNs x_CachedInputTokenNs
+            x_OutputTokenNs""",
+        ),
         "usage_share": (
             """One row per pool and consumer: the integer weight the pool is split by.""",
             "x_PoolId x_Feature x_Tenant x_Environment x_Model x_Endpoint x_AllocationMethod",
             """BillingPeriod x_PoolId x_Feature x_Tenant x_Environment x_Model x_Endpoint
-            x_AllocationMethod x_WeightUnit x_Weight""",
+            x_AllocationMethod x_WeightUnit x_TokenRatio? x_Weight""",
         ),
         "endpoint_share": (
             """One row per pool of a function or managed endpoint and consumer: the integer weight
             the pool is split by.""",
             "x_PoolId x_Feature x_Tenant x_Environment x_Model x_Endpoint x_AllocationMethod",
             """BillingPeriod x_PoolId x_ChargeDay x_Feature x_Tenant x_Environment x_Model x_Endpoint
-            x_AllocationMethod x_WeightUnit x_Weight""",
+            x_AllocationMethod x_WeightUnit x_TokenRatio? x_Weight""",
         ),
         "volume_share": (
             """One row per pool of volumes and consumer: the integer weight the pool is split by.""",
@@ -180,8 +187,9 @@ TABLES = tables_of(
             endpoint.""",
             "x_Feature x_Tenant x_Environment x_Model x_RegisteredModel x_ModelVersion x_Endpoint",
             """BillingPeriod x_Feature x_Tenant x_Environment x_Model x_RegisteredModel
-            x_ModelVersion x_Endpoint x_Calls x_UnknownTokenCalls x_TokenWork x_GpuMs
-            x_GpuMsCalls""",
+            x_ModelVersion x_Endpoint x_Calls x_UnknownTokenCalls x_InputTokens
+            x_CachedInputTokens x_OutputTokens x_InputTokenWork x_TokenWork x_GpuMs x_GpuMsCalls
+            x_PrefillNs x_DecodeNs x_PhaseMsCalls""",
         ),
         "list_cost": (
             """What calls cost by the price book: one row per day, endpoint, caller as logged, model,

@@ -382,11 +382,37 @@ FIELDS: dict[str, Field] = {
     ),
     "x_TokenWork": Field(
         "DECIMAL(38,0)",
-        "Tokens in thousandths, each weighted by its kind as `[allocation]` says.",
+        "Tokens in thousandths, each weighted by its kind as the ratio of the day says.",
     ),
+    "x_InputTokenWork": Field("DECIMAL(38,0)", "Part of x_TokenWork that is of input tokens."),
+    "x_TokenRatio": Field(
+        "VARCHAR",
+        "Name of the `[[token_ratio]]` that tokens were weighted by, or `allocation`; in order, where a month has several; null where tokens did not weigh.",
+    ),
+    "x_InputTokenNs": Field(
+        "DECIMAL(38,0)", "Prefill an input token took, nanoseconds, rounded down.", ge=0
+    ),
+    "x_CachedInputTokenNs": Field(
+        "DECIMAL(38,0)",
+        "What one that was read from a cache took: none, or the same where nobody tells them apart.",
+        ge=0,
+    ),
+    "x_OutputTokenNs": Field(
+        "DECIMAL(38,0)", "Decode an output token took, nanoseconds, rounded down.", ge=0
+    ),
+    "x_PrefillNs": Field(
+        "DECIMAL(38,0)",
+        "Prefill of the calls, nanoseconds: as logged, or by what the engine took for a token.",
+        ge=0,
+    ),
+    "x_DecodeNs": Field("DECIMAL(38,0)", "Decode of the calls, likewise, nanoseconds.", ge=0),
     "x_CostByGpuTime": Field(
         MONEY,
         "What the caller would bear by GPU milliseconds; null where not every call told them.",
+    ),
+    "x_CostByPhaseTime": Field(
+        MONEY,
+        "What the caller would bear by prefill and decode; null where these are not known of every call with tokens.",
     ),
     "x_CostByTokens": Field(
         MONEY, "What the caller would bear by weighted tokens; null where no call told any."
@@ -479,6 +505,33 @@ FIELDS: dict[str, Field] = {
     "x_AudioMs": Field("BIGINT", "Audio that was heard, milliseconds, where the log has it.", ge=0),
     "x_GpuMs": Field("BIGINT", "GPU-milliseconds of work as logged by the server.", ge=0),
     "x_GpuMsCalls": Field("BIGINT", "Calls whose GPU time was logged.", ge=0),
+    "x_Requests": Field(
+        "BIGINT",
+        "Requests the engines finished, failed ones included; null where not counted.",
+        ge=0,
+    ),
+    "x_FailedRequests": Field(
+        "BIGINT", "Requests that ended in an error, where the engine counts them; else null.", ge=0
+    ),
+    "x_Inferences": Field(
+        "BIGINT", "Inferences as Triton counts them: a batch of n is n; null for others.", ge=0
+    ),
+    "x_PrefillMs": Field(
+        "BIGINT",
+        "Time of prefill, summed over requests, milliseconds: of an engine as it counts, of calls as logged by the server.",
+        ge=0,
+    ),
+    "x_DecodeMs": Field("BIGINT", "Time of decode, likewise, milliseconds.", ge=0),
+    "x_ComputeMs": Field(
+        "BIGINT",
+        "Time Triton spent executing the model, summed over requests, milliseconds; null for others.",
+        ge=0,
+    ),
+    "x_PhaseMsCalls": Field(
+        "BIGINT",
+        "Calls whose prefill and decode were both logged; in the allocation also those whose tokens and engine tell it.",
+        ge=0,
+    ),
     "x_LatencyMs": Field("BIGINT", "Duration of the calls, summed, milliseconds.", ge=0),
     "x_LatencyMaxMs": Field("BIGINT", "Slowest call, milliseconds; null where not logged.", ge=0),
     "x_Time": Field("TIMESTAMP", "When the call started, UTC."),
@@ -659,7 +712,10 @@ FIELDS: dict[str, Field] = {
         "What was kept ready: MiB-milliseconds of a function, GPU-milliseconds of an endpoint.",
         ge=0,
     ),
-    "x_WeightUnit": Field("VARCHAR", "What the weight counts before it was costed."),
+    "x_WeightUnit": Field(
+        "VARCHAR",
+        "What the weight counts before it was costed. Of calls, from best to weakest: `list_cost`, `gpu_ms`, `phase_ms` (prefill and decode), `tokens`, `calls`; where hours differ, the weakest of them.",
+    ),
     "x_SharedBy": Field(
         "VARCHAR", "Name of the `[[shared_cost]]` block that takes the cost from its first owner."
     ),
@@ -806,6 +862,18 @@ FIELDS: dict[str, Field] = {
     "x_UnitCostPerThousandTokens": Field(
         MONEY, "EffectiveCost per thousand input and output tokens."
     ),
+    "x_InputCost": Field(
+        MONEY,
+        "Part of EffectiveCost for input: of prefill, else of input tokens by the ratio; null where neither is known.",
+    ),
+    "x_OutputCost": Field(MONEY, "The rest of it, for output."),
+    "x_CostPerMillionTokens": Field(
+        MONEY, "EffectiveCost per million tokens, in and out, those read from a cache included."
+    ),
+    "x_CostPerMillionInputTokens": Field(
+        MONEY, "x_InputCost per million input tokens that were not read from a cache."
+    ),
+    "x_CostPerMillionOutputTokens": Field(MONEY, "x_OutputCost per million output tokens."),
     "x_UnitCostPerInvocation": Field(MONEY, "EffectiveCost per invocation."),
     "x_UnitCostPerGbSecond": Field(MONEY, "EffectiveCost per GB-second of memory."),
     "x_GbSeconds": Field("BIGINT", "Memory times duration in whole GB-seconds.", ge=0),

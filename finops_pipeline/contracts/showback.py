@@ -24,11 +24,20 @@ TABLES = tables_of(
             x_UnitCostPerCall? x_UnitCostPerThousandTokens?""",
         ),
         "method_share": (
-            """What each caller of an endpoint would bear by GPU time, by tokens and by calls, beside
-            what they do bear: one row per endpoint, caller, model and currency.""",
+            """What each caller of an endpoint would bear by GPU time, by prefill and decode, by tokens and
+            by calls, beside what they do bear: one row per endpoint, caller, model and currency.""",
             "x_Endpoint BillingCurrency x_Feature x_Tenant x_Environment x_Model",
             """BillingPeriod x_Endpoint BillingCurrency x_Feature x_Tenant x_Environment x_Model
-            EffectiveCost x_CostByGpuTime? x_CostByTokens? x_CostByCalls? x_MethodSpread?""",
+            EffectiveCost x_CostByGpuTime? x_CostByPhaseTime? x_CostByTokens? x_CostByCalls? x_MethodSpread?""",
+        ),
+        "endpoint_cost": (
+            """What each endpoint we run cost, and a million input and output tokens there: one row per
+            endpoint, model and currency.""",
+            "x_Endpoint x_Model BillingCurrency",
+            """BillingPeriod x_Endpoint x_Model BillingCurrency EffectiveCost x_InputCost? x_OutputCost?
+            x_WeightUnit? x_TokenRatio? x_Requests? x_InputTokens? x_CachedInputTokens? x_OutputTokens?
+            x_UnitCostPerCall? x_CostPerMillionTokens? x_CostPerMillionInputTokens?
+            x_CostPerMillionOutputTokens?""",
         ),
         "cluster_cost": (
             """What each cluster cost, line by line: one row per cluster, line and currency.""",

@@ -72,6 +72,14 @@ TABLES = tables_of(
             "x_Cluster x_HourStart x_Namespace x_WorkloadKind x_Workload",
             "x_Day x_Cluster x_HourStart x_Namespace x_WorkloadKind x_Workload x_Replicas",
         ),
+        "serving_usage": (
+            """One row per cluster, hour, endpoint and model: what vLLM and Triton count of themselves,
+            whoever called.""",
+            "x_Cluster x_HourStart x_Endpoint x_Model",
+            """x_Day x_Cluster x_HourStart x_Endpoint x_Model x_Requests? x_FailedRequests?
+            x_Inferences? x_InputTokens? x_CachedInputTokens? x_OutputTokens? x_PrefillMs? x_DecodeMs?
+            x_ComputeMs?""",
+        ),
         "inference_usage": (
             """One row per hour, endpoint, feature, tenant, environment, model, key, service tier and
             context class: the inference calls, each counted once, with the owner as the caller
@@ -82,7 +90,7 @@ TABLES = tables_of(
             x_Model x_Credential? x_ServiceTier x_ContextClass? x_Calls x_FailedCalls
             x_UnknownTokenCalls x_FailedUnknownTokenCalls x_InputTokens x_CachedInputTokens
             x_CacheWrite5mTokens x_CacheWrite1hTokens x_OutputTokens x_Images x_AudioMs x_GpuMs
-            x_GpuMsCalls x_LatencyMs x_LatencyMaxMs?""",
+            x_GpuMsCalls x_PrefillMs x_DecodeMs x_PhaseMsCalls x_LatencyMs x_LatencyMaxMs?""",
         ),
         "invocation_usage": (
             """One row per hour, function, feature, tenant and environment: the invocations of
@@ -104,7 +112,7 @@ INFERENCE_CALL = (
     "x_CallId? x_Time x_Endpoint x_Provider x_Feature? x_Tenant? x_Environment? x_Model "
     "x_Credential? x_ServiceTier? x_Status x_Calls? x_InputTokens? x_CachedInputTokens? "
     "x_CacheWrite5mTokens? x_CacheWrite1hTokens? x_OutputTokens? x_Images? x_AudioMs? x_GpuMs? "
-    "x_LatencyMs?"
+    "x_PrefillMs? x_DecodeMs? x_LatencyMs?"
 )
 """What a log dialect (`sql/usage/calls/<dialect>.sql`) yields, one row per log line, or per row of
 calls counted together: `x_Calls`, which is 1 where it is null. `x_Credential` is told as logged

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -20,6 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from .company import CLUSTER, ENDPOINTS, EPOCH, Endpoint, Period, busy, ident
+
+
+def _prefill_ms(tokens: int) -> int:
+    return tokens // 200
+
+
+def _decode_ms(tokens: int) -> int:
+    return tokens * 22
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,16 @@ class Call:
     unlogged: bool  # a stream that ended without its usage chunk
     number: int
 
+    @property
+    def prefill_ms(self) -> int:
+        """What the engine took to read what was not in its cache."""
+        return _prefill_ms(self.input - self.cached)
+
+    @property
+    def decode_ms(self) -> int:
+        """What it took to write the answer."""
+        return _decode_ms(self.output)
+
 
 @dataclass
 class Tally:
@@ -50,6 +68,9 @@ class Tally:
         default_factory=lambda: defaultdict(dict)
     )
     gpu_ms: dict[tuple[str, datetime], int] = field(default_factory=lambda: defaultdict(int))
+    served: dict[tuple[str, datetime], Counter[str]] = field(
+        default_factory=lambda: defaultdict(Counter)
+    )
     twice: int = 0
 
     def add(self, call: Call) -> None:
@@ -72,6 +93,11 @@ class Tally:
             sums["cached"] += call.cached
             sums["output"] += call.output
         self.gpu_ms[e.name, hour] += call.gpu_ms
+        if not e.group:
+            done = {"failed": 1} if call.failed else {"answered": 1}
+            counts = {"input": call.input, "cached": call.cached, "output": call.output}
+            times = {"prefill_ms": call.prefill_ms, "decode_ms": call.decode_ms}
+            self.served[e.name, hour].update(done | counts | times)
         if e.group:
             a, b, c = self.billed[e.group].get(hour, (0, 0, 0))
             self.billed[e.group][hour] = (
@@ -109,7 +135,7 @@ def calls(endpoint: Endpoint, day: date, period: Period) -> Iterator[Call]:
             call = Call(
                 endpoint,
                 begin + timedelta(milliseconds=offset),
-                30_000 if failed else 300 + tokens_in // 200 + tokens_out * 22,
+                30_000 if failed else 300 + _prefill_ms(tokens_in) + _decode_ms(tokens_out),
                 feature,
                 tenant,
                 "staging" if draw.randrange(100) < endpoint.staging else "production",

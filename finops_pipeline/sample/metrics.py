@@ -1,6 +1,6 @@
 """Kubernetes metrics as a Prometheus has them, as Parquet and as OpenMetrics text.
 
-What belongs here: the series of kube-state-metrics, cAdvisor and the DCGM exporter for what
+What belongs here: the series of kube-state-metrics, cAdvisor, the DCGM exporter and vLLM for what
 `company` runs, sampled at a fixed interval. Counters are kept in integers and divided at the
 end, so every sample is the double nearest to a short decimal. GPU activity of an endpoint that
 logs GPU time is what its calls say; the other endpoints follow the day.
@@ -8,6 +8,7 @@ logs GPU time is what its calls say; the other endpoints follow the day.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -17,6 +18,7 @@ from typing import Any
 from .bill import arn
 from .company import (
     CLUSTER,
+    ENDPOINTS,
     EPOCH,
     IDLE_ENDPOINT,
     PROD,
@@ -175,6 +177,7 @@ def series(period: Period, tally: Tally, sample_minutes: int) -> list[Series]:
         found += _pod_series(pod, seconds, period)
         if pod.workload.gpus:
             found += _gpu_series(pod, tally, period, everyone)
+            found += _engine_series(pod, tally, everyone, sample_minutes)
     for node in nodes(period):
         found += _node_series(node, period)
     found += _workload_series(period, everyone)
@@ -354,6 +357,47 @@ def _gpu_series(pod: Pod, tally: Tally, period: Period, everyone: list[Pod]) -> 
             Series("DCGM_FI_PROF_GR_ENGINE_ACTIVE", labels, pod.begin, pod.end, active),
             Series("DCGM_FI_DEV_FB_USED", labels, pod.begin, pod.end, used),
         ]
+    return found
+
+
+_COUNTERS: tuple[tuple[str, str, int, dict[str, str]], ...] = (
+    ("vllm:request_success_total", "answered", 1, {"finished_reason": "stop"}),
+    ("vllm:request_success_total", "failed", 1, {"finished_reason": "error"}),
+    ("vllm:prompt_tokens_total", "input", 1, {}),
+    ("vllm:prefix_cache_hits_total", "cached", 1, {}),
+    ("vllm:generation_tokens_total", "output", 1, {}),
+    ("vllm:request_prefill_time_seconds_sum", "prefill_ms", 1000, {}),
+    ("vllm:request_decode_time_seconds_sum", "decode_ms", 1000, {}),
+)
+
+
+def _engine_series(
+    pod: Pod, tally: Tally, everyone: list[Pod], sample_minutes: int
+) -> list[Series]:
+    """What the engine in a pod counts: in turns with its replicas, what the endpoint was asked."""
+    w = pod.workload
+    models = [e.model for e in ENDPOINTS if e.name == f"{w.namespace}/{w.name}"]
+    replicas = [p.name for p in everyone if p.workload == w]
+    turns = len(replicas) * 60 // sample_minutes
+    found = []
+    for model, (metric, counted, divisor, more) in itertools.product(models, _COUNTERS):
+
+        def rise(time: datetime, _step: int, counted: str = counted) -> float:
+            hour = time.replace(minute=0, second=0, microsecond=0)
+            whole = tally.served[f"{w.namespace}/{w.name}", hour][counted]
+            turn = time.minute // sample_minutes * len(replicas) + replicas.index(pod.name)
+            return whole * (turn + 1) // turns - whole * turn // turns
+
+        labels = {
+            "job": "vllm",
+            "namespace": w.namespace,
+            "pod": pod.name,
+            "container": w.container,
+            "engine": "0",
+            "model_name": model,
+            **more,
+        }
+        found.append(Series(metric, labels, pod.begin, pod.end, rise, True, divisor))
     return found
 
 

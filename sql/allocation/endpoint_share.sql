@@ -92,17 +92,27 @@ function_consumer as (
         on c.x_ChargeDay = u.x_ChargeDay and c.x_Endpoint = u.x_Endpoint
 ),
 -- --------------------------------------------------------------------- managed endpoints
+ratio_of_day as (
+    select
+        p.x_ChargeDay, r.x_TokenRatio, r.x_InputWeight, r.x_CachedInputWeight, r.x_OutputWeight
+    from (select distinct x_ChargeDay from pool) as p
+    inner join token_ratio as r
+        on p.x_ChargeDay >= r.x_FromDay and p.x_ChargeDay < r.x_UntilDay
+),
 call as (
     select
         cast(u.x_HourStart as date) as x_ChargeDay, u.x_Endpoint, u.x_Model,
         coalesce(f.x_To, normal_value(u.x_Feature), '(unallocated)') as x_Feature,
         coalesce(t.x_To, normal_value(u.x_Tenant), '(unallocated)') as x_Tenant,
         coalesce(e.x_To, normal_value(u.x_Environment), '(unallocated)') as x_Environment,
-        u.x_Calls, u.x_UnknownTokenCalls, u.x_GpuMsCalls, u.x_GpuMs,
-        (u.x_InputTokens - u.x_CachedInputTokens) * $input_token_weight
-        + u.x_CachedInputTokens * $cached_token_weight
-        + u.x_OutputTokens * $output_token_weight as token_work
+        u.x_Calls, u.x_UnknownTokenCalls, u.x_GpuMsCalls, u.x_GpuMs, u.x_PhaseMsCalls,
+        u.x_PrefillMs + u.x_DecodeMs as phase_ms,
+        token_work(
+            u.x_InputTokens, u.x_CachedInputTokens, u.x_OutputTokens,
+            r.x_InputWeight, r.x_CachedInputWeight, r.x_OutputWeight
+        ) as token_work
     from inference_usage as u
+    inner join ratio_of_day as r on r.x_ChargeDay = cast(u.x_HourStart as date)
     semi join pool on pool.x_Endpoint = u.x_Endpoint and pool.component is null
     left join value_alias as f
         on f.x_Dimension = 'feature' and f.x_From = normal_value(u.x_Feature)
@@ -116,6 +126,7 @@ call_day as (
         x_ChargeDay, x_Endpoint,
         case
             when sum(x_GpuMsCalls) = sum(x_Calls) and sum(x_GpuMs) > 0 then 'gpu_ms'
+            when sum(x_PhaseMsCalls) = sum(x_Calls) and sum(phase_ms) > 0 then 'phase_ms'
             when sum(token_work) > 0 then 'tokens'
             else 'calls'
         end as unit,
@@ -130,6 +141,7 @@ endpoint_consumer as (
         p.component, p.capacity,
         cast(case d.unit
             when 'gpu_ms' then c.x_GpuMs
+            when 'phase_ms' then c.phase_ms
             when 'tokens' then c.token_work + c.x_UnknownTokenCalls * d.known_call_work
             else c.x_Calls
         end as hugeint) as weight
@@ -211,9 +223,11 @@ select
     w.x_Endpoint,
     w.x_AllocationMethod,
     w.unit as x_WeightUnit,
+    case when w.unit = 'tokens' then r.x_TokenRatio end as x_TokenRatio,
     cast(w.weight as decimal(38, 0)) as x_Weight
 from weighed as w
 inner join pool as p on p.x_PoolId = w.x_PoolId
+inner join ratio_of_day as r on r.x_ChargeDay = p.x_ChargeDay
 order by
     p.x_ChargeDay, w.x_PoolId, w.x_Feature, w.x_Tenant, w.x_Environment, w.x_Model,
     w.x_AllocationMethod

@@ -1,5 +1,6 @@
 -- How often each model version was called, by whom, and what work that was: what its training is
--- borne by, and what the ways to split an endpoint are compared by.
+-- borne by, and what the ways to split an endpoint are compared by. Prefill and decode are those of
+-- the log, or of the engine where token_time has the hour.
 --
 -- Owners are those that calls have in the allocation: as logged, after aliases; what a caller left
 -- out is that of the endpoint's pods.
@@ -15,6 +16,14 @@ label as (
     from (select distinct x_Namespace, x_Workload, x_Labels from pod_usage) as p
     inner join tag_owner as o on o.Tags = p.x_Labels
     group by p.x_Namespace || '/' || p.x_Workload
+),
+version as (
+    select
+        s.x_ChargeDay, s.x_Endpoint, s.x_Model, s.x_RegisteredModel, s.x_ModelVersion,
+        r.x_InputWeight, r.x_CachedInputWeight, r.x_OutputWeight
+    from served_version as s
+    inner join token_ratio as r
+        on s.x_ChargeDay >= r.x_FromDay and s.x_ChargeDay < r.x_UntilDay
 )
 select
     $period as BillingPeriod,
@@ -28,18 +37,39 @@ select
     u.x_Endpoint,
     cast(sum(u.x_Calls) as bigint) as x_Calls,
     cast(sum(u.x_UnknownTokenCalls) as bigint) as x_UnknownTokenCalls,
-    cast(sum(
-        (u.x_InputTokens - u.x_CachedInputTokens) * $input_token_weight
-        + u.x_CachedInputTokens * $cached_token_weight
-        + u.x_OutputTokens * $output_token_weight
-    ) as decimal(38, 0)) as x_TokenWork,
+    cast(sum(u.x_InputTokens) as bigint) as x_InputTokens,
+    cast(sum(u.x_CachedInputTokens) as bigint) as x_CachedInputTokens,
+    cast(sum(u.x_OutputTokens) as bigint) as x_OutputTokens,
+    cast(sum(token_work(
+        u.x_InputTokens, u.x_CachedInputTokens, 0, v.x_InputWeight, v.x_CachedInputWeight, 0
+    )) as decimal(38, 0)) as x_InputTokenWork,
+    cast(sum(token_work(
+        u.x_InputTokens, u.x_CachedInputTokens, u.x_OutputTokens,
+        v.x_InputWeight, v.x_CachedInputWeight, v.x_OutputWeight
+    )) as decimal(38, 0)) as x_TokenWork,
     cast(sum(u.x_GpuMs) as bigint) as x_GpuMs,
-    cast(sum(u.x_GpuMsCalls) as bigint) as x_GpuMsCalls
+    cast(sum(u.x_GpuMsCalls) as bigint) as x_GpuMsCalls,
+    cast(sum(case
+        when t.x_Endpoint is null then cast(u.x_PrefillMs as hugeint) * 1000000
+        else token_work(
+            u.x_InputTokens, u.x_CachedInputTokens, 0,
+            cast(t.x_InputTokenNs as hugeint), cast(t.x_CachedInputTokenNs as hugeint), 0
+        )
+    end) as decimal(38, 0)) as x_PrefillNs,
+    cast(sum(case
+        when t.x_Endpoint is null then cast(u.x_DecodeMs as hugeint) * 1000000
+        else u.x_OutputTokens * cast(t.x_OutputTokenNs as hugeint)
+    end) as decimal(38, 0)) as x_DecodeNs,
+    cast(sum(case
+        when t.x_Endpoint is null then u.x_PhaseMsCalls else u.x_Calls - u.x_UnknownTokenCalls
+    end) as bigint) as x_PhaseMsCalls
 from inference_usage as u
-inner join served_version as v
+inner join version as v
     on v.x_ChargeDay = cast(u.x_HourStart as date)
     and v.x_Endpoint = u.x_Endpoint
     and v.x_Model = u.x_Model
+left join token_time as t
+    on t.x_HourStart = u.x_HourStart and t.x_Endpoint = u.x_Endpoint
 left join label on label.x_Endpoint = u.x_Endpoint
 left join value_alias as f
     on f.x_Dimension = 'feature' and f.x_From = normal_value(u.x_Feature)

@@ -4,11 +4,13 @@
 -- $memory_weight per GiB and $gpu_weight per GPU of capacity; each resource falls to the pods
 -- that held it (the larger of requested and used, hour by hour). Of what no pod held, what the node
 -- keeps for its system is `(overhead)`, the rest `(idle)`. Where pods hold more than the node has,
--- they share what there is. Pods of an endpoint pass their
--- part to the callers of that hour, by GPU milliseconds where every call logged them, else by
--- weighted tokens. Node-hours the cluster did not measure stay `unmeasured`.
+-- they share what there is. Pods of an endpoint pass their part to the callers of that hour, by GPU
+-- time where every call logged it, else by the time of prefill and decode, as every call logged it
+-- or as the engine measured it for a token, else by tokens weighted by the ratio of the day, else by
+-- calls. Node-hours the cluster did not measure stay `unmeasured`.
 -- Inference pools: by what the calls of the day cost by the price book, where all of them have a
 -- price in one currency; else by the same work, over the day.
+-- x_WeightUnit is the weakest measure that any hour of the consumer was weighed by.
 --
 -- Weights are integers in 10^-15 of the currency of the node-hour, so that no order of threads
 -- can change a sum. Nothing is rounded to money here: allocated_cost does that once per pool.
@@ -19,9 +21,10 @@ with
 -- What is grouped a million times over is numbered first: pools, nodes, workloads, callers.
 pool as (
     select
-        x_PoolId, x_ChargeDay, InvoiceId, BillingCurrency, ProviderName, SubAccountId,
-        ServiceCategory, ServiceName, ChargeCategory, x_Pool, CommitmentDiscountId,
-        row_number() over (order by x_PoolId) as pool_no
+        pooled.x_PoolId, pooled.x_ChargeDay, pooled.InvoiceId, pooled.BillingCurrency,
+        pooled.ProviderName, pooled.SubAccountId, pooled.ServiceCategory, pooled.ServiceName,
+        pooled.ChargeCategory, pooled.x_Pool, pooled.CommitmentDiscountId, r.x_TokenRatio,
+        row_number() over (order by pooled.x_PoolId) as pool_no
     from (
         select distinct
             x_PoolId, x_ChargeDay, InvoiceId, BillingCurrency, ProviderName, SubAccountId,
@@ -31,6 +34,8 @@ pool as (
             and x_ChargeDay >= cast($from_day as date)
             and x_ChargeDay < cast($until_day as date)
     ) as pooled
+    inner join token_ratio as r
+        on pooled.x_ChargeDay >= r.x_FromDay and pooled.x_ChargeDay < r.x_UntilDay
 ),
 -- ---------------------------------------------------------------- what the callers did
 -- Owners are resolved once per distinct caller, not once per hour. Which number it has does not
@@ -53,47 +58,91 @@ endpoint_hour as (
         sum(x_UnknownTokenCalls) as unknown_calls,
         sum(x_GpuMsCalls) as gpu_calls,
         sum(x_GpuMs) as gpu_ms,
-        sum(
-            (x_InputTokens - x_CachedInputTokens) * $input_token_weight
-            + x_CachedInputTokens * $cached_token_weight
-            + x_OutputTokens * $output_token_weight
-        ) as token_work
+        sum(x_PhaseMsCalls) as phase_calls,
+        sum(x_PrefillMs + x_DecodeMs) as phase_ms,
+        sum(x_InputTokens) as input_tokens,
+        sum(x_CachedInputTokens) as cached_tokens,
+        sum(x_OutputTokens) as output_tokens
     from inference_usage
     where x_HourStart >= cast($from_day as date) and x_HourStart < cast($until_day as date)
     group by x_HourStart, x_Endpoint
 ),
+-- What a token weighs: the nanoseconds it took, where the engine measured, else the ratio of the day.
+weighed_hour as (
+    select
+        h.x_HourStart, h.x_Endpoint, h.calls, h.unknown_calls, h.gpu_calls, h.gpu_ms, h.phase_calls,
+        h.phase_ms, h.input_tokens, h.cached_tokens, h.output_tokens,
+        t.x_Endpoint is not null as is_timed,
+        cast(coalesce(t.x_InputTokenNs, r.x_InputWeight) as hugeint) as input_weight,
+        cast(coalesce(t.x_CachedInputTokenNs, r.x_CachedInputWeight) as hugeint) as cached_weight,
+        cast(coalesce(t.x_OutputTokenNs, r.x_OutputWeight) as hugeint) as output_weight
+    from endpoint_hour as h
+    inner join token_ratio as r
+        on cast(h.x_HourStart as date) >= r.x_FromDay and cast(h.x_HourStart as date) < r.x_UntilDay
+    left join token_time as t
+        on t.x_HourStart = h.x_HourStart and t.x_Endpoint = h.x_Endpoint
+),
+-- Sixteen digits of work and those of money are what a product can hold.
+scaled_hour as (
+    select
+        *,
+        token_work(
+            input_tokens, cached_tokens, output_tokens, input_weight, cached_weight, output_weight
+        ) // 10000000000000000 + 1 as divisor
+    from weighed_hour
+),
+worked_hour as (
+    select
+        *,
+        token_work(
+            input_tokens, cached_tokens, output_tokens,
+            input_weight // divisor, cached_weight // divisor, output_weight // divisor
+        ) as token_work
+    from scaled_hour
+),
+-- From the best measure to the weakest: 1 GPU time, 2 prefill and decode, 3 tokens, 4 calls.
 measure as (
     select
-        x_HourStart, x_Endpoint, calls, unknown_calls, gpu_ms, token_work,
+        *,
         token_work // greatest(calls - unknown_calls, 1) as known_call_work,
         case
-            when gpu_calls = calls and gpu_ms > 0 then 'gpu_ms'
-            when token_work > 0 then 'tokens'
-            else 'calls'
-        end as unit
-    from endpoint_hour
+            when gpu_calls = calls and gpu_ms > 0 then 1
+            when phase_calls = calls and phase_ms > 0 then 2
+            when token_work > 0 and is_timed then 2
+            when token_work > 0 then 3
+            else 4
+        end as unit_no,
+        (gpu_calls < calls or gpu_ms = 0) and (phase_calls < calls or phase_ms = 0)
+        and token_work > 0 as is_by_token
+    from worked_hour
 ),
 -- A call without token counts is unknown, not zero: it weighs what a known call weighs.
 called_hour as materialized (
     select
-        row_number() over () as hour_no, x_HourStart, x_Endpoint, unit, known_call_work,
-        case unit
-            when 'gpu_ms' then gpu_ms
-            when 'tokens' then token_work + unknown_calls * known_call_work
+        row_number() over () as hour_no, x_HourStart, x_Endpoint, unit_no, is_by_token,
+        input_weight // divisor as input_weight,
+        cached_weight // divisor as cached_weight,
+        output_weight // divisor as output_weight,
+        known_call_work,
+        case
+            when is_by_token then token_work + unknown_calls * known_call_work
+            when unit_no = 1 then gpu_ms
+            when unit_no = 2 then phase_ms
             else calls
         end as work
     from measure
 ),
 caller as (
     select
-        n.caller_no, h.hour_no, h.unit,
-        case h.unit
-            when 'gpu_ms' then u.x_GpuMs
-            when 'tokens' then
-                (u.x_InputTokens - u.x_CachedInputTokens) * $input_token_weight
-                + u.x_CachedInputTokens * $cached_token_weight
-                + u.x_OutputTokens * $output_token_weight
-                + u.x_UnknownTokenCalls * h.known_call_work
+        n.caller_no, h.hour_no, h.unit_no,
+        case
+            when h.is_by_token then
+                token_work(
+                    u.x_InputTokens, u.x_CachedInputTokens, u.x_OutputTokens,
+                    h.input_weight, h.cached_weight, h.output_weight
+                ) + u.x_UnknownTokenCalls * h.known_call_work
+            when h.unit_no = 1 then u.x_GpuMs
+            when h.unit_no = 2 then u.x_PrefillMs + u.x_DecodeMs
             else u.x_Calls
         end as work
     from inference_usage as u
@@ -312,9 +361,9 @@ endpoint_held as (
 ),
 serving_hour as (
     select
-        c.hour_no, c.x_HourStart, c.x_Endpoint, c.unit, c.work,
+        c.hour_no, c.x_HourStart, c.x_Endpoint, c.unit_no, c.work,
         case
-            when c.unit = 'gpu_ms' and $endpoint_idle = 'line' then greatest(c.work, e.gpu)
+            when c.unit_no = 1 and $endpoint_idle = 'line' then greatest(c.work, e.gpu)
             else c.work
         end as total_work
     from called_hour as c
@@ -323,13 +372,13 @@ serving_hour as (
     where c.work > 0
 ),
 workload_serving as (
-    select w.workload_no, w.label_no, s.hour_no, s.x_HourStart, s.unit, s.work, s.total_work
+    select w.workload_no, w.label_no, s.hour_no, s.x_HourStart, s.unit_no, s.work, s.total_work
     from workload as w
     inner join serving_hour as s on s.x_Endpoint = w.x_Endpoint
 ),
 served as (
     select
-        h.pool_no, h.workload_no, h.weight, s.label_no, s.hour_no, s.unit, s.work, s.total_work
+        h.pool_no, h.workload_no, h.weight, s.label_no, s.hour_no, s.unit_no, s.work, s.total_work
     from workload_hour as h
     inner join workload_serving as s
         on s.workload_no = h.workload_no and s.x_HourStart = h.x_HourStart
@@ -348,7 +397,7 @@ served_hour as (
 ),
 served_caller as (
     select
-        s.share_no, c.caller_no, min(c.unit) as unit,
+        s.share_no, c.caller_no, max(c.unit_no) as unit_no,
         sum(quotient(s.weight * c.work, s.total_work)) as weight
     from served_hour as s
     inner join caller as c on c.hour_no = s.hour_no
@@ -382,14 +431,14 @@ listed_split as (
         and sum(units) > 0
 ),
 split_caller as (
-    select s.x_Pool, s.x_ChargeDay, c.caller_no, min(c.unit) as unit, sum(c.work) as weight
+    select s.x_Pool, s.x_ChargeDay, c.caller_no, max(c.unit_no) as unit_no, sum(c.work) as weight
     from caller as c
     inner join split_hour as s on s.hour_no = c.hour_no
     anti join listed_split as l on l.x_Pool = s.x_Pool and l.x_ChargeDay = s.x_ChargeDay
     group by s.x_Pool, s.x_ChargeDay, c.caller_no
     union all
     select
-        c.x_Pool, c.x_ChargeDay, n.caller_no, 'list_cost' as unit,
+        c.x_Pool, c.x_ChargeDay, n.caller_no, 5 as unit_no,
         sum(c.units + c.x_UnknownTokenCalls * l.known_call_units) as weight
     from listed_call as c
     inner join listed_split as l on l.x_Pool = c.x_Pool and l.x_ChargeDay = c.x_ChargeDay
@@ -402,17 +451,18 @@ split_caller as (
     group by c.x_Pool, c.x_ChargeDay, n.caller_no
 ),
 -- ---------------------------------------------------------------------- who they all are
--- A consumer is a caller, a caller where labels say what it left out, or a workload's method.
+-- A consumer is a caller, a caller where labels say what it left out, or a workload's method. What
+-- it is weighed by beside the measures of calls: 5 list cost, 6 what was held.
 consumer as (
     select
         n.pool_no, 'inference' as x_AllocationMethod, s.caller_no, n.label_no,
-        0 as workload_no, s.unit, s.weight
+        0 as workload_no, s.unit_no, s.weight
     from served_caller as s
     inner join served_share as n on n.share_no = s.share_no
     union all
     select
         pool.pool_no, 'inference' as x_AllocationMethod, c.caller_no, 0 as label_no,
-        0 as workload_no, c.unit, c.weight
+        0 as workload_no, c.unit_no, c.weight
     from pool
     inner join split_caller as c
         on c.x_Pool = pool.x_Pool and c.x_ChargeDay = pool.x_ChargeDay
@@ -420,7 +470,7 @@ consumer as (
     -- GPU time of an endpoint that no call used.
     select
         pool_no, 'endpoint_idle' as x_AllocationMethod, 0 as caller_no, 0 as label_no,
-        workload_no, unit,
+        workload_no, unit_no,
         quotient(weight * (total_work - work), total_work) as weight
     from served
     where total_work > work
@@ -429,7 +479,7 @@ consumer as (
     select
         h.pool_no,
         case when w.serves then 'endpoint_idle' else 'pod' end as x_AllocationMethod,
-        0 as caller_no, 0 as label_no, h.workload_no, 'held' as unit, h.weight
+        0 as caller_no, 0 as label_no, h.workload_no, 6 as unit_no, h.weight
     from workload_hour as h
     inner join workload as w on w.workload_no = h.workload_no
     anti join workload_serving as s
@@ -437,14 +487,14 @@ consumer as (
     union all
     -- Capacity no pod held.
     select
-        pool_no, case workload_no when 0 then 'idle' else 'overhead' end as x_AllocationMethod, 0 as caller_no, 0 as label_no, workload_no,
-        'held' as unit, weight
+        pool_no, case workload_no when 0 then 'idle' else 'overhead' end as x_AllocationMethod,
+        0 as caller_no, 0 as label_no, workload_no, 6 as unit_no, weight
     from workload_hour
     where workload_no <= 0
     union all
     select
         pool_no, 'unmeasured' as x_AllocationMethod, 0 as caller_no, 0 as label_no,
-        0 as workload_no, 'held' as unit, weight
+        0 as workload_no, 6 as unit_no, weight
     from unmeasured
 ),
 known_caller as (
@@ -504,7 +554,7 @@ numbered_name as materialized (
     )
 ),
 weighed as (
-    select c.pool_no, n.name_no, min(c.unit) as unit, sum(c.weight) as weight
+    select c.pool_no, n.name_no, max(c.unit_no) as unit_no, sum(c.weight) as weight
     from consumer as c
     inner join numbered_name as n
         on n.x_AllocationMethod = c.x_AllocationMethod
@@ -523,7 +573,15 @@ select
     name.x_Model,
     name.x_Endpoint,
     name.x_AllocationMethod,
-    weighed.unit as x_WeightUnit,
+    case weighed.unit_no
+        when 1 then 'gpu_ms'
+        when 2 then 'phase_ms'
+        when 3 then 'tokens'
+        when 4 then 'calls'
+        when 5 then 'list_cost'
+        else 'held'
+    end as x_WeightUnit,
+    case when weighed.unit_no = 3 then pool.x_TokenRatio end as x_TokenRatio,
     cast(weighed.weight as decimal(38, 0)) as x_Weight
 from weighed
 inner join pool on pool.pool_no = weighed.pool_no

@@ -23,31 +23,31 @@ pool as (
 share as (
     select
         x_PoolId, x_Feature, x_Tenant, x_Environment, x_Model, x_Endpoint, x_AllocationMethod,
-        x_WeightUnit, x_Weight
+        x_WeightUnit, x_TokenRatio, x_Weight
     from usage_share
     where BillingPeriod = $period
     union all
     select
         x_PoolId, x_Feature, x_Tenant, x_Environment, x_Model, x_Endpoint, x_AllocationMethod,
-        x_WeightUnit, x_Weight
+        x_WeightUnit, x_TokenRatio, x_Weight
     from endpoint_share
     where BillingPeriod = $period
     union all
     select
         x_PoolId, x_Feature, x_Tenant, x_Environment, x_Model, x_Endpoint, x_AllocationMethod,
-        x_WeightUnit, x_Weight
+        x_WeightUnit, null as x_TokenRatio, x_Weight
     from volume_share
     where BillingPeriod = $period
     union all
     select
         x_PoolId, x_Feature, x_Tenant, x_Environment, x_Model, x_Endpoint, x_AllocationMethod,
-        x_WeightUnit, x_Weight
+        x_WeightUnit, null as x_TokenRatio, x_Weight
     from cluster_share
     where BillingPeriod = $period
     union all
     select
         x_PoolId, x_Feature, x_Tenant, x_Environment, x_Model, x_Endpoint, x_AllocationMethod,
-        x_WeightUnit, x_Weight
+        x_WeightUnit, null as x_TokenRatio, x_Weight
     from commitment_share
     where BillingPeriod = $period
 ),
@@ -60,6 +60,7 @@ select
     part.x_ChargeDay, part.ServiceName, coalesce(part.x_Pool, '(by tag)') as x_Pool,
     part.x_Endpoint, part.x_AllocationMethod,
     share.x_WeightUnit,
+    share.x_TokenRatio,
     share.x_Weight as weight,
     pool_weight.x_Weight as of_weight,
     pool.EffectiveCost as pool_cost,

@@ -1,10 +1,11 @@
 -- The ways to split an endpoint, side by side: what its callers bear, and what they would bear by
--- GPU time, by weighted tokens and by calls.
+-- GPU time, by prefill and decode, by weighted tokens and by calls.
 --
 -- Why: which way is taken can decide who the expensive tenant is. What is split here is what the
 -- callers of the month bear together; each way gives all of it out, by largest remainder, ties by
 -- name. A way is null where not every call of the endpoint told what it needs. A call without
--- token counts weighs as much as the mean call with counts. EffectiveCost may differ from all ways,
+-- token counts weighs as much as the mean call with counts, by tokens and by what tokens took.
+-- EffectiveCost may differ from all ways,
 -- for it is split by the hour, or by the price list.
 -- x_MethodSpread is the largest less the smallest of the ways there are.
 --
@@ -30,7 +31,9 @@ used as (
         sum(x_UnknownTokenCalls) as unknown_calls,
         cast(sum(x_TokenWork) as hugeint) as token_work,
         sum(x_GpuMs) as gpu_ms,
-        sum(x_GpuMsCalls) as gpu_calls
+        sum(x_GpuMsCalls) as gpu_calls,
+        cast(sum(x_PrefillNs + x_DecodeNs) as hugeint) as phase_ns,
+        sum(x_PhaseMsCalls) as phase_calls
     from model_use
     group by x_Endpoint, x_Feature, x_Tenant, x_Environment, x_Model
 ),
@@ -38,6 +41,8 @@ endpoint as (
     select
         x_Endpoint,
         sum(gpu_calls) = sum(calls) and sum(gpu_ms) > 0 as has_gpu_time,
+        sum(calls) - sum(phase_calls) <= sum(unknown_calls) and sum(phase_ns) > 0 as has_phases,
+        sum(phase_ns) // greatest(sum(phase_calls), 1) as timed_call_work,
         sum(token_work) > 0 as has_tokens,
         sum(token_work) // greatest(sum(calls) - sum(unknown_calls), 1) as known_call_work
     from used
@@ -49,6 +54,12 @@ measured as (
         u.gpu_ms as work
     from used as u
     inner join endpoint as e on e.x_Endpoint = u.x_Endpoint and e.has_gpu_time
+    union all
+    select
+        u.x_Endpoint, u.x_Feature, u.x_Tenant, u.x_Environment, u.x_Model, 'phase_ms' as way,
+        u.phase_ns + (u.calls - u.phase_calls) * e.timed_call_work as work
+    from used as u
+    inner join endpoint as e on e.x_Endpoint = u.x_Endpoint and e.has_phases
     union all
     select
         u.x_Endpoint, u.x_Feature, u.x_Tenant, u.x_Environment, u.x_Model, 'tokens' as way,
@@ -105,6 +116,7 @@ beside as (
         x_Endpoint, BillingCurrency, x_Feature, x_Tenant, x_Environment, x_Model,
         0 as borne,
         sum(units) filter (where way = 'gpu_ms') as by_gpu_time,
+        sum(units) filter (where way = 'phase_ms') as by_phases,
         sum(units) filter (where way = 'tokens') as by_tokens,
         sum(units) filter (where way = 'calls') as by_calls
     from divided
@@ -112,7 +124,8 @@ beside as (
     union all
     select
         x_Endpoint, BillingCurrency, x_Feature, x_Tenant, x_Environment, x_Model,
-        units as borne, null as by_gpu_time, null as by_tokens, null as by_calls
+        units as borne, null as by_gpu_time, null as by_phases, null as by_tokens,
+        null as by_calls
     from borne
 ),
 summed as (
@@ -120,6 +133,7 @@ summed as (
         x_Endpoint, BillingCurrency, x_Feature, x_Tenant, x_Environment, x_Model,
         sum(borne) as borne,
         sum(by_gpu_time) as by_gpu_time,
+        sum(by_phases) as by_phases,
         sum(by_tokens) as by_tokens,
         sum(by_calls) as by_calls
     from beside
@@ -135,10 +149,12 @@ select
     x_Model,
     units_money(borne) as EffectiveCost,
     units_money(by_gpu_time) as x_CostByGpuTime,
+    units_money(by_phases) as x_CostByPhaseTime,
     units_money(by_tokens) as x_CostByTokens,
     units_money(by_calls) as x_CostByCalls,
     units_money(
-        greatest(by_gpu_time, by_tokens, by_calls) - least(by_gpu_time, by_tokens, by_calls)
+        greatest(by_gpu_time, by_phases, by_tokens, by_calls)
+        - least(by_gpu_time, by_phases, by_tokens, by_calls)
     ) as x_MethodSpread
 from summed
 order by x_Endpoint, BillingCurrency, x_Feature, x_Tenant, x_Environment, x_Model

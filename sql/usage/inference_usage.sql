@@ -42,6 +42,8 @@ suspect as (
         inference_call.x_Images,
         inference_call.x_AudioMs,
         inference_call.x_GpuMs,
+        inference_call.x_PrefillMs,
+        inference_call.x_DecodeMs,
         inference_call.x_LatencyMs,
         row_number() over (
             partition by inference_call.x_Source, inference_call.x_CallId
@@ -54,7 +56,8 @@ suspect as (
                 inference_call.x_InputTokens, inference_call.x_CachedInputTokens,
                 inference_call.x_CacheWrite5mTokens, inference_call.x_CacheWrite1hTokens,
                 inference_call.x_OutputTokens, inference_call.x_Images, inference_call.x_AudioMs,
-                inference_call.x_GpuMs, inference_call.x_LatencyMs
+                inference_call.x_GpuMs, inference_call.x_PrefillMs, inference_call.x_DecodeMs,
+                inference_call.x_LatencyMs
         ) as delivery
     from inference_call
     inner join repeated_hash
@@ -84,6 +87,8 @@ single_call as (
         inference_call.x_Images,
         inference_call.x_AudioMs,
         inference_call.x_GpuMs,
+        inference_call.x_PrefillMs,
+        inference_call.x_DecodeMs,
         inference_call.x_LatencyMs
     from inference_call
     anti join repeated_hash
@@ -111,6 +116,8 @@ single_call as (
         x_Images,
         x_AudioMs,
         x_GpuMs,
+        x_PrefillMs,
+        x_DecodeMs,
         x_LatencyMs
     from suspect
     where delivery = 1
@@ -156,6 +163,9 @@ counted as (
         sum(x_AudioMs) as audio_ms,
         sum(x_GpuMs) as gpu_ms,
         sum(calls) filter (where x_GpuMs is not null) as gpu_calls,
+        sum(x_PrefillMs) as prefill_ms,
+        sum(x_DecodeMs) as decode_ms,
+        sum(calls) filter (where x_PrefillMs + x_DecodeMs is not null) as phase_calls,
         sum(x_LatencyMs) as latency,
         max(x_LatencyMs) as slowest
     from classed
@@ -190,6 +200,9 @@ select
     cast(coalesce(sum(audio_ms), 0) as bigint) as x_AudioMs,
     cast(coalesce(sum(gpu_ms), 0) as bigint) as x_GpuMs,
     cast(coalesce(sum(gpu_calls), 0) as bigint) as x_GpuMsCalls,
+    cast(coalesce(sum(prefill_ms), 0) as bigint) as x_PrefillMs,
+    cast(coalesce(sum(decode_ms), 0) as bigint) as x_DecodeMs,
+    cast(coalesce(sum(phase_calls), 0) as bigint) as x_PhaseMsCalls,
     cast(coalesce(sum(latency), 0) as bigint) as x_LatencyMs,
     max(slowest) as x_LatencyMaxMs
 from counted

@@ -412,6 +412,24 @@ measured as (
         x_Value
     from sorted_group
     union all
+    -- What engines count of themselves: by pod and model, whatever tells their series apart.
+    select
+        x_HourStart,
+        x_Series,
+        x_Namespace,
+        x_Pod,
+        x_PodUid,
+        null as x_Container,
+        null as x_Node,
+        null as x_Workload,
+        null as x_WorkloadKind,
+        cast(json_object(
+            'model', coalesce(nullif(labels['model_name'], ''), labels['model'])
+        ) as varchar) as x_Labels,
+        x_Value
+    from named_object
+    where x_Series like 'serving%'
+    union all
     select
         x_HourStart,
         x_Series,

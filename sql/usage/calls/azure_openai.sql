@@ -102,13 +102,13 @@ judged as (
         tenant,
         environment,
         model,
-        try_cast(input_text as bigint) as input_tokens,
+        whole_number(input_text) as input_tokens,
         case
             when output_text is null and operation ilike '%embedding%' and input_text is not null
                 then 0
-            else try_cast(output_text as bigint)
+            else whole_number(output_text)
         end as output_tokens,
-        try_cast(cached_text as bigint) as cached_tokens,
+        whole_number(cached_text) as cached_tokens,
         case
             when not is_json then 'not a JSON object'
             when kind = 'usage'
@@ -116,11 +116,11 @@ judged as (
             when kind = 'unknown' then 'no category, model or count of tokens'
             when begin_text is null then 'no time'
             when begin_time is null then 'the time cannot be read'
-            when coalesce(try_cast(coalesce(input_text, '0') as bigint), -1) < 0
-                or coalesce(try_cast(coalesce(output_text, '0') as bigint), -1) < 0
-                or coalesce(try_cast(cached_text as bigint), -1) < 0
+            when coalesce(whole_number(coalesce(input_text, '0')), -1) < 0
+                or coalesce(whole_number(coalesce(output_text, '0')), -1) < 0
+                or coalesce(whole_number(cached_text), -1) < 0
                 then 'a token count is not a whole number'
-            when try_cast(cached_text as bigint) > try_cast(input_text as bigint)
+            when whole_number(cached_text) > whole_number(input_text)
                 then 'more input tokens were cached than there are'
         end as x_Reason
     from read_entry
@@ -150,6 +150,8 @@ select
     cast(null as bigint) as x_Images,
     cast(null as bigint) as x_AudioMs,
     cast(null as bigint) as x_GpuMs,
+    cast(null as bigint) as x_PrefillMs,
+    cast(null as bigint) as x_DecodeMs,
     latency as x_LatencyMs,
     x_SourceFile,
     x_SourceRow,

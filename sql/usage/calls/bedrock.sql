@@ -85,23 +85,23 @@ judged as (
         environment,
         images,
         latency,
-        try_cast(input_text as bigint) as input_tokens,
-        try_cast(output_text as bigint) as output_tokens,
-        try_cast(cached_text as bigint) as cached_tokens,
-        greatest(try_cast(write_text as bigint), try_cast(hour_write_text as bigint))
+        whole_number(input_text) as input_tokens,
+        whole_number(output_text) as output_tokens,
+        whole_number(cached_text) as cached_tokens,
+        greatest(whole_number(write_text), whole_number(hour_write_text))
             as write_tokens,
-        try_cast(hour_write_text as bigint) as hour_write_tokens,
+        whole_number(hour_write_text) as hour_write_tokens,
         case
             when not is_json then 'not a JSON object'
             when coalesce(schema_type, '') <> 'ModelInvocationLog' then 'not a ModelInvocationLog'
             when begin_text is null then 'no timestamp'
             when begin_time is null then 'the timestamp cannot be read'
             when model is null then 'no modelId'
-            when coalesce(try_cast(coalesce(input_text, '0') as bigint), -1) < 0
-                or coalesce(try_cast(coalesce(output_text, '0') as bigint), -1) < 0
-                or coalesce(try_cast(cached_text as bigint), -1) < 0
-                or coalesce(try_cast(write_text as bigint), -1) < 0
-                or coalesce(try_cast(hour_write_text as bigint), -1) < 0
+            when coalesce(whole_number(coalesce(input_text, '0')), -1) < 0
+                or coalesce(whole_number(coalesce(output_text, '0')), -1) < 0
+                or coalesce(whole_number(cached_text), -1) < 0
+                or coalesce(whole_number(write_text), -1) < 0
+                or coalesce(whole_number(hour_write_text), -1) < 0
                 then 'a token count is not a whole number'
         end as x_Reason
     from read_entry
@@ -130,6 +130,8 @@ select
     nullif(cast(images as bigint), 0) as x_Images,
     cast(null as bigint) as x_AudioMs,
     cast(null as bigint) as x_GpuMs,
+    cast(null as bigint) as x_PrefillMs,
+    cast(null as bigint) as x_DecodeMs,
     latency as x_LatencyMs,
     x_SourceFile,
     x_SourceRow,

@@ -22,6 +22,8 @@ select
     x_Images,
     x_AudioMs,
     x_GpuMs,
+    x_PrefillMs,
+    x_DecodeMs,
     x_LatencyMs,
     x_SourceFile,
     x_SourceRow,
@@ -35,7 +37,8 @@ select
             coalesce(x_Calls, 0), coalesce(x_InputTokens, 0), coalesce(x_CachedInputTokens, 0),
             coalesce(x_CacheWrite5mTokens, 0), coalesce(x_CacheWrite1hTokens, 0),
             coalesce(x_OutputTokens, 0), coalesce(x_Images, 0), coalesce(x_AudioMs, 0),
-            coalesce(x_GpuMs, 0), coalesce(x_LatencyMs, 0)
+            coalesce(x_GpuMs, 0), coalesce(x_PrefillMs, 0), coalesce(x_DecodeMs, 0),
+            coalesce(x_LatencyMs, 0)
         ) < 0 then 'a count is negative'
         when coalesce(x_CachedInputTokens, 0) + coalesce(x_CacheWrite5mTokens, 0)
             + coalesce(x_CacheWrite1hTokens, 0) > x_InputTokens

@@ -103,20 +103,20 @@ judged as (
         feature,
         tenant,
         environment,
-        try_cast(input_text as bigint) as input_tokens,
-        try_cast(output_text as bigint) as output_tokens,
-        try_cast(cached_text as bigint) as cached_tokens,
+        whole_number(input_text) as input_tokens,
+        whole_number(output_text) as output_tokens,
+        whole_number(cached_text) as cached_tokens,
         case
             when not is_json then 'not a JSON object'
             when kind is null then 'no type: not a CloudEvent in structured form'
             when begin_text is null then 'no time'
             when begin_time is null then 'the time cannot be read'
             when service is null or namespace is null then 'no inferenceservicename or namespace'
-            when coalesce(try_cast(coalesce(input_text, '0') as bigint), -1) < 0
-                or coalesce(try_cast(coalesce(output_text, '0') as bigint), -1) < 0
-                or coalesce(try_cast(cached_text as bigint), -1) < 0
+            when coalesce(whole_number(coalesce(input_text, '0')), -1) < 0
+                or coalesce(whole_number(coalesce(output_text, '0')), -1) < 0
+                or coalesce(whole_number(cached_text), -1) < 0
                 then 'a token count is not a whole number'
-            when try_cast(cached_text as bigint) > try_cast(input_text as bigint)
+            when whole_number(cached_text) > whole_number(input_text)
                 then 'more input tokens were cached than there are'
         end as x_Reason
     from read_event
@@ -146,6 +146,8 @@ select
     cast(null as bigint) as x_Images,
     cast(null as bigint) as x_AudioMs,
     cast(null as bigint) as x_GpuMs,
+    cast(null as bigint) as x_PrefillMs,
+    cast(null as bigint) as x_DecodeMs,
     cast(null as bigint) as x_LatencyMs,
     x_SourceFile,
     x_SourceRow,

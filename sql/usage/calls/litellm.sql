@@ -107,9 +107,9 @@ read_entry as (
             nullif(m[7], ''), nullif(m[8], ''),
             regexp_extract(tags, '"(?:environment|env)[:=]([^"]*)"', 1)
         )), '') as environment,
-        coalesce(try_cast(coalesce(m[9], m[10], m[11]) as bigint), 0) as cached_tokens,
-        coalesce(try_cast(coalesce(m[16], m[17], m[18]) as bigint), 0) as write_tokens,
-        coalesce(try_cast(coalesce(m[19], m[20]) as bigint), 0) as hour_write_tokens,
+        coalesce(m[9], m[10], m[11], '0') as cached_text,
+        coalesce(m[16], m[17], m[18], '0') as write_text,
+        coalesce(m[19], m[20], '0') as hour_write_text,
         coalesce(nullif(m[13], ''), e[15]) as credential,
         case when e[12] like '%batch%' then 'batch' else coalesce(m[14], m[15]) end as tier
     from picked
@@ -148,23 +148,26 @@ judged as (
         feature,
         tenant,
         environment,
-        try_cast(input_text as bigint) as input_tokens,
-        try_cast(output_text as bigint) as output_tokens,
-        cached_tokens,
-        greatest(write_tokens, hour_write_tokens) as write_tokens,
-        hour_write_tokens,
+        whole_number(input_text) as input_tokens,
+        whole_number(output_text) as output_tokens,
+        whole_number(cached_text) as cached_tokens,
+        greatest(whole_number(write_text), whole_number(hour_write_text)) as write_tokens,
+        whole_number(hour_write_text) as hour_write_tokens,
         credential,
         tier,
         not is_error
-        and coalesce(try_cast(input_text as bigint), 0) = 0
-        and coalesce(try_cast(output_text as bigint), 0) = 0 as is_unknown,
+        and coalesce(whole_number(input_text), 0) = 0
+        and coalesce(whole_number(output_text), 0) = 0 as is_unknown,
         case
             when not is_json then 'not a JSON object'
             when begin_text is null then 'no startTime'
             when begin_time is null then 'the startTime cannot be read'
             when model_text is null then 'no model'
-            when coalesce(try_cast(coalesce(input_text, '0') as bigint), -1) < 0
-                or coalesce(try_cast(coalesce(output_text, '0') as bigint), -1) < 0
+            when coalesce(whole_number(coalesce(input_text, '0')), -1) < 0
+                or coalesce(whole_number(coalesce(output_text, '0')), -1) < 0
+                or coalesce(whole_number(cached_text), -1) < 0
+                or coalesce(whole_number(write_text), -1) < 0
+                or coalesce(whole_number(hour_write_text), -1) < 0
                 then 'a token count is not a whole number'
         end as x_Reason
     from read_entry
@@ -213,6 +216,8 @@ select
     cast(null as bigint) as x_Images,
     cast(null as bigint) as x_AudioMs,
     cast(null as bigint) as x_GpuMs,
+    cast(null as bigint) as x_PrefillMs,
+    cast(null as bigint) as x_DecodeMs,
     case
         when end_time >= begin_time
             then cast(floor((epoch_us(end_time) - epoch_us(begin_time)) / 1000) as bigint)

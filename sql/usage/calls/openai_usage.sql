@@ -112,29 +112,29 @@ judged as (
         project,
         credential,
         tier,
-        try_cast(calls_text as bigint) as calls,
-        try_cast(input_text as bigint) as input_tokens,
-        try_cast(cached_text as bigint) as cached_tokens,
-        try_cast(write_text as bigint) as write_tokens,
-        try_cast(output_text as bigint) as output_tokens,
-        try_cast(images_text as bigint) as images,
-        try_cast(audio_text as bigint) * 1000 as audio_ms,
+        whole_number(calls_text) as calls,
+        whole_number(input_text) as input_tokens,
+        whole_number(cached_text) as cached_tokens,
+        whole_number(write_text) as write_tokens,
+        whole_number(output_text) as output_tokens,
+        whole_number(images_text) as images,
+        whole_number(audio_text) * 1000 as audio_ms,
         case
             when not is_json then 'not a JSON object'
             when not is_known then 'neither a page nor a bucket of the usage API'
             when begin_time is null or seconds_long is null then 'the bucket has no times'
             when seconds_long > 86400 then 'the bucket is longer than a day; ask for bucket_width=1h'
             when model is null then 'not grouped by model; ask for group_by=model'
-            when coalesce(try_cast(calls_text as bigint), -1) < 0
-                or coalesce(try_cast(coalesce(input_text, '0') as bigint), -1) < 0
-                or coalesce(try_cast(coalesce(output_text, '0') as bigint), -1) < 0
-                or coalesce(try_cast(cached_text as bigint), -1) < 0
-                or coalesce(try_cast(write_text as bigint), -1) < 0
-                or coalesce(try_cast(coalesce(images_text, '0') as bigint), -1) < 0
-                or coalesce(try_cast(coalesce(audio_text, '0') as bigint), -1) < 0
+            when coalesce(whole_number(calls_text), -1) < 0
+                or coalesce(whole_number(coalesce(input_text, '0')), -1) < 0
+                or coalesce(whole_number(coalesce(output_text, '0')), -1) < 0
+                or coalesce(whole_number(cached_text), -1) < 0
+                or coalesce(whole_number(write_text), -1) < 0
+                or coalesce(whole_number(coalesce(images_text, '0')), -1) < 0
+                or coalesce(whole_number(coalesce(audio_text, '0')), -1) < 0
                 then 'a count is not a whole number'
-            when try_cast(input_text as bigint)
-                < try_cast(cached_text as bigint) + try_cast(write_text as bigint)
+            when whole_number(input_text)
+                < whole_number(cached_text) + whole_number(write_text)
                 then 'more input tokens were cached than there are'
         end as x_Reason
     from read_result
@@ -170,6 +170,8 @@ select
     images as x_Images,
     audio_ms as x_AudioMs,
     cast(null as bigint) as x_GpuMs,
+    cast(null as bigint) as x_PrefillMs,
+    cast(null as bigint) as x_DecodeMs,
     cast(null as bigint) as x_LatencyMs,
     x_SourceFile,
     x_SourceRow,

@@ -7,6 +7,8 @@
 --   * endpoint  in a cluster `namespace/workload`: by the address that was called, else by the k8s
 --               attributes, which describe the server on a server's span or where no vendor is
 --               the provider; on a client's span they describe the caller. Else `provider/model`.
+--   * time      of prefill and decode where vLLM's own spans have it; time to the first token has
+--               the queue and the network in it, and is not looked at.
 --   * tokens    absent is unknown (null), not zero. Input counts cached tokens too; where fewer
 --               than the cached ones are given, the logger left them out and they are added.
 -- One row per line that is a model call, or that cannot be read.
@@ -102,7 +104,9 @@ picked as (
             '$.attributes."gen_ai.openai.response.service_tier"',
             '$.attributes."openai.request.service_tier"',
             '$.attributes."gen_ai.openai.request.service_tier"',
-            '$.attributes.credential', '$.attributes."app.credential"'
+            '$.attributes.credential', '$.attributes."app.credential"',
+            '$.attributes."gen_ai.latency.time_in_model_prefill"',
+            '$.attributes."gen_ai.latency.time_in_model_decode"'
         ]) as p,
         json_exists(span, '$.resourceSpans') as is_batch,
         json_type(span, '$.attributes') as attributes_type
@@ -161,7 +165,9 @@ read_span as (
         nullif(trim(coalesce(p[47], p[48], p[49])), '') as tenant,
         nullif(trim(coalesce(p[50], p[51], p[52], p[53], p[54], p[55], p[56])), '') as environment,
         coalesce(p[57], p[58], p[59], p[60]) as tier,
-        coalesce(p[61], p[62]) as credential
+        coalesce(p[61], p[62]) as credential,
+        p[63] as prefill_text,
+        p[64] as decode_text
     from picked
 ),
 
@@ -189,19 +195,23 @@ counted as (
         environment,
         tier,
         credential,
-        try_cast(input_text as bigint) as input_tokens,
+        whole_number(input_text) as input_tokens,
         -- an embedding has no output to count
         case
             when output_text is null and operation = 'embeddings' and input_text is not null then 0
-            else try_cast(output_text as bigint)
+            else whole_number(output_text)
         end as output_tokens,
-        try_cast(cached_text as bigint) as cached_tokens,
-        coalesce(try_cast(cache_write_text as bigint), 0) as cache_write_tokens,
-        try_cast(gpu_text as bigint) as gpu_ms,
+        whole_number(cached_text) as cached_tokens,
+        whole_number(coalesce(cache_write_text, '0')) as cache_write_tokens,
+        whole_number(gpu_text) as gpu_ms,
+        try_cast(prefill_text as decimal(18, 9)) as prefill_seconds,
+        try_cast(decode_text as decimal(18, 9)) as decode_seconds,
         coalesce(input_text, '0') as input_text,
         coalesce(output_text, '0') as output_text,
         coalesce(cached_text, '0') as cached_text,
-        coalesce(gpu_text, '0') as gpu_text
+        coalesce(gpu_text, '0') as gpu_text,
+        coalesce(prefill_text, '0') as prefill_text,
+        coalesce(decode_text, '0') as decode_text
     from read_span
 ),
 
@@ -229,6 +239,8 @@ judged as (
         cached_tokens,
         cache_write_tokens,
         gpu_ms,
+        prefill_seconds,
+        decode_seconds,
         case
             when not is_json then 'not a JSON object'
             when is_batch then 'a batch of spans (resourceSpans); one span a line is read'
@@ -236,12 +248,16 @@ judged as (
             when begin_time is null and begin_text is null then 'no start time'
             when begin_time is null then 'the start time cannot be read'
             when model is null then 'no gen_ai.request.model or gen_ai.response.model'
-            when coalesce(try_cast(input_text as bigint), -1) < 0
-                or coalesce(try_cast(output_text as bigint), -1) < 0
-                or coalesce(try_cast(cached_text as bigint), -1) < 0
+            when coalesce(whole_number(input_text), -1) < 0
+                or coalesce(whole_number(output_text), -1) < 0
+                or coalesce(whole_number(cached_text), -1) < 0
+                or coalesce(cache_write_tokens, -1) < 0
                 then 'a token count is not a whole number'
-            when coalesce(try_cast(gpu_text as bigint), -1) < 0
+            when coalesce(whole_number(gpu_text), -1) < 0
                 then 'x_gpu_ms is not a whole number'
+            when coalesce(try_cast(prefill_text as decimal(18, 9)), -1) < 0
+                or coalesce(try_cast(decode_text as decimal(18, 9)), -1) < 0
+                then 'a gen_ai.latency is not a number of seconds'
         end as x_Reason
     from counted
     where not is_json
@@ -295,6 +311,8 @@ select
     cast(null as bigint) as x_Images,
     cast(null as bigint) as x_AudioMs,
     gpu_ms as x_GpuMs,
+    cast(prefill_seconds * 1000 as bigint) as x_PrefillMs,
+    cast(decode_seconds * 1000 as bigint) as x_DecodeMs,
     case
         when end_time >= begin_time
             then cast(floor((epoch_us(end_time) - epoch_us(begin_time)) / 1000) as bigint)

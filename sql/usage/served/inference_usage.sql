@@ -29,6 +29,9 @@ select
     cast(0 as bigint) as x_AudioMs,
     cast(0 as bigint) as x_GpuMs,
     cast(0 as bigint) as x_GpuMsCalls,
+    cast(0 as bigint) as x_PrefillMs,
+    cast(0 as bigint) as x_DecodeMs,
+    cast(0 as bigint) as x_PhaseMsCalls,
     x_DurationMs as x_LatencyMs,
     cast(null as bigint) as x_LatencyMaxMs
 from invocation_usage
