@@ -242,7 +242,7 @@ def _month(con: duckdb.DuckDBPyConnection, month: str, days: int, evil: str) -> 
 
 
 def _cluster(con: duckdb.DuckDBPyConnection) -> None:
-    """A GPU node, and a pod on it that is busy for a quarter of its hour."""
+    """A GPU node, a pod that is busy for a quarter of its hour, and a free disk nobody mounts."""
     hour = {
         "x_Day": "2026-10-01",
         "x_Cluster": "prod",
@@ -252,6 +252,20 @@ def _cluster(con: duckdb.DuckDBPyConnection) -> None:
     put(con, "pod_usage", [hour | {
         "x_Namespace": "llm", "x_Workload": "assistant-server", "x_GpuRequestMs": 3600000,
         "x_GpuBusyMs": 900000, "x_GpuAllocatedParts": 36288000000,
+    }])  # fmt: skip
+    put(con, "node_load", [hour | {
+        "x_Node": "n", "x_NodeResource": "cpu", "x_NodeCapacity": 14400000,
+        "x_NodeHeld": 18000000, "x_NodeOverCommit": 3600000,
+    }])  # fmt: skip
+    put(con, "volume_usage", [hour | {
+        "x_Volume": "pv", "x_VolumeId": "vol-1", "x_CapacityBytes": 2**30, "x_Namespace": "llm",
+        "x_Claim": "weights", "x_RunningMs": 3600000, "x_VolumeMs": 3600000,
+    }])  # fmt: skip
+    put(con, "allocated_cost", [{
+        "BillingPeriod": "2026-10", "BillingCurrency": "USD", "x_PoolId": "disks",
+        "x_Pool": "volume/prod", "x_Feature": "assistant", "x_Tenant": "(idle)",
+        "x_Environment": "(idle)", "x_Endpoint": "llm/weights", "x_AllocationMethod": "unmounted",
+        "BilledCost": 0, "EffectiveCost": 0,
     }])  # fmt: skip
     put(con, "method_share", [{
         "BillingPeriod": "2026-10", "BillingCurrency": "USD", "x_Endpoint": "llm/assistant-server",
