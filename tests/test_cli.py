@@ -366,7 +366,11 @@ def test_charges_explained_are_those_of_the_pools(road: Ran, pool: str) -> None:
     options = [x for n, c in names.items() for x in (f"--{n}", row[c])]
     text = explained(road, *options, "--service", row["ServiceName"])
     pools = table(text, "The pools it is part of")
-    whole = {p["x_PoolId"]: Decimal(p["pool_cost"]) for p in pools}
+    # Of a pool that is split all charges are told, of any other those of the owner.
+    whole = {
+        p["x_PoolId"]: Decimal(p["EffectiveCost" if p["x_Pool"] == "(by tag)" else "pool_cost"])
+        for p in pools
+    }
     charges = table(text, "The charges of those pools")
 
     assert pool.rstrip("/") in {p["x_Pool"].split("/")[0] for p in pools}

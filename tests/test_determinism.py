@@ -25,6 +25,7 @@ LABELS = [
     '{"training_run":"s","run_kind":"evaluation"}',
 ]
 FUNCTION = "arn:aws:lambda:r:1:function:f"
+BALANCERS = [f"arn:aws:lb:r:1:loadbalancer/a{str(n) * 31}" for n in (1, 2)]
 SETTINGS: dict[str, Any] = {
     "inference_split": [
         {"name": "api", "where": {"ServiceName": "LLM"}, "endpoint": "vendor/*"},
@@ -109,7 +110,7 @@ def company(dice: random.Random) -> dict[str, list[dict[str, Any]]]:
             {
                 "BilledCost": money(),
                 "EffectiveCost": money(),
-                "ResourceId": dice.choice([None, "i-1", "i-2", "i-3", "db-1"]),
+                "ResourceId": dice.choice([None, "i-1", "i-2", "i-3", "db-1", *BALANCERS]),
                 "InvoiceId": dice.choice("ab"),
                 "SubAccountId": dice.choice([None, "1", "2"]),
                 "ServiceName": dice.choice(["EC2", "LLM", "S3"]),
@@ -200,6 +201,18 @@ def company(dice: random.Random) -> dict[str, list[dict[str, Any]]]:
                 "x_GpuAllocatedParts": dice.randint(0, 10**11),
             }
             for n in range(40)
+            for hour in HOURS
+        ],
+        "service_usage": [
+            {
+                "x_HourStart": hour,
+                "x_Service": f"web-{n}",
+                "x_ServiceUid": f"{n}" * 32,
+                "x_Address": f"10.0.0.{address}",
+                "x_Labels": LABELS[n],
+            }
+            for n in (1, 2)
+            for address in (1, 2)
             for hour in HOURS
         ],
         "network_usage": [

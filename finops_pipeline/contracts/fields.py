@@ -692,7 +692,7 @@ FIELDS: dict[str, Field] = {
     ),
     "x_Pool": Field(
         "VARCHAR",
-        "What splits the pool: `node/<cluster>`, `volume/<cluster>`, `inference/<split name>` and the endpoint where the split tells them apart, `function/<id>/<what the charge counts>`, or `commitment/<policy>` for what nobody used of one; `/month` follows where that is for longer than a day.",
+        "What splits the pool: `node/<cluster>`, `volume/<cluster>`, `service/<namespace>/<Service>/<cluster>` for its load balancer, `network/<block>/<cluster>`, `control_plane/...` and `load_balancer/...` likewise, `inference/<split name>` and the endpoint where the split tells them apart, `function/<id>/<what the charge counts>`, or `commitment/<policy>` for what nobody used of one; `/month` follows where that is for longer than a day.",
     ),
     "x_ChargeEnd": Field(
         "TIMESTAMP", "End of a charge for longer than the hour it begins in; null for the others."
