@@ -7,6 +7,7 @@ for keys that do not exist. Money and prices are read as `Decimal`, never as flo
 
 from __future__ import annotations
 
+import re
 import tomllib
 from datetime import date
 from decimal import Decimal
@@ -163,8 +164,35 @@ class MetricsSection(Section):
     location: str | None = Field(
         None, description="Where the files are, with `{date}` for YYYY-MM-DD (the other kinds)."
     )
+    match: dict[str, str] = Field(
+        default={},
+        description='Labels that tell this cluster from others of the same server or files, such as `{ cluster = "prod-eu" }`: '
+        "only series that have all of them count. Several clusters are several blocks.",
+    )
     token_env: str | None = Field(
         None, description="Environment variable that holds a bearer token for the server."
+    )
+    user_env: str | None = Field(
+        None, description="Environment variable that holds the user name, for basic authentication."
+    )
+    password_env: str | None = Field(
+        None, description="Environment variable that holds the password of that user."
+    )
+    headers_env: dict[str, str] = Field(
+        default={},
+        description="Further headers, each with the environment variable that holds its value, such as the tenant of Mimir, Cortex or "
+        'Thanos: `{ X-Scope-OrgID = "MIMIR_TENANT" }`.',
+    )
+    ca_file: str | None = Field(
+        None,
+        description="PEM file of the authorities to trust instead of the usual ones, relative to this file. A certificate that is "
+        "not trusted is always an error.",
+    )
+    cert_file: str | None = Field(
+        None, description="PEM file of our own certificate, where the server asks for one."
+    )
+    key_file: str | None = Field(
+        None, description="PEM file of its key, without a password, unless `cert_file` holds both."
     )
     timeout_seconds: int = Field(60, ge=1, description="Longest wait for one answer of the server.")
 
@@ -172,6 +200,20 @@ class MetricsSection(Section):
     @classmethod
     def _days_are_known(cls, pattern: str | None) -> str | None:
         return pattern if pattern is None else refuse_unknown(pattern, OF_DAY)
+
+    @field_validator("match")
+    @classmethod
+    def _are_labels(cls, match: dict[str, str]) -> dict[str, str]:
+        for label in match:
+            if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", label):
+                raise ValueError(f"{label!r} is no name of a label")
+        return match
+
+    @model_validator(mode="after")
+    def _keys_have_certificates(self) -> MetricsSection:
+        if self.key_file is not None and self.cert_file is None:
+            raise ValueError("`key_file` is the key of a certificate; name that in `cert_file`")
+        return self
 
 
 class InferenceSection(Section):

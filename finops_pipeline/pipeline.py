@@ -358,7 +358,8 @@ def _read_metrics(
 ) -> None:
     with warehouse.engine() as connection:
         files = _local(warehouse, found)
-        usage.read_metrics(connection, block, date.fromisoformat(day), files, into)
+        root = warehouse.config.root
+        usage.read_metrics(connection, block, date.fromisoformat(day), files, into, root)
 
 
 def _read_calls(
