@@ -167,12 +167,10 @@ def small_tables(config: Config) -> dict[str, SmallTable]:
 
 
 def parameters(config: Config) -> dict[str, Scalar]:
-    """The scalars of the configuration, by `$name`. Price weights are integers, in millionths."""
+    """The scalars of the configuration, by `$name`. Weights are integers."""
     ratios = config.allocation
     found: dict[str, Scalar] = {
-        "cpu_weight": _scaled(ratios.cpu_core_hour, 1_000_000),
-        "memory_weight": _scaled(ratios.memory_gib_hour, 1_000_000),
-        "gpu_weight": _scaled(ratios.gpu_hour, 1_000_000),
+        "price_ratio": ratios.price_ratio,
         "input_token_weight": _scaled(ratios.input_token, 1000),
         "cached_token_weight": _scaled(ratios.cached_input_token, 1000),
         "output_token_weight": _scaled(ratios.output_token, 1000),

@@ -31,6 +31,12 @@ DIMENSIONS: tuple[Dimension, ...] = ("feature", "tenant", "environment")
 SHOWN_BY = (*DIMENSIONS, "model", "provider", "category", "service", "invoice", "method", "day")
 """What a showback can be shown by, as sql/history/showback.sql calls it."""
 
+PRICE_RATIOS = {
+    "opencost": (Decimal("0.031611"), Decimal("0.004237"), Decimal("0.95")),
+    "aws": (Decimal("0.9"), Decimal("0.1"), Decimal(9)),
+}
+"""Weights of a core hour, a GiB hour and a GPU hour, by name."""
+
 DRIVERS = (
     "calls",
     "tokens",
@@ -580,16 +586,22 @@ class PriceBookSection(Section):
 class AllocationSection(Section):
     """Ratios that are policy, so they are written down. Only their proportion matters."""
 
-    cpu_core_hour: Decimal = Field(
-        Decimal("0.031611"),
+    price_ratio: Literal["opencost", "aws", "regression"] = Field(
+        "opencost",
+        description="What CPU, memory and GPU of a node weigh beside each other: `opencost` (0.031611 a core hour, 0.004237 a GiB hour, "
+        "0.95 a GPU hour), `aws` (0.9, 0.1 and 9, as split cost allocation data has it), or by `regression` of the prices that each "
+        "cluster's machine types have on the bill; where they cannot tell, `opencost`.",
+    )
+    cpu_core_hour: Decimal | None = Field(
+        None,
         gt=0,
-        description="Price weight of a CPU core hour (OpenCost's default).",
+        description="Weight of a CPU core hour instead of that.",
     )
-    memory_gib_hour: Decimal = Field(
-        Decimal("0.004237"), gt=0, description="Price weight of a GiB hour (OpenCost's default)."
+    memory_gib_hour: Decimal | None = Field(
+        None, gt=0, description="Weight of a GiB hour instead of that."
     )
-    gpu_hour: Decimal = Field(
-        Decimal("0.95"), gt=0, description="Price weight of a GPU hour (OpenCost's default)."
+    gpu_hour: Decimal | None = Field(
+        None, gt=0, description="Weight of a GPU hour instead of that."
     )
     input_token: Decimal = Field(
         Decimal(1), ge=0, description="Work of an input token, where GPU time is not logged."
@@ -610,6 +622,23 @@ class AllocationSection(Section):
         "and a rule with `CommitmentDiscountStatus = 'Unused'` can name a team; `users` splits it among those who used the "
         "same commitment, `everyone` among all with charges of that provider, that day, by EffectiveCost.",
     )
+
+    @property
+    def stated_weights(self) -> tuple[int, int, int]:
+        """Weights of a core, a GiB and a GPU in millionths, as they are written down."""
+        known = PRICE_RATIOS.get(self.price_ratio, PRICE_RATIOS["opencost"])
+        given = (self.cpu_core_hour, self.memory_gib_hour, self.gpu_hour)
+        cpu, memory, gpu = (
+            _millionths(weight if own is None else own)
+            for weight, own in zip(known, given, strict=True)
+        )
+        return cpu, memory, gpu
+
+
+def _millionths(weight: Decimal) -> int:
+    if weight * 1_000_000 % 1:
+        raise ConfigError(f"[allocation]: {weight} has more than six decimals; round it")
+    return int(weight * 1_000_000)
 
 
 class EconomicsSection(Section):

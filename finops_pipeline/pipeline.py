@@ -21,6 +21,7 @@ from . import (
     contracts,
     deliveries,
     manifests,
+    price_ratio,
     prices,
     proposals,
     queries,
@@ -93,7 +94,7 @@ def steps() -> list[Step]:
             for stem in queries.stems(stage)
             if stem in contracts.tables() and stem not in filled
         ]
-        waiting += [_shared_weight()] if stage == "allocation" else []
+        waiting += [_price_ratio(), _shared_weight()] if stage == "allocation" else []
         while waiting:
             names = {s.name for s in waiting}
             ready = [s for s in waiting if not s.reads & (names - {s.name})]
@@ -589,6 +590,34 @@ def read_revenue(warehouse: Warehouse, period: str) -> list[Built]:
     built = warehouse.ingest(("revenue",), period, parts)
     landed.keep()
     return built
+
+
+# ------------------------------------------------------------------------------ price ratio
+
+
+def _price_ratio() -> Step:
+    return Step(
+        "price_ratio",
+        "allocation",
+        ("price_ratio",),
+        frozenset(queries.query(price_ratio.MACHINE_PRICE).reads),
+        "What a core, a GiB of memory and a GPU weigh beside each other, cluster by cluster: as "
+        "stated, or as the bill's own prices of machines on demand have it.",
+        find_price_ratio,
+    )
+
+
+def find_price_ratio(warehouse: Warehouse, period: str) -> list[Built]:
+    """Find the price ratio of each cluster in a month; one that is stated is only written down."""
+    allocation = warehouse.config.allocation
+    asked = queries.query(price_ratio.MACHINE_PRICE)
+
+    def make(connection: duckdb.DuckDBPyConnection, into: Path) -> None:
+        found = price_ratio.ratios(connection, allocation)
+        price_ratio.write(found, period, into / "part.parquet")
+
+    stamp = digest(asked.digest, allocation.price_ratio, allocation.stated_weights)
+    return [warehouse.build_made("price_ratio", period, asked.reads, stamp, make)]
 
 
 # ------------------------------------------------------------------------------ shared cost

@@ -1,8 +1,8 @@
 -- By which weights each pool is split among those who used it.
 --
--- Node pools: the cost of a node-hour falls to CPU, memory and GPU by $cpu_weight per core,
--- $memory_weight per GiB and $gpu_weight per GPU of capacity; each resource falls to the pods
--- that held it (the larger of requested and used, hour by hour), the rest is `(idle)`. Where
+-- Node pools: the cost of a node-hour falls to CPU, memory and GPU by the weights price_ratio has
+-- for a core, a GiB and a GPU of capacity; each resource falls to the pods that held it (the larger
+-- of requested and used, hour by hour), the rest is `(idle)`. Where
 -- pods hold more than the node has, they share what there is. Pods of an endpoint pass their
 -- part to the callers of that hour, by GPU milliseconds where every call logged them, else by
 -- weighted tokens. Node-hours the cluster did not measure stay `unmeasured`.
@@ -185,11 +185,12 @@ node_hour as (
         coalesce(h.cpu, 0) as cpu_held,
         coalesce(h.memory, 0) as memory_held,
         coalesce(h.gpu, 0) as gpu_held,
-        cast(n.x_CpuCapacityCoreMs as hugeint) * 1024 * $cpu_weight as cpu_worth,
+        cast(n.x_CpuCapacityCoreMs as hugeint) * 1024 * r.x_CpuWeight as cpu_worth,
         (cast(n.x_MemoryCapacityByteSeconds as hugeint) * 1000 // 1048576)
-        * $memory_weight as memory_worth,
-        cast(n.x_GpuCapacityMs as hugeint) * 1024 * $gpu_weight as gpu_worth
+        * r.x_MemoryWeight as memory_worth,
+        cast(n.x_GpuCapacityMs as hugeint) * 1024 * r.x_GpuWeight as gpu_worth
     from node as n
+    inner join price_ratio as r on r.x_Cluster = n.x_Cluster
     left join held_total as h on h.node_no = n.node_no
 ),
 -- Part of the node-hour that each resource stands for, in 10^-15 of it.
