@@ -160,20 +160,25 @@ class MetricsSection(Section):
     """Kubernetes metrics of one cluster."""
 
     name: Name = Field(description="Name of the source.")
-    kind: Literal["prometheus", "openmetrics", "parquet"] = Field(
-        description="`prometheus` asks a server; `openmetrics` and `parquet` read files of samples."
+    kind: Literal["prometheus", "openmetrics", "parquet", "opencost", "kubecost", "aws_split"] = (
+        Field(
+            description="`prometheus` asks a server; `openmetrics` and `parquet` read files of samples; `opencost` and `kubecost` their CSV "
+            "exports; `aws_split` the split cost allocation rows of a Cost and Usage Report."
+        )
     )
     cluster: str = Field(description="Name of the cluster, used in x_Cluster.")
     url: str | None = Field(
         None, description="Address of the Prometheus server (kind `prometheus`)."
     )
     location: str | None = Field(
-        None, description="Where the files are, with `{date}` for YYYY-MM-DD (the other kinds)."
+        None,
+        description="Where the files are, with `{date}` for YYYY-MM-DD (the other kinds). Exports may also be of a month, as in `[[billing]]`, "
+        "or one file for all days.",
     )
     match: dict[str, str] = Field(
         default={},
         description='Labels that tell this cluster from others of the same server or files, such as `{ cluster = "prod-eu" }`: '
-        "only series that have all of them count. Several clusters are several blocks.",
+        "only series that have all of them count. Several clusters are several blocks. Of exports, `cluster` is the name they have for it.",
     )
     token_env: str | None = Field(
         None, description="Environment variable that holds a bearer token for the server."
@@ -202,10 +207,18 @@ class MetricsSection(Section):
     )
     timeout_seconds: int = Field(60, ge=1, description="Longest wait for one answer of the server.")
 
-    @field_validator("location")
-    @classmethod
-    def _days_are_known(cls, pattern: str | None) -> str | None:
-        return pattern if pattern is None else refuse_unknown(pattern, OF_DAY)
+    @property
+    def is_export(self) -> bool:
+        """Whether its files say what pods held, and not what was measured of them."""
+        return self.kind in ("opencost", "kubecost", "aws_split")
+
+    @model_validator(mode="after")
+    def _days_are_known(self) -> MetricsSection:
+        if self.location is not None:
+            refuse_unknown(self.location, (*OF_DAY, *OF_MONTH) if self.is_export else OF_DAY)
+        if self.is_export and set(self.match) - {"cluster"}:
+            raise ValueError("of an export, `match` can only name the `cluster`")
+        return self
 
     @field_validator("match")
     @classmethod
