@@ -6,12 +6,14 @@ import contextlib
 import csv
 import gzip
 import io
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from finops_pipeline import config, pipeline, pod_exports, queries
 from finops_pipeline.config import MetricsSection
@@ -446,8 +448,61 @@ def test_of_an_export_only_the_cluster_can_be_matched() -> None:
     block = {"name": "m", "kind": "opencost", "cluster": "c", "location": "x.csv"}
     with pytest.raises(ConfigError, match="can only name the `cluster`"):
         config.parse({"metrics": [block | {"match": {"pod": "x"}}]}, Path())
-    with (
-        contextlib.suppress(AssertionError),
-        pytest.raises(ConfigError, match=r"\{period\}"),
-    ):
+    with pytest.raises(ConfigError, match="period"):
         config.parse({"metrics": [block | {"kind": "parquet", "location": "{period}"}]}, Path())
+
+
+# ---------------------------------------------------------------------------------- by property
+
+MINUTE = timedelta(minutes=1)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 1439),
+            st.integers(1, 1440),
+            st.integers(0, 10**16),
+            st.integers(0, 10**16),
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_the_hours_add_up_to_the_row_and_no_pod_runs_longer_than_an_hour(
+    rows: list[tuple[int, int, int, int]],
+) -> None:
+    """Rows of any minutes of a day, one pod: each hour has its part, to the unit."""
+    midnight = datetime(2026, 10, 1)
+    with contextlib.closing(duckdb.connect()) as connection:
+        connection.execute(
+            "create table pod_export (x_Reason varchar, starts_at timestamp, ends_at timestamp, "
+            "cluster varchar, x_Namespace varchar, x_Pod varchar, x_PodUid varchar, "
+            "x_Container varchar, x_Node varchar, provider_id varchar, x_Workload varchar, "
+            "x_WorkloadKind varchar, x_Labels varchar, running_ms bigint, cpu_request bigint, "
+            "cpu_usage bigint, memory_request bigint, memory_usage bigint, gpu_request bigint, "
+            "node_cpu bigint, node_memory bigint, node_gpu bigint)"
+        )
+        total = 0
+        for number, (first, asked, cpu, memory) in enumerate(rows):
+            minutes = min(asked, 1440 - first)
+            begin = midnight + first * MINUTE
+            connection.execute(
+                "insert into pod_export values (null, ?, ?, null, 'ns', 'p', null, ?, 'n', 'i', "
+                "null, null, '{}', ?, ?, null, ?, null, null, null, null, null)",
+                [begin, begin + minutes * MINUTE, f"c{number}", minutes * 60_000, cpu, memory],
+            )
+            total += cpu
+        query = queries.query("usage/exported/metric_hour")
+        bound = {"day": DAY, "source": "m", "cluster": "c", "asked_cluster": ""}
+        connection.execute(f"create table metric_hour as {query.text}", bound)
+        found = connection.execute(
+            "select coalesce(sum(x_Value) filter (where x_Series = 'cpu_request'), 0), "
+            "max(x_Value) filter (where x_Series = 'pod_running'), "
+            "min(x_HourStart) >= timestamp '2026-10-01', "
+            "max(x_HourStart) < timestamp '2026-10-02' from metric_hour"
+        ).fetchall()
+    assert total == found[0][0]
+    assert found[0][1] <= HOUR
+    assert (True, True) == found[0][2:]
