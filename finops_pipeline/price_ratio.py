@@ -112,8 +112,9 @@ def fit(machines: Sequence[Machine], stated: tuple[int, int, int], *, has_gpus: 
         scale /= 10
     for resource, price in zip(kept, prices, strict=True):
         weights[resource] = math.floor(price * scale + Fraction(1, 2))
-    if not any(weights[i] for i in wanted):
-        reason = "the prices are below a millionth of their currency"
+    if not weights[0] + weights[1]:
+        # A node without GPUs would then be worth nothing.
+        reason = "neither CPU nor memory would have a price"
         return Ratio(stated, "stated", len(machines), reason=reason)
     left_out = [NAMES[i] for i in wanted if i not in kept]
     missed = sum((abs(1 - _explained(m, kept, prices)) for m in machines), Fraction())
@@ -130,7 +131,7 @@ def _objection(machines: Sequence[Machine], wanted: tuple[int, ...]) -> str | No
     """Why no prices can be told from these machines; None where they can."""
     currencies = sorted({m.currency for m in machines})
     if not machines:
-        return "no node was billed on demand by the hour and measured for all of it"
+        return "no node was billed on demand for an hour or a day and measured for all of it"
     if len(currencies) > 1:
         return f"nodes are billed in {' and '.join(currencies)}"
     for resource in wanted:

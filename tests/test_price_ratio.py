@@ -104,3 +104,12 @@ def test_machines_of_one_family_are_too_alike() -> None:
 
     assert "stated" == found.basis
     assert "the machine types are too alike to tell their resources apart" == found.reason
+
+
+def test_a_machine_without_gpus_is_never_worth_nothing() -> None:
+    """The two with a GPU cost the same for any cores and memory; the third would cost nothing."""
+    prices = ((64, 8, 1), "1.00"), ((8, 64, 1), "1.00"), ((1, 1, 1), "1.00")
+    found = fit([machine(s, Fraction(p)) for s, p in prices], STATED, has_gpus=True)
+
+    assert STATED == found.weights
+    assert "neither CPU nor memory would have a price" == found.reason

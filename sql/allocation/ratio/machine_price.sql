@@ -1,10 +1,11 @@
 -- What an hour of each machine type cost on demand, and what it has: the prices that a ratio of CPU,
 -- memory and GPU is fitted to, where $price_ratio is `regression`.
 --
--- Counted are node-hours that were measured from end to end, all of whose charges for compute are of
--- the pricing category `Standard` and for that hour: spot, commitments, credits and charges for many
--- hours have no price of their own. What is charged by the byte, as traffic is, does not count. Cost is EffectiveCost in 10^-12, capacity core-milliseconds,
--- byte-seconds and GPU-milliseconds, over all those hours together.
+-- Counted are charges for an hour to a day of a node that was measured from end to end, where all
+-- charges for compute of that time are of the pricing category `Standard`: spot, commitments, credits
+-- and fees for a month have no price of their own. What is charged by the byte, as traffic is, does
+-- not count. Cost is EffectiveCost in 10^-12, capacity core-milliseconds, byte-seconds and
+-- GPU-milliseconds, over all that time together.
 --
 -- One row per cluster, currency and machine type, or one without them for a cluster that has none.
 with
@@ -25,9 +26,11 @@ node_hour as (
     where ResourceId is not null and x_RunningMs = 3600000 and $price_ratio = 'regression'
     group by x_Cluster, ResourceId, x_HourStart
 ),
-node_charge_hour as (
+node_line as (
     select
-        ResourceId, BillingCurrency, ChargePeriodStart as x_HourStart,
+        ResourceId, BillingCurrency, ChargePeriodStart as first_hour,
+        ChargePeriodEnd as end_hour,
+        date_diff('hour', ChargePeriodStart, ChargePeriodEnd) as hours,
         money_units(sum(EffectiveCost)) as units
     from cost_and_usage
     where ServiceCategory = 'Compute'
@@ -36,24 +39,44 @@ node_charge_hour as (
             lower(coalesce(PricingUnit, '')), '(.*[^a-z])?([kmgt]i?b|[a-z]*bytes?)'
         )
         and ResourceId in (select ResourceId from node_hour)
-    group by ResourceId, BillingCurrency, ChargePeriodStart
+    group by ResourceId, BillingCurrency, ChargePeriodStart, ChargePeriodEnd
     having sum(EffectiveCost) > 0
         and count(*) = count(*) filter (
-            where ChargeCategory = 'Usage'
-                and PricingCategory = 'Standard'
-                and ChargePeriodEnd = ChargePeriodStart + interval 1 hour
+            where ChargeCategory = 'Usage' and PricingCategory = 'Standard'
         )
+        and date_diff('hour', ChargePeriodStart, ChargePeriodEnd) between 1 and 24
+),
+charged as (
+    select
+        n.x_Cluster, l.BillingCurrency, n.machine, cast(n.cpu as hugeint) as cpu,
+        cast(n.memory as hugeint) as memory, cast(n.gpu as hugeint) as gpu, l.units
+    from node_line as l
+    inner join node_hour as n on n.ResourceId = l.ResourceId and n.x_HourStart = l.first_hour
+    where l.hours = 1
+    union all
+    select
+        n.x_Cluster, l.BillingCurrency, n.machine, sum(n.cpu) as cpu, sum(n.memory) as memory,
+        sum(n.gpu) as gpu, l.units
+    from node_line as l
+    inner join node_hour as n
+        on n.ResourceId = l.ResourceId
+        and n.x_HourStart >= l.first_hour
+        and n.x_HourStart < l.end_hour
+    where l.hours > 1
+    group by
+        n.x_Cluster, l.BillingCurrency, n.machine, l.ResourceId, l.first_hour, l.end_hour,
+        l.hours, l.units
+    having count(*) = l.hours
 ),
 machine_price as (
     select
-        n.x_Cluster, c.BillingCurrency, n.machine,
-        cast(sum(n.cpu) as hugeint) as cpu,
-        cast(sum(n.memory) as hugeint) as memory,
-        cast(sum(n.gpu) as hugeint) as gpu,
-        sum(c.units) as units
-    from node_charge_hour as c
-    inner join node_hour as n on n.ResourceId = c.ResourceId and n.x_HourStart = c.x_HourStart
-    group by n.x_Cluster, c.BillingCurrency, n.machine
+        x_Cluster, BillingCurrency, machine,
+        cast(sum(cpu) as hugeint) as cpu,
+        cast(sum(memory) as hugeint) as memory,
+        cast(sum(gpu) as hugeint) as gpu,
+        sum(units) as units
+    from charged
+    group by x_Cluster, BillingCurrency, machine
 ),
 -- Pods may be known where no node is.
 cluster as (
