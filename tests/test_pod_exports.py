@@ -131,6 +131,23 @@ def test_labels_of_opencost(tmp_path: Path, extra: list[str], values: list[str])
     assert [('{"b":"q","feature":"chat"}',)] == read.ask("select distinct x_Labels from pod_usage")
 
 
+def test_another_source_may_say_on_which_node_a_pod_of_opencost_ran(tmp_path: Path) -> None:
+    """Listed with its UID and node at noon by kube-state-metrics: what it held then is there."""
+    read = Read(tmp_path, "opencost", f"{','.join(OPENCOST)}\n{PEER}\n", day="2021-01-01")
+    read.connection.execute(
+        "create table both_sources as from metric_hour union all select * replace ("
+        "'pod_running' as x_Series, 'u' as x_PodUid, 'n1' as x_Node, null as x_Container, "
+        "3600000 as x_Value) from metric_hour "
+        "where x_Series = 'cpu_request' and extract(hour from x_HourStart) = 12"
+    )
+    text = queries.query("usage/container_usage").text.replace("metric_hour", "both_sources")
+    read.connection.execute(f"create or replace table container_usage as {text}")
+    assert [("u", "n1", 24, 24 * 720_000)] == read.ask(
+        "select x_PodUid, x_Node, count(*), sum(x_CpuRequestCoreMs) from container_usage "
+        "group by all"
+    )
+
+
 def opencost(**given: object) -> dict[str, Any]:
     """A row of OpenCost's export."""
     return dict(zip(OPENCOST, PEER.split(","), strict=True)) | {"Date": DAY} | given

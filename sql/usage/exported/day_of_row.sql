@@ -1,7 +1,7 @@
 -- The rows of an export, each with the UTC day it is of, or with the reason why it is of none.
 -- Why: days are read one by one. A row that is of several would be in two of them, and one that was
 -- cut at midnight says less than the export did. A row that does not say when is put to the file's
--- first day, to be found there.
+-- first day, to be found there. The row as delivered is kept only of those that are refused.
 -- Totals are BIGINT, for Parquet has no longer integers.
 -- One row per row of the export.
 with
@@ -34,6 +34,7 @@ judged as (
     from read_export
 )
 select
-    *,
+    * exclude (x_RawRow),
+    case when x_Reason is not null then x_RawRow end as x_RawRow,
     coalesce(cast(starts_at as date), min(cast(starts_at as date)) over ()) as on_day
 from judged
