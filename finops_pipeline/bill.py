@@ -64,7 +64,7 @@ from decimal import Decimal
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import duckdb
 
@@ -76,6 +76,7 @@ from .periods import names_month
 from .queries import Query, macros, query, stems
 from .transports import Item
 
+Read = TypeVar("Read")
 KINDS = {"number": "DECIMAL(38,12)", "time": "TIMESTAMP", "text": "VARCHAR", "tags": "VARCHAR"}
 COPY = "(format parquet, compression zstd, compression_level 1, write_bloom_filter false)"
 """Level 1 takes a tenth less time than 3 for files a fiftieth larger."""
@@ -131,9 +132,12 @@ class Dialect:
 
 
 @cache
-def dialect(name: str) -> Dialect:
-    """The dialect in `sql/bill/<name>.sql`; `UnknownName` when there is none."""
-    known = query(f"bill/{name}")
+def dialect(name: str, folder: str = "bill") -> Dialect:
+    """The dialect in `sql/<folder>/<name>.sql`; `UnknownName` when there is none.
+
+    Only bills conserve money; exports of usage (`usage/pods`) are read by the same rules without.
+    """
+    known = query(f"{folder}/{name}")
     columns: list[Column] = []
     conserves: list[tuple[str, str]] = []
     prefixes: list[tuple[str, str]] = []
@@ -178,7 +182,7 @@ def dialect(name: str) -> Dialect:
                 period = rest.strip()
             case ["invoices"]:
                 invoiced_when_final = rest.strip() == "when final"
-    if not columns or not conserves:
+    if not columns or (folder == "bill" and not conserves):
         dialects = [s for s in stems("bill") if "-- conserves:" in query(f"bill/{s}").text]
         raise ConfigError(
             f"sql/bill/{name}.sql is no billing dialect (its header declares no columns); "
@@ -257,6 +261,11 @@ def read_file(
     """
     out.mkdir(parents=True, exist_ok=True)
     spoken = dialect(block.dialect)
+    if block.costs != "both" and "x_CostBasis" not in spoken.query.text:
+        raise ConfigError(
+            f"[[billing]] {block.name}: {block.dialect} files hold both costs; take `costs` and "
+            "`pair` out"
+        )
     before = local.stat()
     came = {
         "x_Bytes": str(before.st_size),
@@ -267,27 +276,18 @@ def read_file(
 
     def read(*, mended: bool) -> ReadFile:
         with _raw_rows(cursor, item, local, out, mended=mended) as found:
-            raw = _of_period(spoken, _spelled(spoken, found, block), block, period)
+            raw = _of_period(spoken, _spelled(spoken, found, block.costs), block, period)
             _check_names(spoken, raw)
-            totals = _survey(cursor, spoken, raw, block, period)
+            totals = _survey(cursor, spoken, raw, block.name, period)
             _await_end(raw)
             _bind(cursor, spoken, raw)
             return _write(cursor, spoken, totals, block, period, item, came, out)
 
     try:
-        try:
-            result = read(mended=False)
-        except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException):
-            if _is_parquet(item):
-                raise
-            result = read(mended=True)
-    except (duckdb.BinderException, duckdb.CatalogException, duckdb.OutOfMemoryException):
-        raise  # the dialect or the machine, not the file
+        result = _mending(item, read)
     except CheckFailed:
         _refuse_changed(item, local, before)
         raise
-    except duckdb.Error as error:
-        raise UnreadableFile(f"{item.address}: {_first_line(error)}; deliver it again") from error
     finally:
         cursor.close()
     _refuse_changed(item, local, before)
@@ -297,6 +297,53 @@ def read_file(
             "delivery stands"
         )
     return result
+
+
+def ask_rows(
+    connection: duckdb.DuckDBPyConnection,
+    spoken: Dialect,
+    item: Item,
+    local: Path,
+    scratch: Path,
+    ask: Callable[[duckdb.DuckDBPyConnection], None],
+) -> None:
+    """Bind `raw_billing` to the rows of a file that is no bill, and `ask` of it.
+
+    `ask` may be called twice: again where the file had to be mended. `connection` has the macros.
+    Raises `UnreadableFile` as `read_file` does.
+    """
+    before = local.stat()
+    cursor = connection.cursor()
+
+    def read(*, mended: bool) -> None:
+        with _raw_rows(cursor, item, local, scratch, mended=mended) as found:
+            raw = _spelled(spoken, found, "both")
+            _check_names(spoken, raw)
+            _survey(cursor, spoken, raw, "", "")
+            _await_end(raw)
+            _bind(cursor, spoken, raw)
+            ask(cursor)
+
+    try:
+        _mending(item, read)
+    finally:
+        cursor.close()
+    _refuse_changed(item, local, before)
+
+
+def _mending(item: Item, read: Callable[..., Read]) -> Read:
+    """Read a file, and again with its text mended where DuckDB cannot read it as it is."""
+    try:
+        try:
+            return read(mended=False)
+        except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException):
+            if _is_parquet(item):
+                raise
+            return read(mended=True)
+    except (duckdb.BinderException, duckdb.CatalogException, duckdb.OutOfMemoryException):
+        raise  # the dialect or the machine, not the file
+    except duckdb.Error as error:
+        raise UnreadableFile(f"{item.address}: {_first_line(error)}; deliver it again") from error
 
 
 def _refuse_changed(item: Item, local: Path, before: os.stat_result) -> None:
@@ -427,7 +474,7 @@ def _survey(
     cursor: duckdb.DuckDBPyConnection,
     spoken: Dialect,
     raw: _Raw,
-    block: BillingSection,
+    source: str,
     period: str,
 ) -> dict[str, Any]:
     """What is known of a file before it is read: rows and money, and its sets of tags.
@@ -478,7 +525,7 @@ def _survey(
     if strangers:
         raise ConfigError(
             f"{raw.item.address}: {strangers} rows are on the bill of {found[3]}, not "
-            f"of {period} as [[billing]] {block.name} says; take the month out of `location`, and "
+            f"of {period} as [[billing]] {source} says; take the month out of `location`, and "
             "each month reads its own rows of every file"
         )
     for number, (_, why) in zip(refused, spoken.refusals, strict=True):
@@ -671,13 +718,8 @@ def _of_another(spoken: Dialect, raw: _Raw, period: str) -> tuple[str, str]:
     return month, other
 
 
-def _spelled(spoken: Dialect, raw: _Raw, block: BillingSection) -> _Raw:
+def _spelled(spoken: Dialect, raw: _Raw, costs: str) -> _Raw:
     """The file with its columns under the names the dialect has for them."""
-    if block.costs != "both" and "x_CostBasis" not in spoken.query.text:
-        raise ConfigError(
-            f"[[billing]] {block.name}: {block.dialect} files hold both costs; take `costs` and "
-            "`pair` out"
-        )
     raw, fold = _with_map_keys(spoken, raw), spoken.fold
     names = [*raw.names]
     folded = [fold(name) for name in names]
@@ -690,7 +732,7 @@ def _spelled(spoken: Dialect, raw: _Raw, block: BillingSection) -> _Raw:
                 names[place] = column
             if places:
                 break
-    return replace(raw, names=tuple(names), written=raw.names, costs=block.costs)
+    return replace(raw, names=tuple(names), written=raw.names, costs=costs)
 
 
 def _with_map_keys(spoken: Dialect, raw: _Raw) -> _Raw:
@@ -1042,7 +1084,7 @@ def _tag_object(spoken: Dialect, raw: _Raw, column: Column) -> str:
             f"{raw.item.address}: column {column.name!r} is {duck_type}, which holds no tags; "
             "deliver a map or a JSON object"
         )
-    prefix = column.name if column.name.endswith("/") else f"{column.name}_"
+    prefix = column.name if column.name.endswith(("/", ".")) else f"{column.name}_"
     each = [
         f"{{'k': {_text(n.removeprefix(prefix))}, 'v': nullif(cast(c{i} as varchar), '')}}"
         for i, n in enumerate(raw.names[: raw.width])

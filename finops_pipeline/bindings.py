@@ -199,12 +199,10 @@ def small_tables(config: Config) -> dict[str, SmallTable]:
 
 
 def parameters(config: Config) -> dict[str, Scalar]:
-    """The scalars of the configuration, by `$name`. Price weights are integers, in millionths."""
+    """The scalars of the configuration, by `$name`. Weights are integers."""
     ratios = config.allocation
     found: dict[str, Scalar] = {
-        "cpu_weight": _scaled(ratios.cpu_core_hour, 1_000_000, "[allocation]"),
-        "memory_weight": _scaled(ratios.memory_gib_hour, 1_000_000, "[allocation]"),
-        "gpu_weight": _scaled(ratios.gpu_hour, 1_000_000, "[allocation]"),
+        "price_ratio": ratios.price_ratio,
         "endpoint_idle": ratios.endpoint_idle,
         "unused_commitment": ratios.unused_commitment,
         "rows_per_part": config.warehouse.rows_per_part,

@@ -7,6 +7,7 @@ for keys that do not exist. Money and prices are read as `Decimal`, never as flo
 
 from __future__ import annotations
 
+import re
 import tomllib
 from datetime import date
 from decimal import Decimal
@@ -29,6 +30,12 @@ Dimension = Literal["feature", "tenant", "environment"]
 DIMENSIONS: tuple[Dimension, ...] = ("feature", "tenant", "environment")
 SHOWN_BY = (*DIMENSIONS, "model", "provider", "category", "service", "invoice", "method", "day")
 """What a showback can be shown by, as sql/history/showback.sql calls it."""
+
+PRICE_RATIOS = {
+    "opencost": (Decimal("0.031611"), Decimal("0.004237"), Decimal("0.95")),
+    "aws": (Decimal("0.9"), Decimal("0.1"), Decimal(9)),
+}
+"""Weights of a core hour, a GiB hour and a GPU hour, by name."""
 
 DRIVERS = (
     "calls",
@@ -153,25 +160,79 @@ class MetricsSection(Section):
     """Kubernetes metrics of one cluster."""
 
     name: Name = Field(description="Name of the source.")
-    kind: Literal["prometheus", "openmetrics", "parquet"] = Field(
-        description="`prometheus` asks a server; `openmetrics` and `parquet` read files of samples."
+    kind: Literal["prometheus", "openmetrics", "parquet", "opencost", "kubecost", "aws_split"] = (
+        Field(
+            description="`prometheus` asks a server; `openmetrics` and `parquet` read files of samples; `opencost` and `kubecost` their CSV "
+            "exports; `aws_split` the split cost allocation rows of a Cost and Usage Report."
+        )
     )
     cluster: str = Field(description="Name of the cluster, used in x_Cluster.")
     url: str | None = Field(
         None, description="Address of the Prometheus server (kind `prometheus`)."
     )
     location: str | None = Field(
-        None, description="Where the files are, with `{date}` for YYYY-MM-DD (the other kinds)."
+        None,
+        description="Where the files are, with `{date}` for YYYY-MM-DD (the other kinds). Exports may also be of a month, as in `[[billing]]`, "
+        "or one file for all days.",
+    )
+    match: dict[str, str] = Field(
+        default={},
+        description='Labels that tell this cluster from others of the same server or files, such as `{ cluster = "prod-eu" }`: '
+        "only series that have all of them count. Several clusters are several blocks. Of exports, `cluster` is the name they have for it.",
     )
     token_env: str | None = Field(
         None, description="Environment variable that holds a bearer token for the server."
     )
+    user_env: str | None = Field(
+        None, description="Environment variable that holds the user name, for basic authentication."
+    )
+    password_env: str | None = Field(
+        None, description="Environment variable that holds the password of that user."
+    )
+    headers_env: dict[str, str] = Field(
+        default={},
+        description="Further headers, each with the environment variable that holds its value, such as the tenant of Mimir, Cortex or "
+        'Thanos: `{ X-Scope-OrgID = "MIMIR_TENANT" }`.',
+    )
+    ca_file: str | None = Field(
+        None,
+        description="PEM file of the authorities to trust instead of the usual ones, relative to this file. A certificate that is "
+        "not trusted is always an error.",
+    )
+    cert_file: str | None = Field(
+        None, description="PEM file of our own certificate, where the server asks for one."
+    )
+    key_file: str | None = Field(
+        None, description="PEM file of its key, without a password, unless `cert_file` holds both."
+    )
     timeout_seconds: int = Field(60, ge=1, description="Longest wait for one answer of the server.")
 
-    @field_validator("location")
+    @property
+    def is_export(self) -> bool:
+        """Whether its files say what pods held, and not what was measured of them."""
+        return self.kind in ("opencost", "kubecost", "aws_split")
+
+    @model_validator(mode="after")
+    def _days_are_known(self) -> MetricsSection:
+        if self.location is not None:
+            refuse_unknown(self.location, (*OF_DAY, *OF_MONTH) if self.is_export else OF_DAY)
+        if self.is_export and set(self.match) - {"cluster"}:
+            raise ValueError("of an export, `match` can only name the `cluster`")
+        return self
+
+    @field_validator("match")
     @classmethod
-    def _days_are_known(cls, pattern: str | None) -> str | None:
-        return pattern if pattern is None else refuse_unknown(pattern, OF_DAY)
+    def _are_labels(cls, match: dict[str, str]) -> dict[str, str]:
+        for label in match:
+            if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", label):
+                raise ValueError(f"{label!r} is no name of a label")
+        return match
+
+    @model_validator(mode="after")
+    def _keys_have_certificates(self) -> MetricsSection:
+        if self.key_file is not None and self.cert_file is None:
+            raise ValueError("`key_file` is the key of a certificate; name that in `cert_file`")
+        return self
 
 
 class InferenceSection(Section):
@@ -571,16 +632,22 @@ class PriceBookSection(Section):
 class AllocationSection(Section):
     """Ratios that are policy, so they are written down. Only their proportion matters."""
 
-    cpu_core_hour: Decimal = Field(
-        Decimal("0.031611"),
+    price_ratio: Literal["opencost", "aws", "regression"] = Field(
+        "opencost",
+        description="What CPU, memory and GPU of a node weigh beside each other: `opencost` (0.031611 a core hour, 0.004237 a GiB hour, "
+        "0.95 a GPU hour), `aws` (0.9, 0.1 and 9, as split cost allocation data has it), or by `regression` of the prices that each "
+        "cluster's machine types have on the bill; where they cannot tell, `opencost`.",
+    )
+    cpu_core_hour: Decimal | None = Field(
+        None,
         gt=0,
-        description="Price weight of a CPU core hour (OpenCost's default).",
+        description="Weight of a CPU core hour instead of that.",
     )
-    memory_gib_hour: Decimal = Field(
-        Decimal("0.004237"), gt=0, description="Price weight of a GiB hour (OpenCost's default)."
+    memory_gib_hour: Decimal | None = Field(
+        None, gt=0, description="Weight of a GiB hour instead of that."
     )
-    gpu_hour: Decimal = Field(
-        Decimal("0.95"), gt=0, description="Price weight of a GPU hour (OpenCost's default)."
+    gpu_hour: Decimal | None = Field(
+        None, gt=0, description="Weight of a GPU hour instead of that."
     )
     input_token: Decimal = Field(
         Decimal(1),
@@ -605,6 +672,23 @@ class AllocationSection(Section):
         "and a rule with `CommitmentDiscountStatus = 'Unused'` can name a team; `users` splits it among those who used the "
         "same commitment, `everyone` among all with charges of that provider, that day, by EffectiveCost.",
     )
+
+    @property
+    def stated_weights(self) -> tuple[int, int, int]:
+        """Weights of a core, a GiB and a GPU in millionths, as they are written down."""
+        known = PRICE_RATIOS.get(self.price_ratio, PRICE_RATIOS["opencost"])
+        given = (self.cpu_core_hour, self.memory_gib_hour, self.gpu_hour)
+        cpu, memory, gpu = (
+            _millionths(weight if own is None else own)
+            for weight, own in zip(known, given, strict=True)
+        )
+        return cpu, memory, gpu
+
+
+def _millionths(weight: Decimal) -> int:
+    if weight * 1_000_000 % 1:
+        raise ConfigError(f"[allocation]: {weight} has more than six decimals; round it")
+    return int(weight * 1_000_000)
 
 
 class TokenRatioSection(Section):

@@ -19,12 +19,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 
 from .errors import Unavailable
 from .transports import Item, Transport
 
+TAKEN_APART = ".days"
+"""How the folder of an export's days ends, which are taken apart once."""
 DAYS_KEPT = 3
 """Days that fetched metrics and logs stay: those of a day are read for the next one, too."""
 
@@ -130,11 +133,15 @@ class _Place:
 
 
 def forget(landing: Path) -> None:
-    """Remove fetched files of metrics and logs that no day is read from any more."""
+    """Remove fetched metrics, logs and exports that no day is read from any more."""
     before = time.time() - DAYS_KEPT * 86400
     for file in landing.iterdir() if landing.is_dir() else ():
-        if file.is_file() and file.stat().st_mtime < before:
+        if file.stat().st_mtime >= before:
+            continue
+        if file.is_file():
             file.unlink()
+        elif file.name.endswith(TAKEN_APART):
+            shutil.rmtree(file)
 
 
 def _listing(file: Path) -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ these steps as assets (`assets/`); nothing here knows of Dagster. What a step co
 from __future__ import annotations
 
 import functools
+import os
 import re
 import threading
 from collections.abc import Callable, Iterable
@@ -21,6 +22,8 @@ from . import (
     contracts,
     deliveries,
     manifests,
+    pod_exports,
+    price_ratio,
     prices,
     proposals,
     queries,
@@ -43,7 +46,7 @@ from .contracts import STAGES
 from .errors import ConfigError, DeliveryVanished
 from .forges import Submitted
 from .forges import forge as open_forge
-from .landed import Landed, forget
+from .landed import Landed, digest_of, forget
 from .periods import day_before, days, in_day, in_month, names_month, open_period
 from .publish import publish
 from .registries import open_registry
@@ -93,7 +96,7 @@ def steps() -> list[Step]:
             for stem in queries.stems(stage)
             if stem in contracts.tables() and stem not in filled
         ]
-        waiting += [_shared_weight()] if stage == "allocation" else []
+        waiting += [_price_ratio(), _shared_weight()] if stage == "allocation" else []
         while waiting:
             names = {s.name for s in waiting}
             ready = [s for s in waiting if not s.reads & (names - {s.name})]
@@ -301,6 +304,11 @@ def _metric_parts(warehouse: Warehouse, day: str) -> Iterable[Part]:
                 read = functools.partial(_read_metrics, warehouse, block, day, [])
                 yield Part(f"{block.name}.metrics", stamp, tables, read)
             continue
+        if block.is_export:
+            part = _export_part(warehouse, block, day)
+            if part is not None:
+                yield part
+            continue
         found = _found(config, str(block.location), day)
         if found:
             # What stood at midnight is known from the day before.
@@ -308,6 +316,55 @@ def _metric_parts(warehouse: Warehouse, day: str) -> Iterable[Part]:
             stamp = digest(block.model_dump(), _stamps(found), usage.metrics_digest())
             read = functools.partial(_read_metrics, warehouse, block, day, found)
             yield Part(f"{block.name}.metrics", stamp, tables, read)
+
+
+def _export_part(warehouse: Warehouse, block: MetricsSection, day: str) -> Part | None:
+    """The day's rows of an export; files of a month or more are taken apart into days once."""
+    if block.location is None:
+        raise ConfigError(f"metrics {block.name!r}: kind `{block.kind}` needs a `location`")
+    transport = open_transport(block.location, warehouse.config)
+    pattern = in_day(in_month(block.location, day[:7]), day)
+    days_of = [
+        (item.path, file)
+        for item in transport.list(pattern)
+        if (file := _taken_apart(warehouse, block, transport, item) / f"{day}.parquet").exists()
+    ]
+    if not days_of:
+        return None
+    stamp = digest(
+        block.model_dump(),
+        [(path, digest_of(file)) for path, file in days_of],
+        pod_exports.day_digest(block.kind),
+    )
+    read = functools.partial(_read_export, warehouse, block, day, days_of)
+    return Part(f"{block.name}.metrics", stamp, ("unread_usage", "metric_hour"), read)
+
+
+def _taken_apart(
+    warehouse: Warehouse, block: MetricsSection, transport: Transport, item: Item
+) -> Path:
+    """The folder of an export's days: made once for each state of the file, kept while in use."""
+    mark = digest(item.address, item.fingerprint, pod_exports.file_digest(block.kind))
+    folder = warehouse.landing / f"{mark}{pod_exports.SUFFIX}"
+    with _FETCHING:
+        if folder.exists():
+            os.utime(folder)
+        else:
+            local = transport.fetch(item, warehouse.landing)
+            with warehouse.engine() as connection:
+                pod_exports.take_apart(connection, block.kind, item, local, folder)
+    return folder
+
+
+def _read_export(
+    warehouse: Warehouse,
+    block: MetricsSection,
+    day: str,
+    files: list[tuple[str, Path]],
+    into: Path,
+) -> None:
+    with warehouse.engine() as connection:
+        pod_exports.read_day(connection, block, day, files, into)
 
 
 def _call_parts(warehouse: Warehouse, day: str) -> Iterable[Part]:
@@ -358,7 +415,8 @@ def _read_metrics(
 ) -> None:
     with warehouse.engine() as connection:
         files = _local(warehouse, found)
-        usage.read_metrics(connection, block, date.fromisoformat(day), files, into)
+        root = warehouse.config.root
+        usage.read_metrics(connection, block, date.fromisoformat(day), files, into, root)
 
 
 def _read_calls(
@@ -590,6 +648,34 @@ def read_revenue(warehouse: Warehouse, period: str) -> list[Built]:
     return built
 
 
+# ------------------------------------------------------------------------------ price ratio
+
+
+def _price_ratio() -> Step:
+    return Step(
+        "price_ratio",
+        "allocation",
+        ("price_ratio",),
+        frozenset(queries.query(price_ratio.MACHINE_PRICE).reads),
+        "What a core, a GiB of memory and a GPU weigh beside each other, cluster by cluster: as "
+        "stated, or as the bill's own prices of machines on demand have it.",
+        find_price_ratio,
+    )
+
+
+def find_price_ratio(warehouse: Warehouse, period: str) -> list[Built]:
+    """Find the price ratio of each cluster in a month; one that is stated is only written down."""
+    allocation = warehouse.config.allocation
+    asked = queries.query(price_ratio.MACHINE_PRICE)
+
+    def make(connection: duckdb.DuckDBPyConnection, into: Path) -> None:
+        found = price_ratio.ratios(connection, allocation)
+        price_ratio.write(found, period, into / "part.parquet")
+
+    stamp = digest(asked.digest, allocation.price_ratio, allocation.stated_weights)
+    return [warehouse.build_made("price_ratio", period, asked.reads, stamp, make)]
+
+
 # ------------------------------------------------------------------------------ shared cost
 
 
@@ -711,7 +797,12 @@ def survey(config: Config, period: str) -> list[tuple[str, bool]]:
         if source.location is None:
             told.append((f"[[metrics]] {source.name}: asks a server when it runs", True))
             continue
-        count = sum(len(_found(config, source.location, day)) for day in days(period))
+        if isinstance(source, MetricsSection) and source.is_export:
+            patterns = {in_day(in_month(source.location, period), day) for day in days(period)}
+            place = open_transport(source.location, config)
+            count = sum(len(place.list(pattern)) for pattern in sorted(patterns))
+        else:
+            count = sum(len(_found(config, source.location, day)) for day in days(period))
         told.append((f"{source.name}: {count} file(s) in the days of {period}", bool(count)))
     if config.economics.revenue is not None:
         location = in_month(config.economics.revenue, period)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import json
 import os
+import re
 import tempfile
 import threading
 import zlib
@@ -32,10 +34,15 @@ from .warehouse import copy, digest, identifier, literal
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from .transports.prometheus import Answer
+    from .transports.prometheus import Access, Answer
 
 NamedFile = tuple[str, Path]
 """A delivered file: its path relative to its source, and where it lies on this machine."""
+
+HOW_TO_GET_IN = {
+    "token_env", "user_env", "password_env", "ca_file", "cert_file", "key_file", "timeout_seconds",
+}  # fmt: skip
+"""Keys of a block that change nothing of what its server answers."""
 
 _ASKING = threading.Lock()
 """A server is asked for one day at a time, whatever is read beside it."""
@@ -145,15 +152,18 @@ class Measure:
     identity: tuple[str, ...]
     only: tuple[tuple[str, bool, str], ...] = ()
 
-    @property
-    def promql(self) -> str:
+    def promql(self, match: Mapping[str, str]) -> str:
         """The same question for a Prometheus server, for the hour that ends at the full hour.
+
+        `match` are labels that every series must have with that value.
 
         `offset 1ms` leaves an instant to the hour it starts. The ranges of the outer subqueries
         are cut short so that servers that count the left end of a range (before 3.0) and those
         that do not see the same points.
         """
-        conditions = ",".join(f'{k}{"=~" if m else "!~"}"{p}"' for k, m, p in self.only)
+        wanted = [f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in sorted(match.items())]
+        wanted += [f'{k}{"=~" if m else "!~"}"{p}"' for k, m, p in self.only]
+        conditions = ",".join(wanted)
         name = f"{self.metric}{{{conditions}}}" if conditions else self.metric
         best = f"max by ({','.join(self.identity)}) " if self.identity else ""
         now = f"last_over_time({name}[5m] offset 1ms)"
@@ -271,26 +281,27 @@ def read_metrics(
     day: date,
     files: Sequence[NamedFile],
     into: Path,
+    root: Path = Path(),
 ) -> None:
     """Write `metric_hour.parquet` and `unread_usage.parquet` of one UTC day into `into`.
 
     `files` are the day's files of samples, none for a server; files of the day before may be
-    among them, so that what stood at midnight is known. Errors: `UnreadableFile` names the file;
-    those of `transports.prometheus`.
+    among them, so that what stood at midnight is known. Certificates are named from `root` on.
+    Errors: `UnreadableFile` names the file; those of `transports.prometheus`.
     """
     bound = {"day": day.isoformat(), "source": block.name}
     with tempfile.TemporaryDirectory(dir=into) as scratch:
         staged = Path(scratch)
         if block.kind == "prometheus":
             with _ASKING:
-                _ask_server(block, day, staged / "series_hour.parquet")
+                _ask_server(block, day, root, staged / "series_hour.parquet")
             _refuse_nothing(connection)
         else:
             if block.kind == "openmetrics":
-                _stage_openmetrics(connection, files, staged / "sample.parquet")
+                _stage_openmetrics(connection, files, staged / "sample.parquet", block.match)
             else:
                 _bind_samples(connection, files)
-            _bind_measures(connection)
+            _bind_measures(connection, block.match)
             with _blaming(connection, files if block.kind == "parquet" else ()):
                 copy(
                     connection,
@@ -322,7 +333,13 @@ def fingerprint(block: MetricsSection, day: date, now: datetime | None = None) -
     at = now or datetime.now(UTC).replace(tzinfo=None)
     if day > at.date():
         return None
-    asked = block.model_dump(exclude={"token_env", "timeout_seconds"})
+    # How we get in is none of what is asked; nor is a key that is not set, for a server may have
+    # forgotten a day that would be asked again because there is a new key.
+    asked = {
+        key: value
+        for key, value in block.model_dump(exclude=HOW_TO_GET_IN).items()
+        if key not in ("match", "headers_env") or value
+    }
     settled = day < at.date() - timedelta(days=1)
     return digest(asked, day.isoformat(), metrics_digest(), "" if settled else at.isoformat())
 
@@ -331,7 +348,8 @@ def metrics_digest() -> str:
     """Changes when metrics would be read otherwise."""
     samples = (f"samples/{s}" for s in queries.stems("usage/samples"))
     stems = ("metric_hour", "unread_usage", *samples)
-    return digest([queries.query(f"usage/{s}").digest for s in stems], [m.promql for m in MEASURES])
+    asked = [m.promql({}) for m in MEASURES]
+    return digest([queries.query(f"usage/{s}").digest for s in stems], asked)
 
 
 def calls_digest(dialect: str) -> str:
@@ -346,7 +364,40 @@ def invocations_digest(dialect: str, owner: OwnerSection) -> str:
     return digest([queries.query(f"usage/{s}").digest for s in stems], owner.model_dump())
 
 
-def _ask_server(block: MetricsSection, day: date, to: Path) -> None:
+def _access(block: MetricsSection, root: Path) -> Access:
+    """Who we are to the server of a block; secrets are in the environment, and only there."""
+    from .transports.prometheus import Access
+
+    def secret(variable: str | None) -> str | None:
+        if variable is None:
+            return None
+        value = os.environ.get(variable)
+        if not value:
+            raise ConfigError(f"metrics {block.name!r}: the variable {variable} is not set")
+        return value
+
+    if (block.user_env is None) != (block.password_env is None) or (
+        block.token_env is not None and block.user_env is not None
+    ):
+        raise ConfigError(
+            f"metrics {block.name!r}: name a token, or a user and a password, not half of both"
+        )
+
+    def path(name: str | None) -> Path | None:
+        return None if name is None else root / name
+
+    return Access(
+        secret(block.token_env),
+        secret(block.user_env),
+        secret(block.password_env),
+        {header: secret(variable) or "" for header, variable in block.headers_env.items()},
+        path(block.ca_file),
+        path(block.cert_file),
+        path(block.key_file),
+    )
+
+
+def _ask_server(block: MetricsSection, day: date, root: Path, to: Path) -> None:
     """The hourly value of every measure of a day, from the server, as Parquet."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -355,9 +406,6 @@ def _ask_server(block: MetricsSection, day: date, to: Path) -> None:
 
     if block.url is None:
         raise ConfigError(f"metrics {block.name!r}: kind `prometheus` needs a `url`")
-    token = os.environ.get(block.token_env) if block.token_env else None
-    if block.token_env and not token:
-        raise ConfigError(f"metrics {block.name!r}: the variable {block.token_env} is not set")
     hour = timedelta(hours=1)
     begin = datetime.combine(day, time())
     schema = pa.schema(
@@ -369,11 +417,13 @@ def _ask_server(block: MetricsSection, day: date, to: Path) -> None:
         ]
     )
     with (
-        Prometheus(block.url, token, block.timeout_seconds) as server,
+        Prometheus(block.url, _access(block, root), block.timeout_seconds) as server,
         pq.ParquetWriter(to, schema) as writer,
         # an error must not leave two requests running
         contextlib.closing(
-            server.hourly((m.promql for m in MEASURES), begin + hour, begin + 24 * hour)
+            server.hourly(
+                (m.promql(block.match) for m in MEASURES), begin + hour, begin + 24 * hour
+            )
         ) as answers,
     ):
         for measure, found in zip(MEASURES, answers, strict=True):
@@ -403,13 +453,17 @@ def _table(series: str, found: list[Answer], schema: pa.Schema) -> pa.Table:
     )
 
 
-def _bind_measures(connection: duckdb.DuckDBPyConnection) -> None:
-    """`MEASURES` as tables: metric_query, and its metric_identity and metric_matcher."""
+def _bind_measures(connection: duckdb.DuckDBPyConnection, match: Mapping[str, str]) -> None:
+    """`MEASURES` as tables: metric_query, and its metric_identity and metric_matcher.
+
+    `match` are labels that every series must have with that value.
+    """
+    everywhere = [(label, True, re.escape(value)) for label, value in sorted(match.items())]
     asked, identities, matchers = [], [], []
     for number, m in enumerate(MEASURES):
         asked.append((number, m.series, m.metric, m.how, m.scale))
         identities += [(number, label) for label in m.identity]
-        matchers += [(number, *condition) for condition in m.only]
+        matchers += [(number, *condition) for condition in (*m.only, *everywhere)]
     for table, columns, rows in (
         ("metric_query", "query_id, x_Series, metric, how, scale", asked),
         ("metric_identity", "query_id, label", identities),
@@ -426,10 +480,13 @@ def _constant(value: object) -> str:
 
 
 def _stage_openmetrics(
-    connection: duckdb.DuckDBPyConnection, files: Sequence[NamedFile], to: Path
+    connection: duckdb.DuckDBPyConnection,
+    files: Sequence[NamedFile],
+    to: Path,
+    match: Mapping[str, str],
 ) -> None:
     """Bind metric_sample and refused_line to the lines of OpenMetrics files."""
-    _bind_measures(connection)
+    _bind_measures(connection, match)
     lines = _Lines(files, must_end_with=b"# EOF")
     lines.stage(connection, "raw_line", queries.query("usage/samples/openmetrics").text, to)
     columns = "metric, labels, time, value"

@@ -19,7 +19,16 @@ import duckdb
 import pytest
 import yaml
 
-from finops_pipeline import bill, bindings, config, contracts, pipeline, queries, sharing
+from finops_pipeline import (
+    bill,
+    bindings,
+    config,
+    contracts,
+    pipeline,
+    price_ratio,
+    queries,
+    sharing,
+)
 from finops_pipeline.transports import Item
 from finops_pipeline.warehouse import bind_rows, identifier
 
@@ -85,15 +94,15 @@ def engine(given: dict[str, list[dict[str, Any]]], settings: dict[str, Any]) -> 
 
 
 def stage_queries(stage: str) -> list[str]:
-    """The SQL files of a stage, and what weighs shared cost, each after what it reads."""
-    files = TABLES.intersection([*queries.stems(stage), "shared_weight"])
+    """The SQL files of a stage, and what Python makes of it, each after what it reads."""
+    files = TABLES.intersection([*queries.stems(stage), "price_ratio", "shared_weight"])
     return [f"{stage}/{s.name}" for s in pipeline.steps() if s.stage == stage and s.name in files]
 
 
 def fill(
     connection: Any, path: str, parameters: dict[str, Any], parsed: config.Config | None = None
 ) -> None:
-    """Run one SQL file, or what weighs shared cost, and put its rows into the table it fills.
+    """Run one SQL file, or what Python makes of some, and put its rows into the table it fills.
 
     One that asks for days is run for each part of the month, as `day_range` has them.
     """
@@ -102,6 +111,14 @@ def fill(
             row = sharing.row(weight, parameters["period"])
             marks = ", ".join("?" for _ in row)
             connection.execute(f"insert into shared_weight values ({marks})", row)
+        return
+    if path == "allocation/price_ratio":
+        for cluster, ratio in price_ratio.ratios(
+            connection, (parsed or config.Config()).allocation
+        ):
+            row = price_ratio.row(cluster, ratio, parameters["period"])
+            marks = ", ".join("?" for _ in row)
+            connection.execute(f"insert into price_ratio values ({marks})", row)
         return
     query = queries.query(path)
     parts: list[tuple[Any, Any]] = []

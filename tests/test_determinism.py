@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from finops_pipeline import bindings, config, queries, sharing
+from finops_pipeline import bindings, config, price_ratio, queries, sharing
 from finops_pipeline.contracts import table
 from finops_pipeline.warehouse import bind_files, copy
 
@@ -268,6 +268,9 @@ def build(
         if name == "shared_weight":
             weights = sharing.weigh(connection, config.parse(SETTINGS, Path()), "2026-10")
             sharing.write(weights, "2026-10", file)
+        elif name == "price_ratio":
+            found = price_ratio.ratios(connection, config.parse(SETTINGS, Path()).allocation)
+            price_ratio.write(found, "2026-10", file)
         else:
             query = queries.query(path)
             copy(connection, query.text, file, {k: parameters[k] for k in query.parameters})

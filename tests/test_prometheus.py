@@ -13,6 +13,7 @@ import os
 import random
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -315,12 +316,15 @@ def server(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
 
 
 @contextlib.contextmanager
-def serving(home: Path, *flags: str) -> Iterator[str]:
-    """A Prometheus over the data in `home`, from its start to its end."""
+def serving(home: Path, *flags: str, scheme: str = "http") -> Iterator[str]:
+    """A Prometheus over the data in `home`, from its start to its end.
+
+    Of one that does not let everybody in, it is only waited for until it answers.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
+    url = f"{scheme}://127.0.0.1:{port}"
     command = [
         "prometheus",
         f"--config.file={home}/p.yml",
@@ -345,8 +349,8 @@ def is_ready(url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/-/ready") as answer:
             return bool(answer.status == 200)
-    except urllib.error.URLError:
-        return False
+    except urllib.error.URLError as error:
+        return isinstance(error.reason, ssl.SSLError)
 
 
 def block(url: str) -> MetricsSection:

@@ -27,6 +27,12 @@ TABLES = tables_of(
             "x_Endpoint",
             "BillingPeriod x_Endpoint",
         ),
+        "price_ratio": (
+            """What a core, a GiB of memory and a GPU weigh beside each other: one row per cluster.""",
+            "x_Cluster",
+            """BillingPeriod x_Cluster x_CpuWeight x_MemoryWeight x_GpuWeight x_RatioBasis
+            x_MachineTypes x_UnexplainedPermille? x_Reason?""",
+        ),
         "charge_kind": (
             """The bill summed up: one row per invoice, account, service and category.""",
             """InvoiceId BillingCurrency ProviderName SubAccountId ServiceCategory ServiceName

@@ -712,6 +712,26 @@ FIELDS: dict[str, Field] = {
         "What was kept ready: MiB-milliseconds of a function, GPU-milliseconds of an endpoint.",
         ge=0,
     ),
+    "x_CpuWeight": Field(
+        "BIGINT", "Price weight of a core hour; only the proportion of the three matters.", ge=0
+    ),
+    "x_MemoryWeight": Field("BIGINT", "Price weight of a GiB hour.", ge=0),
+    "x_GpuWeight": Field("BIGINT", "Price weight of a GPU hour.", ge=0),
+    "x_RatioBasis": Field(
+        "VARCHAR",
+        "Where the weights are from: `stated` in the configuration, or by `regression` of the "
+        "bill's own prices.",
+        isin=("stated", "regression"),
+    ),
+    "x_MachineTypes": Field(
+        "BIGINT", "Machine types whose prices were there to be fitted to.", ge=0
+    ),
+    "x_UnexplainedPermille": Field(
+        "BIGINT",
+        "Mean part of a machine type's price that the weights miss, in thousandths; null where "
+        "nothing was fitted.",
+        ge=0,
+    ),
     "x_WeightUnit": Field(
         "VARCHAR",
         "What the weight counts before it was costed. Of calls, from best to weakest: `list_cost`, `gpu_ms`, `phase_ms` (prefill and decode), `tokens`, `calls`; where hours differ, the weakest of them.",

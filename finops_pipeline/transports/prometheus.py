@@ -8,15 +8,17 @@ large becomes smaller ones. Which questions are asked, and what the answers mean
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from ..errors import Refused, Unavailable
+from ..errors import ConfigError, Refused, Unavailable
 
 if TYPE_CHECKING:
     import httpx
@@ -34,6 +36,45 @@ class Answer:
     points: list[tuple[datetime, float]]
 
 
+@dataclass(frozen=True)
+class Access:
+    """Who we are to a server, and who it has to be to us. Certificates are always verified.
+
+    `ca_file` takes the place of the authorities that are trusted otherwise; `cert_file` and
+    `key_file` are our own certificate. All are PEM. `headers` are sent with each question, such
+    as the tenant of Mimir, Cortex or Thanos.
+    """
+
+    token: str | None = None
+    user: str | None = None
+    password: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """What TLS goes by. Raises `ConfigError` where a file cannot be used."""
+        import httpx
+
+        path = self.ca_file
+        try:
+            if path is None:
+                context = httpx.create_ssl_context()
+            else:
+                context = ssl.create_default_context(cafile=path)
+            path = self.cert_file
+            if path is not None:
+                # A key with a password would be asked for at the terminal.
+                context.load_cert_chain(path, self.key_file, password="")
+        except (OSError, ValueError) as error:
+            what = "ca_file" if path == self.ca_file else "cert_file with its key_file"
+            raise ConfigError(
+                f"{what} {path}: {error}; it must be PEM, and a key without a password"
+            ) from error
+        return context
+
+
 class _TooLarge(Exception):
     """The server can answer, but not so much at once."""
 
@@ -49,7 +90,7 @@ class Prometheus:
     def __init__(
         self,
         url: str,
-        token: str | None = None,
+        access: Access | None = None,
         timeout_seconds: float = 60,
         pause_seconds: float = 0.5,
     ) -> None:
@@ -57,9 +98,15 @@ class Prometheus:
 
         self.url = url.rstrip("/")
         self.pause_seconds = pause_seconds
+        access = access or Access()
+        headers = dict(access.headers)
+        if access.token is not None:
+            headers["Authorization"] = f"Bearer {access.token}"
         self._client: httpx.Client = httpx.Client(
             timeout=timeout_seconds,
-            headers={"Authorization": f"Bearer {token}"} if token else {},
+            headers=headers,
+            auth=None if access.user is None else (access.user, access.password or ""),
+            verify=access.context(),
             limits=httpx.Limits(max_connections=IN_FLIGHT),
         )
 
@@ -132,6 +179,11 @@ class Prometheus:
             raise Refused(f"{self.url}: {error}; write `url` as http://host:port") from error
         except httpx.TransportError as error:
             said = str(error) or type(error).__name__
+            if _is_mistrust(error):
+                raise Refused(
+                    f"{self.url}: TLS: {said}; name the authority of the server's certificate in "
+                    "`ca_file`, and where it asks for ours, that in `cert_file` and `key_file`"
+                ) from error
             raise Unavailable(f"{self.url}: no whole answer ({said}); is the server up?") from error
         status = response.status_code
         if status == 429 or status >= 500:
@@ -139,7 +191,7 @@ class Prometheus:
         if status in (401, 403):
             raise Refused(
                 f"{self.url}: status {status}: {_excerpt(response)}; name the variable that holds "
-                "a token in `token_env`"
+                "a token in `token_env`, or those of a user in `user_env` and `password_env`"
             )
         try:
             body = json.loads(response.content)
@@ -156,6 +208,15 @@ class Prometheus:
             said = "; ".join(map(str, body.get("warnings") or ["partial answer"]))
             raise Unavailable(f"{self.url}: the answer is not whole: {said}")
         return _answers(self.url, body)
+
+
+def _is_mistrust(error: BaseException | None) -> bool:
+    """Whether the two sides do not accept each other, which no further try will change."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return not isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _failure(url: str, status: int, body: dict[str, Any]) -> Exception:

@@ -52,10 +52,11 @@ held_hour as (
     select
         cast(p.x_HourStart as date) as on_day, 'node/' || p.x_Cluster as x_Pool, l.x_Endpoint,
         l.x_Feature, l.x_Tenant, l.x_Environment, l.run_id,
-        cast(p.x_CpuAllocatedCoreMs as hugeint) * 1024 * $cpu_weight
-        + (cast(p.x_MemoryAllocatedByteSeconds as hugeint) * 1000 // 1048576) * $memory_weight
-        + cast(p.x_GpuAllocatedParts as hugeint) * 1024 * $gpu_weight // gpu_parts() as weight
+        cast(p.x_CpuAllocatedCoreMs as hugeint) * 1024 * w.x_CpuWeight
+        + (cast(p.x_MemoryAllocatedByteSeconds as hugeint) * 1000 // 1048576) * w.x_MemoryWeight
+        + cast(p.x_GpuAllocatedParts as hugeint) * 1024 * w.x_GpuWeight // gpu_parts() as weight
     from pod_usage as p
+    inner join price_ratio as w on w.x_Cluster = p.x_Cluster
     inner join label_set as l
         on l.x_Namespace = p.x_Namespace
         and l.x_Workload = p.x_Workload

@@ -1,10 +1,10 @@
 -- By which weights each pool is split among those who used it.
 --
--- Node pools: the cost of a node-hour falls to CPU, memory and GPU by $cpu_weight per core,
--- $memory_weight per GiB and $gpu_weight per GPU of capacity; each resource falls to the pods
--- that held it (the larger of requested and used, hour by hour). Of what no pod held, what the node
--- keeps for its system is `(overhead)`, the rest `(idle)`. Where pods hold more than the node has,
--- they share what there is. Pods of an endpoint pass their part to the callers of that hour, by GPU
+-- Node pools: the cost of a node-hour falls to CPU, memory and GPU by the weights price_ratio has
+-- for a core, a GiB and a GPU of capacity; each resource falls to the pods that held it (the larger
+-- of requested and used, hour by hour). Of what no pod held, what the node keeps for its system is
+-- `(overhead)`, the rest `(idle)`. Where pods hold more than the node has, they share what there is.
+-- Pods of an endpoint pass their part to the callers of that hour, by GPU
 -- time where every call logged it, else by the time of prefill and decode, as every call logged it
 -- or as the engine measured it for a token, else by tokens weighted by the ratio of the day, else by
 -- calls. Node-hours the cluster did not measure stay `unmeasured`.
@@ -240,11 +240,12 @@ node_hour as (
         cast(greatest(
             n.x_MemoryCapacityByteSeconds - n.x_MemoryAllocatableByteSeconds, 0
         ) as hugeint) * 1000 // 1048576 as memory_reserved,
-        cast(n.x_CpuCapacityCoreMs as hugeint) * 1024 * $cpu_weight as cpu_worth,
+        cast(n.x_CpuCapacityCoreMs as hugeint) * 1024 * r.x_CpuWeight as cpu_worth,
         (cast(n.x_MemoryCapacityByteSeconds as hugeint) * 1000 // 1048576)
-        * $memory_weight as memory_worth,
-        cast(n.x_GpuCapacityMs as hugeint) * 1024 * $gpu_weight as gpu_worth
+        * r.x_MemoryWeight as memory_worth,
+        cast(n.x_GpuCapacityMs as hugeint) * 1024 * r.x_GpuWeight as gpu_worth
     from node as n
+    inner join price_ratio as r on r.x_Cluster = n.x_Cluster
     left join held_total as h on h.node_no = n.node_no
 ),
 -- Part of the node-hour that each resource stands for, in 10^-15 of it.

@@ -12,8 +12,8 @@
 -- workload of that name. More is proposed where use exceeded the request: its saving is negative.
 --
 -- The saving is what the freed part of the nodes it ran on costs in 730 hours, at what those
--- nodes really cost in the measured hours, split by $cpu_weight per core, $memory_weight per GiB
--- and $gpu_weight per GPU. It is a saving on paper until a node leaves.
+-- nodes really cost in the measured hours, split as price_ratio has a core,
+-- a GiB and a GPU. It is a saving on paper until a node leaves.
 --
 -- One row per declared container and resource.
 with
@@ -166,12 +166,13 @@ environment_named as (
 -- Units of money (10^-12) for a core, and for a MiB, over 730 hours.
 node_month as (
     select
-        x_Cluster, x_Node, BillingCurrency,
-        money_units(EffectiveCost) * 1024 * $cpu_weight * 2628000000
-        // cast(x_CapacityWeight as hugeint) as core_month,
-        money_units(EffectiveCost) * $memory_weight * 2628000000
-        // cast(x_CapacityWeight as hugeint) as mib_month
-    from node_price
+        p.x_Cluster, p.x_Node, p.BillingCurrency,
+        money_units(p.EffectiveCost) * 1024 * w.x_CpuWeight * 2628000000
+        // cast(p.x_CapacityWeight as hugeint) as core_month,
+        money_units(p.EffectiveCost) * w.x_MemoryWeight * 2628000000
+        // cast(p.x_CapacityWeight as hugeint) as mib_month
+    from node_price as p
+    inner join price_ratio as w on w.x_Cluster = p.x_Cluster
 ),
 container_node as (
     select container, x_Cluster, x_Node, sum(x_RunningMs) as running_ms

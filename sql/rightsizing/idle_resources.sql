@@ -94,14 +94,16 @@ environment_named as (
 -- ------------------------------------------------------------------ what its nodes cost
 pod_node as (
     select
-        x_Namespace, x_WorkloadKind, x_Workload, x_Cluster, x_Node,
+        h.x_Namespace, h.x_WorkloadKind, h.x_Workload, h.x_Cluster, h.x_Node,
         sum(
-            cast(x_CpuAllocatedCoreMs as hugeint) * 1024 * $cpu_weight
-            + (cast(x_MemoryAllocatedByteSeconds as hugeint) * 1000 // 1048576) * $memory_weight
-            + cast(x_GpuAllocatedParts as hugeint) * 1024 * $gpu_weight // gpu_parts()
+            cast(h.x_CpuAllocatedCoreMs as hugeint) * 1024 * w.x_CpuWeight
+            + (cast(h.x_MemoryAllocatedByteSeconds as hugeint) * 1000 // 1048576)
+            * w.x_MemoryWeight
+            + cast(h.x_GpuAllocatedParts as hugeint) * 1024 * w.x_GpuWeight // gpu_parts()
         ) as worth
-    from held_pod
-    group by x_Namespace, x_WorkloadKind, x_Workload, x_Cluster, x_Node
+    from held_pod as h
+    inner join price_ratio as w on w.x_Cluster = h.x_Cluster
+    group by h.x_Namespace, h.x_WorkloadKind, h.x_Workload, h.x_Cluster, h.x_Node
 ),
 price as (
     select

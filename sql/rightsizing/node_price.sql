@@ -1,24 +1,25 @@
 -- What each node really cost in the hours it was measured, and how much capacity that bought:
 -- the unit prices recommenders state savings at.
 --
--- Capacity is weighted by $cpu_weight per core, $memory_weight per GiB and $gpu_weight per GPU,
--- as allocation does. A charge for many hours counts for those of them that were measured.
+-- Capacity is weighted as price_ratio has a core, a GiB and a GPU, as allocation does. A charge for many hours counts for those of them that were measured.
 --
 -- One row per cluster, node and currency.
 with
 node_hour as (
     select
-        ResourceId, x_HourStart,
-        max(x_Cluster) as x_Cluster,
-        max(x_Node) as x_Node,
+        n.ResourceId, n.x_HourStart,
+        max(n.x_Cluster) as x_Cluster,
+        max(n.x_Node) as x_Node,
         sum(
-            cast(x_CpuCapacityCoreMs as hugeint) * 1024 * $cpu_weight
-            + (cast(x_MemoryCapacityByteSeconds as hugeint) * 1000 // 1048576) * $memory_weight
-            + cast(x_GpuCapacityMs as hugeint) * 1024 * $gpu_weight
+            cast(n.x_CpuCapacityCoreMs as hugeint) * 1024 * w.x_CpuWeight
+            + (cast(n.x_MemoryCapacityByteSeconds as hugeint) * 1000 // 1048576)
+            * w.x_MemoryWeight
+            + cast(n.x_GpuCapacityMs as hugeint) * 1024 * w.x_GpuWeight
         ) as worth
-    from node_usage
-    where ResourceId is not null
-    group by ResourceId, x_HourStart
+    from node_usage as n
+    inner join price_ratio as w on w.x_Cluster = n.x_Cluster
+    where n.ResourceId is not null
+    group by n.ResourceId, n.x_HourStart
 ),
 node_line as (
     select

@@ -1,7 +1,6 @@
 -- What each owner requested, used and held of the nodes of each cluster in the month, by the
 -- labels of the pods. CPU is in core-milliseconds, memory in byte-seconds, GPU in milliseconds;
--- together they are weighed with $cpu_weight per core, $memory_weight per GiB and $gpu_weight per
--- GPU. Held is the larger of requested and used, for each container and hour. Use that was not
+-- together they are weighed as price_ratio has a core, a GiB and a GPU of the cluster. Held is the larger of requested and used, for each container and hour. Use that was not
 -- measured is unknown, not zero: the request stands.
 with
 container as (
@@ -40,17 +39,18 @@ owned as (
     group by 1, 2, 3, 4
 )
 select
-    x_Pool, x_Feature, x_Tenant, x_Environment,
-    cpu_requested, cpu_used, cpu_held, memory_requested, memory_used, memory_held, gpu_requested,
-    gpu_used, gpu_held,
-    cpu_requested * $cpu_weight
-        + memory_requested * 1000 * $memory_weight // 1073741824
-        + gpu_requested * $gpu_weight as requested,
-    cpu_used * $cpu_weight
-        + memory_used * 1000 * $memory_weight // 1073741824
-        + gpu_used * $gpu_weight as used,
-    cpu_held * $cpu_weight
-        + memory_held * 1000 * $memory_weight // 1073741824
-        + gpu_held * $gpu_weight as held
-from owned
-order by x_Pool, x_Feature, x_Tenant, x_Environment
+    o.x_Pool, o.x_Feature, o.x_Tenant, o.x_Environment,
+    o.cpu_requested, o.cpu_used, o.cpu_held, o.memory_requested, o.memory_used, o.memory_held,
+    o.gpu_requested, o.gpu_used, o.gpu_held,
+    o.cpu_requested * w.x_CpuWeight
+        + o.memory_requested * 1000 * w.x_MemoryWeight // 1073741824
+        + o.gpu_requested * w.x_GpuWeight as requested,
+    o.cpu_used * w.x_CpuWeight
+        + o.memory_used * 1000 * w.x_MemoryWeight // 1073741824
+        + o.gpu_used * w.x_GpuWeight as used,
+    o.cpu_held * w.x_CpuWeight
+        + o.memory_held * 1000 * w.x_MemoryWeight // 1073741824
+        + o.gpu_held * w.x_GpuWeight as held
+from owned as o
+inner join price_ratio as w on 'node/' || w.x_Cluster = o.x_Pool
+order by o.x_Pool, o.x_Feature, o.x_Tenant, o.x_Environment
