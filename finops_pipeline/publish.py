@@ -97,16 +97,22 @@ def write_database(generation: Path, to: Path) -> None:
 
 def _write_table(connection: duckdb.DuckDBPyConnection, table: Table, generation: Path) -> None:
     name = f"published.{identifier(table.name)}"
-    kind = "table"
-    if any((generation / table.name).glob("*/*.parquet")):
-        columns = ", ".join(identifier(c) for c in table.names)
-        files = literal(generation / table.name / "*" / "*.parquet")
-        select = f"select {columns} from read_parquet({files}, hive_partitioning = false)"
-        kind = "table" if is_kept(table) else "view"
-        connection.execute(f"create {kind} {name} as {select}")
+    names = ", ".join(identifier(c) for c in table.names)
+    files = generation / table.name / "*" / "*.parquet"
+    there = any((generation / table.name).glob("*/*.parquet"))
+    select = f"select {names} from read_parquet({literal(files)}, hive_partitioning = false)"
+    kind = "table" if is_kept(table) or not there else "view"
+    if kind == "view":
+        connection.execute(f"create view {name} as {select}")
     else:
-        columns = ", ".join(f"{identifier(c)} {t}" for c, t in table.duckdb.items())
+        few = _of_few_values(connection, files) if there else set()
+        columns = ", ".join(
+            f"{identifier(c)} {t}{' using compression dictionary' if c in few else ''}"
+            for c, t in table.duckdb.items()
+        )
         connection.execute(f"create table {name} ({columns})")
+        if there:
+            connection.execute(f"insert into {name} {select}")
     connection.execute(f"comment on {kind} {name} is {literal(table.doc)}")
     if kind == "table":
         for column in table.names:
@@ -114,3 +120,13 @@ def _write_table(connection: duckdb.DuckDBPyConnection, table: Table, generation
                 f"comment on column {name}.{identifier(column)} "
                 f"is {literal(FIELDS[column].description)}"
             )
+
+
+def _of_few_values(connection: duckdb.DuckDBPyConnection, files: Path) -> set[str]:
+    """Text columns that Parquet keeps as dictionaries: to try the other ways takes longer."""
+    found = connection.execute(
+        f"select path_in_schema from parquet_metadata({literal(files)}) "
+        "where type = 'BYTE_ARRAY' group by path_in_schema "
+        "having bool_and(contains(encodings, 'DICTIONARY'))"
+    ).fetchall()
+    return {column for (column,) in found}
