@@ -329,8 +329,8 @@ class Warehouse:
         `fingerprint` is that of the partition already there, nothing is done. When the
         contract or a rule fails, the old partition stays as it was. `derived` tables are known
         by their bytes, so that what is after them is built again only if they did change. Of a
-        table that is made `by_part`, only the parts that are new are audited: their marks in the
-        note have the contract and the rules in them.
+        table that is made `by_part`, only the parts that are new are audited: what was linked has
+        been, for the mark it is known by has the contract and the rules in it.
         """
         started = time.monotonic()
         table = contracts.table(name)
@@ -351,11 +351,10 @@ class Warehouse:
             return Built(name, partition, known, True, time.monotonic() - started)
         draft.mkdir(parents=True)
         note = make(draft) or {}
-        before = known.note.get("parts", {}) if known is not None else {}
         new = None
         if by_part:
             ranges = self.day_ranges(partition)
-            new = [r for r in ranges if note["parts"][r.file] != before.get(r.file)]
+            new = [r for r in ranges if (draft / r.file).stat().st_nlink == 1]
         rows, sums, passed = self._audit(table, partition, draft, audit_inputs or {}, new)
         content = {f.name: _sha256(f) for f in sorted(draft.glob("*.parquet"))} if derived else {}
         state = State(fingerprint, dict(inputs), rows, sums, passed, note, content)
@@ -557,8 +556,9 @@ class Warehouse:
         if fresh:
             table.validate(fresh)
         with self.engine() as connection:
-            bind_files(connection, table, fresh)
-            _refuse_shared_keys(connection, table)
+            if fresh:
+                bind_files(connection, table, fresh)
+                _refuse_shared_keys(connection, table)
             bind_files(connection, table, files)
             columns = ["count(*)", *(f"coalesce(sum({m}), 0)" for m in table.money)]
             rows, *totals = connection.execute(
