@@ -323,20 +323,22 @@ class Warehouse:
         make: Callable[[Path], dict[str, Any] | None],
         audit_inputs: Mapping[str, Sequence[str]] | None = None,
         derived: bool = False,
+        by_part: bool = False,
     ) -> Built:
         """Write, audit, then put in place one partition.
 
         `make` writes Parquet files into the folder it is given and may return a note. When
         `fingerprint` is that of the partition already there, nothing is done. When the
         contract or a rule fails, the old partition stays as it was. `derived` tables are known
-        by their bytes, so that what is after them is built again only if they did change.
+        by their bytes, so that what is after them is built again only if they did change. Of a
+        table that is made `by_part`, only the parts that are new are audited: what was linked has
+        been, for the mark it is known by has the contract and the rules in it.
         """
         started = time.monotonic()
         table = contracts.table(name)
         place = self.folder(name, partition)
         known = State.read(place)
-        rules = [c.digest for c in queries.checks(name)]
-        fingerprint = digest(fingerprint, table.columns, table.key, rules)
+        fingerprint = digest(fingerprint, *_demands(table))
         draft = self.work / f"{name}.{partition or 'all'}"
         shutil.rmtree(draft, ignore_errors=True)
         if known is not None and known.fingerprint == fingerprint:
@@ -351,7 +353,11 @@ class Warehouse:
             return Built(name, partition, known, True, time.monotonic() - started)
         draft.mkdir(parents=True)
         note = make(draft) or {}
-        rows, sums, passed = self._audit(table, partition, draft, audit_inputs or {})
+        new = None
+        if by_part:
+            ranges = self.day_ranges(partition)
+            new = [r for r in ranges if (draft / r.file).stat().st_nlink == 1]
+        rows, sums, passed = self._audit(table, partition, draft, audit_inputs or {}, new)
         before = known.content if known is not None else {}
         content = {
             f.name: _kept(f, place / f.name, before) or _sha256(f)
@@ -424,7 +430,7 @@ class Warehouse:
 
             def one(part: DayRange) -> tuple[str, str]:
                 of = self._identities(self.inputs(table, partition, query.reads, part), part)
-                mark = fingerprint(of, _bound(query, given, part))
+                mark = digest(fingerprint(of, _bound(query, given, part)), *_demands(table))
                 there = self.folder(query.name, partition) / part.file
                 if before.get(part.file) == mark and there.exists():
                     os.link(there, draft / part.file)
@@ -435,11 +441,12 @@ class Warehouse:
             return {"parts": dict(two_at_a_time(one, self.day_ranges(partition)))}
 
         make: Callable[[Path], dict[str, Any] | None] = whole
+        by_part = table.by_day and "from_day" in query.parameters
         if table.by_day:
             inputs |= self._identities({"day_range": [partition]})
-            make = each_part if "from_day" in query.parameters else cut
+            make = each_part if by_part else cut
         mark = fingerprint(inputs, _bound(query, given))
-        return self.build(query.name, partition, mark, inputs, make, needed, derived=True)
+        return self.build(query.name, partition, mark, inputs, make, needed, True, by_part)
 
     def build_made(
         self,
@@ -536,54 +543,68 @@ class Warehouse:
         return built
 
     def _audit(
-        self, table: Table, partition: str, draft: Path, needed: Mapping[str, Sequence[str]]
+        self,
+        table: Table,
+        partition: str,
+        draft: Path,
+        needed: Mapping[str, Sequence[str]],
+        new: Sequence[DayRange] | None = None,
     ) -> tuple[int, dict[str, str], tuple[str, ...]]:
-        """Contract, grain and rules of a draft; returns rows, summed money, rules that passed."""
+        """Contract, grain and rules of a draft; returns rows, summed money, rules that passed.
+
+        With `new`, these parts of it are new and the others were audited when they were. Days are
+        in every key, itself or in a pool's, so that parts share none; a rule over tables that are
+        all kept by day is asked of the new parts, one by one.
+        """
         files = sorted(draft.glob("*.parquet"))
         if not files:
             raise ContractBroken(table.name, f"no file was written for {partition}")
-        table.validate(files)
+        fresh = files if new is None else [draft / part.file for part in new]
+        if fresh:
+            table.validate(fresh)
         with self.engine() as connection:
+            if fresh:
+                bind_files(connection, table, fresh)
+                _refuse_shared_keys(connection, table)
             bind_files(connection, table, files)
-            key = ", ".join(identifier(k) for k in table.key)
-            columns = [
-                "count(*)",
-                # Rows whose keys have different hashes have different keys.
-                f"count(distinct hash({key}))" if key else "count(*)",
-                *(f"coalesce(sum({m}), 0)" for m in table.money),
-            ]
-            rows, keys, *totals = connection.execute(
+            columns = ["count(*)", *(f"coalesce(sum({m}), 0)" for m in table.money)]
+            rows, *totals = connection.execute(
                 f"select {', '.join(columns)} from {identifier(table.name)}"
             ).fetchall()[0]
-            if rows != keys:
-                twice = connection.execute(
-                    f"select {key}, count(*) from {identifier(table.name)} "
-                    f"group by {key} having count(*) > 1 limit 3"
-                ).fetchall()
-                if twice:
-                    raise ContractBroken(table.name, f"rows share the key ({key}): {twice}")
             passed = []
             for check in queries.checks(table.name):
                 others = check.reads - {table.name}
                 more = {n: needed.get(n) for n in others if n not in self._tables}
                 full = self.inputs(table, partition, [n for n, p in more.items() if p is None])
                 full.update({n: list(p) for n, p in more.items() if p is not None})
-                self.bind(connection, full, others)
-                bound = {"period": partition} if "period" in check.parameters else {}
-                offenders = connection.execute(check.text, bound).fetchmany(5)
-                if offenders:
-                    names = [d[0] for d in connection.description or ()]
-                    shown = "; ".join(
-                        ", ".join(f"{n}={v}" for n, v in zip(names, row, strict=True))
-                        for row in offenders
-                    )
-                    raise CheckFailed(
-                        f"{check.path} found offenders in {table.name} {partition}: {shown}\n"
-                        f"{check.doc}\nThe published partition is untouched."
-                    )
+                parts = new if new is not None and asked_of_parts(check) else (None,)
+                for part in parts:
+                    bind_files(connection, table, [draft / part.file] if part else files)
+                    self.bind(connection, full, others, part)
+                    self._ask(connection, check, table, partition)
                 passed.append(check.name)
         sums = {m: str(v) for m, v in zip(table.money, totals, strict=True)}
         return int(rows), sums, tuple(passed)
+
+    def _ask(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        check: queries.Query,
+        table: Table,
+        partition: str,
+    ) -> None:
+        """Raise `CheckFailed` when a rule returns anything."""
+        bound = {"period": partition} if "period" in check.parameters else {}
+        offenders = connection.execute(check.text, bound).fetchmany(5)
+        if offenders:
+            names = [d[0] for d in connection.description or ()]
+            shown = "; ".join(
+                ", ".join(f"{n}={v}" for n, v in zip(names, row, strict=True)) for row in offenders
+            )
+            raise CheckFailed(
+                f"{check.path} found offenders in {table.name} {partition}: {shown}\n"
+                f"{check.doc}\nThe published partition is untouched."
+            )
 
     def preview(self, name: str, partitions: Sequence[str], rows: int = 5) -> str:
         """The first rows of the newest of some partitions as a Markdown table; "" when empty."""
@@ -653,6 +674,34 @@ class Warehouse:
         link.symlink_to(Path("generations") / generation.name)
         os.replace(link, self.home / "current")
         return generation
+
+
+def asked_of_parts(check: queries.Query) -> bool:
+    """Whether a rule can be asked of a part of a month: all it reads is kept by day."""
+    return check.reads <= contracts.BY_DAY
+
+
+def _demands(table: Table) -> tuple[object, ...]:
+    """What is demanded of a table: when it changes, the table is made and audited again."""
+    return table.columns, table.key, [c.digest for c in queries.checks(table.name)]
+
+
+def _refuse_shared_keys(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    """Raise `ContractBroken` where two rows of a bound table have the same key."""
+    if not table.key:
+        return
+    key = ", ".join(identifier(k) for k in table.key)
+    name = identifier(table.name)
+    # Rows whose keys have different hashes have different keys.
+    rows, keys = connection.execute(
+        f"select count(*), count(distinct hash({key})) from {name}"
+    ).fetchall()[0]
+    if rows != keys:
+        twice = connection.execute(
+            f"select {key}, count(*) from {name} group by {key} having count(*) > 1 limit 3"
+        ).fetchall()
+        if twice:
+            raise ContractBroken(table.name, f"rows share the key ({key}): {twice}")
 
 
 def bind_files(connection: duckdb.DuckDBPyConnection, table: Table, files: Sequence[Path]) -> None:

@@ -26,7 +26,7 @@ from finops_pipeline.errors import (
     DeliveryVanished,
     IncompleteDelivery,
 )
-from finops_pipeline.warehouse import Built, Warehouse, two_at_a_time
+from finops_pipeline.warehouse import Built, Warehouse, asked_of_parts, two_at_a_time
 
 from .small import PERIOD, V1, V2, Small, broken
 
@@ -282,6 +282,74 @@ def test_a_failing_check_leaves_the_old_partition(
     monkeypatch.undo()
     ran.run()
     assert ran.total() == Decimal("103.10")
+
+
+def test_rules_are_asked_of_the_days_that_changed(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small.configure(
+        '[[inference]]\nname = "log"\ndialect = "calls"\nlocation = "log/{date}.parquet"\n'
+        "[warehouse]\nrows_per_part = 1"
+    )
+    for day in ("2026-10-01", "2026-10-02", "2026-10-03"):
+        calls(small.root / f"log/{day}.parquet", day, 10)
+    asked: list[int] = []
+    asking = Warehouse._ask
+
+    def seen(self: Warehouse, connection: Any, check: queries.Query, *told: Any) -> None:
+        if check.name == "showback__conserves_owner":
+            found = connection.execute("select distinct day(x_ChargeDay) from showback").fetchall()
+            asked.extend(day for (day,) in found)
+        asking(self, connection, check, *told)
+
+    def again() -> list[int]:
+        asked.clear()
+        small.run()
+        return sorted(asked)
+
+    monkeypatch.setattr(Warehouse, "_ask", seen)
+    assert [1, 2, 3] == again()
+
+    small.deliver((*V1[:2], ("03", "", "26.00")))
+    assert [3] == again()
+
+    # A rule that is not what it was is asked of all days, and holds back what breaks it.
+    rules = queries.checks
+
+    def other(table: str) -> tuple[queries.Query, ...]:
+        never = "select EffectiveCost from showback where x_ChargeDay = '2026-10-02'"
+        return tuple(
+            dataclasses.replace(c, text=never) if c.name == "showback__conserves_owner" else c
+            for c in rules(table)
+        )
+
+    monkeypatch.setattr(queries, "checks", other)
+    with pytest.raises(CheckFailed, match=r"conserves_owner found offenders in showback 2026-10"):
+        again()
+    assert small.total() == Decimal("101.00")
+
+
+def test_parts_of_days_share_no_key_and_have_what_their_rules_read() -> None:
+    """What is asked of a part alone must hold in it: each of these compares by the day."""
+    by_part = {
+        check.name: check.reads
+        for name in contracts.BY_DAY
+        for check in queries.checks(name)
+        if asked_of_parts(check)
+    }
+
+    assert set(by_part) == {
+        "allocated_cost__conserves_pool",
+        "allocated_cost__keeps_owner",
+        "shared_cost__sums_to_zero",
+        "showback__conserves_owner",
+    }
+    for rule, reads in by_part.items():
+        table = rule.split("__")[0]
+        made = queries.query(f"{contracts.table(table).stage}/{table}")
+        assert reads <= made.reads | {table}, rule
+    for name in contracts.BY_DAY:
+        assert {"x_ChargeDay", "x_PoolId"} & set(contracts.table(name).key), name
 
 
 @pytest.mark.parametrize(
