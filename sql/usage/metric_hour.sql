@@ -42,39 +42,6 @@ with named_object as not materialized (
         and not isinf(value)
 ),
 
--- All but the measurements of containers and pods: a fifth of the rows, of which each part below
--- wants some. They are read once.
-told_object as materialized (
-    select
-        x_Series,
-        x_HourStart,
-        labels,
-        x_Value,
-        x_Namespace,
-        x_Pod,
-        x_Container,
-        x_Node,
-        x_PodUid
-    from named_object
-    where case x_Series
-        when 'cpu_usage' then false
-        when 'cpu_peak' then false
-        when 'cpu_periods' then false
-        when 'cpu_throttled_periods' then false
-        when 'memory_usage' then false
-        when 'memory_peak' then false
-        when 'cpu_request' then false
-        when 'memory_request' then false
-        when 'gpu_request' then false
-        when 'cpu_limit' then false
-        when 'memory_limit' then false
-        when 'gpu_memory_peak' then false
-        when 'pod_running' then false
-        when 'pod_active' then false
-        else true
-    end
-),
-
 -- ------------------------------------------------------------------------------- labels
 -- A scrape adds the exporter's own namespace, pod and node where a metric has none. Sets of labels
 -- are told apart by their hash: to compare millions of maps costs minutes.
@@ -89,7 +56,7 @@ labelled as not materialized (
         x_Value,
         hash(labels) as label_set,
         labels
-    from told_object
+    from named_object
     where x_Series = 'pod_labels'
     union all
     select
@@ -102,7 +69,7 @@ labelled as not materialized (
         x_Value,
         hash(labels) as label_set,
         labels
-    from told_object
+    from named_object
     where x_Series = 'node_labels'
 ),
 
@@ -159,7 +126,7 @@ owner_of_owner as (
         max({
             'at': x_HourStart, 'kind': labels['owner_kind'], 'name': labels['owner_name']
         }) as owner
-    from told_object
+    from named_object
     where x_Series in ('replicaset_owner', 'job_owner')
         and labels['owner_name'] not in ('', '<none>')
     group by 1, 2, 3
@@ -167,32 +134,32 @@ owner_of_owner as (
 
 owned_pod as (
     select
-        told_object.x_HourStart,
-        told_object.x_Namespace,
-        told_object.x_Pod,
-        told_object.x_PodUid,
-        told_object.labels['owner_kind'] as direct_kind,
-        told_object.labels['owner_name'] as direct_name,
+        named_object.x_HourStart,
+        named_object.x_Namespace,
+        named_object.x_Pod,
+        named_object.x_PodUid,
+        named_object.labels['owner_kind'] as direct_kind,
+        named_object.labels['owner_name'] as direct_name,
         owner_of_owner.owner.kind as owner_kind,
         owner_of_owner.owner.name as owner_name,
         -- the names Deployments and CronJobs give, for clusters that do not export the owners
         case
             when owner_of_owner.owner.name is not null then null
-            when told_object.labels['owner_kind'] = 'ReplicaSet' then nullif(regexp_extract(
-                told_object.labels['owner_name'], '^(.+)-[bcdfghjklmnpqrstvwxz2456789]{5,10}$', 1
+            when named_object.labels['owner_kind'] = 'ReplicaSet' then nullif(regexp_extract(
+                named_object.labels['owner_name'], '^(.+)-[bcdfghjklmnpqrstvwxz2456789]{5,10}$', 1
             ), '')
-            when told_object.labels['owner_kind'] = 'Job' then nullif(regexp_extract(
-                told_object.labels['owner_name'], '^(.+)-[0-9]{8,10}$', 1
+            when named_object.labels['owner_kind'] = 'Job' then nullif(regexp_extract(
+                named_object.labels['owner_name'], '^(.+)-[0-9]{8,10}$', 1
             ), '')
         end as guessed_name,
-        told_object.x_Value
-    from told_object
+        named_object.x_Value
+    from named_object
     left join owner_of_owner
-        on owner_of_owner.kind = told_object.labels['owner_kind']
-        and owner_of_owner.x_Namespace = told_object.x_Namespace
-        and owner_of_owner.name = told_object.labels['owner_name']
-    where told_object.x_Series = 'pod_owner'
-        and told_object.labels['owner_name'] not in ('', '<none>')
+        on owner_of_owner.kind = named_object.labels['owner_kind']
+        and owner_of_owner.x_Namespace = named_object.x_Namespace
+        and owner_of_owner.name = named_object.labels['owner_name']
+    where named_object.x_Series = 'pod_owner'
+        and named_object.labels['owner_name'] not in ('', '<none>')
 ),
 
 -- --------------------------------------------------------------------------- GPU, OOM kills
@@ -210,7 +177,7 @@ gpu_busy as (
             max(case x_Series when 'gpu_engine_active' then x_Value end),
             max(case x_Series when 'gpu_utilisation' then x_Value end)
         ) as x_Value
-    from told_object
+    from named_object
     where x_Series like 'gpu%'
         and x_Series in ('gpu_engine_active', 'gpu_utilisation')
         and x_Pod is not null
@@ -231,7 +198,7 @@ oom_kills as (
             * coalesce(max(case x_Series when 'container_restarts' then x_Value end), 0),
             coalesce(sum(case x_Series when 'oom_events' then x_Value end), 0)
         ) as x_Value
-    from told_object
+    from named_object
     where x_Series in ('oom_reason', 'container_restarts', 'oom_events')
     group by 1, 2, 3, 4, 5
 ),
@@ -392,7 +359,7 @@ measured as (
             else '{}'
         end as x_Labels,
         x_Value
-    from told_object
+    from named_object
     where x_Series like 'node%'
         and x_Series in (
             'node_running', 'node_cpu_capacity', 'node_memory_capacity', 'node_gpu_capacity'
@@ -413,7 +380,7 @@ measured as (
         end as x_WorkloadKind,
         '{}' as x_Labels,
         x_Value
-    from told_object
+    from named_object
     where x_Series in ('deployment_replicas', 'statefulset_replicas')
 )
 
