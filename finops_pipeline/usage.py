@@ -219,15 +219,10 @@ def read_metrics(
                     {"day": bound["day"]},
                 )
         _view(connection, "series_hour", staged / "series_hour.parquet")
-        known = {
-            "x_Day": (bound["day"],),
-            "x_Source": (block.name,),
-            "x_Cluster": (block.cluster,),
-            "x_Series": tuple(SERIES),
-        }
+        same = {"x_Day": bound["day"], "x_Source": block.name, "x_Cluster": block.cluster}
         copy(
             connection,
-            _of_few(queries.query("usage/metric_hour").text, known),
+            _of_one(queries.query("usage/metric_hour").text, same),
             into / "metric_hour.parquet",
             {**bound, "cluster": block.cluster},
         )
@@ -431,10 +426,10 @@ def read_calls(
             "from read_call where x_Reason is not null"
         )
         with _blaming(connection, files if block.dialect == "calls" else ()):
-            known = {"x_Day": (bound["day"],), "x_Source": (block.name,)}
+            same = {"x_Day": bound["day"], "x_Source": block.name}
             copy(
                 connection,
-                _of_few(queries.query("usage/inference_usage").text, known),
+                _of_one(queries.query("usage/inference_usage").text, same),
                 into / "inference_usage.parquet",
                 bound,
             )
@@ -660,15 +655,15 @@ def _view(
     )
 
 
-def _of_few(select: str, known: Mapping[str, Sequence[str]]) -> str:
-    """A SELECT whose columns of few texts, all of them known, are written as enums.
+def _of_one(select: str, same: Mapping[str, str]) -> str:
+    """A SELECT with columns that have one text in all rows, written as enums.
 
     An enum is text in the file, too, and is written in a tenth of the time: nobody looks in every
-    row whether the text is a new one. A text that is not among them is an error.
+    row whether the text is a new one. Not for columns of a few texts: each row group would say that
+    it has them all, and whoever filters could skip none.
     """
     typed = ", ".join(
-        f"cast({column} as enum({', '.join(literal(t) for t in texts)})) as {column}"
-        for column, texts in known.items()
+        f"cast({column} as enum({literal(text)})) as {column}" for column, text in same.items()
     )
     return f"select * replace ({typed}) from (\n{select}\n) as made"
 
