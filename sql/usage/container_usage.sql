@@ -47,7 +47,6 @@ last_pod_of_name as (
 
 identified as not materialized (
     select
-        x_Day,
         x_Cluster,
         x_HourStart,
         x_Series,
@@ -66,7 +65,6 @@ identified as not materialized (
         and x_Namespace is not null
     union all
     select
-        metric_hour.x_Day,
         metric_hour.x_Cluster,
         metric_hour.x_HourStart,
         metric_hour.x_Series,
@@ -105,7 +103,6 @@ pod_hour as (
         x_Cluster,
         x_HourStart,
         x_PodUid,
-        min(x_Day) as x_Day,
         min(x_Namespace) as x_Namespace,
         min(x_Pod) as x_Pod,
         max({'presence': x_Value, 'node': x_Node}) filter (
@@ -145,28 +142,28 @@ pod_of_day as (
     group by x_Cluster, x_PodUid
 ),
 
+-- Cases, not filters: each of those takes a selection of the rows first.
 container_hour as (
     select
         x_Cluster,
         x_HourStart,
         x_PodUid,
         x_Container,
-        min(x_Day) as x_Day,
         min(x_Namespace) as x_Namespace,
         min(x_Pod) as x_Pod,
-        cast(sum(x_Value) filter (where x_Series = 'cpu_request') as bigint) as cpu_request,
-        cast(sum(x_Value) filter (where x_Series = 'cpu_usage') as bigint) as cpu_usage,
-        max(x_Value) filter (where x_Series = 'cpu_peak') as cpu_peak,
-        cast(sum(x_Value) filter (where x_Series = 'cpu_periods') as bigint) as cpu_periods,
-        cast(sum(x_Value) filter (
-            where x_Series = 'cpu_throttled_periods'
+        cast(sum(case x_Series when 'cpu_request' then x_Value end) as bigint) as cpu_request,
+        cast(sum(case x_Series when 'cpu_usage' then x_Value end) as bigint) as cpu_usage,
+        max(case x_Series when 'cpu_peak' then x_Value end) as cpu_peak,
+        cast(sum(case x_Series when 'cpu_periods' then x_Value end) as bigint) as cpu_periods,
+        cast(sum(
+            case x_Series when 'cpu_throttled_periods' then x_Value end
         ) as bigint) as cpu_throttled_periods,
-        max(x_Value) filter (where x_Series = 'cpu_limit') as cpu_limit,
-        cast(sum(x_Value) filter (where x_Series = 'memory_request') as bigint) as memory_request,
-        cast(sum(x_Value) filter (where x_Series = 'memory_usage') as bigint) as memory_usage,
-        max(x_Value) filter (where x_Series = 'memory_peak') as memory_peak,
-        max(x_Value) filter (where x_Series = 'memory_limit') as memory_limit,
-        cast(sum(x_Value) filter (where x_Series = 'gpu_request') as bigint) as gpu_request,
+        max(case x_Series when 'cpu_limit' then x_Value end) as cpu_limit,
+        cast(sum(case x_Series when 'memory_request' then x_Value end) as bigint) as memory_request,
+        cast(sum(case x_Series when 'memory_usage' then x_Value end) as bigint) as memory_usage,
+        max(case x_Series when 'memory_peak' then x_Value end) as memory_peak,
+        max(case x_Series when 'memory_limit' then x_Value end) as memory_limit,
+        cast(sum(case x_Series when 'gpu_request' then x_Value end) as bigint) as gpu_request,
         cast(sum(
             case x_Series
                 when 'gpu_request' then case when mig_slices(x_Labels) is null then x_Value end
@@ -175,15 +172,15 @@ container_hour as (
         cast(sum(
             case x_Series when 'gpu_request' then x_Value * mig_slices(x_Labels) end
         ) as bigint) as gpu_slices,
-        cast(sum(x_Value) filter (where x_Series = 'gpu_busy') as bigint) as gpu_busy,
-        count(*) filter (where x_Series = 'gpu_busy') as seen,
+        cast(sum(case x_Series when 'gpu_busy' then x_Value end) as bigint) as gpu_busy,
+        count(case x_Series when 'gpu_busy' then 1 end) as seen,
         count(
             case x_Series when 'gpu_busy' then case when mig_slices(x_Labels) is null then 1 end end
         ) as seen_devices,
         cast(coalesce(sum(
             case x_Series when 'gpu_busy' then mig_slices(x_Labels) end
         ), 0) as bigint) as seen_slices,
-        cast(sum(x_Value) filter (where x_Series = 'oom_kills') as bigint) as oom_kills
+        cast(sum(case x_Series when 'oom_kills' then x_Value end) as bigint) as oom_kills
     from identified
     where x_Container is not null
     group by x_Cluster, x_HourStart, x_PodUid, x_Container
@@ -195,7 +192,6 @@ told as (
         coalesce(pod_hour.x_HourStart, container_hour.x_HourStart) as x_HourStart,
         coalesce(pod_hour.x_PodUid, container_hour.x_PodUid) as x_PodUid,
         coalesce(container_hour.x_Container, '(unknown)') as x_Container,
-        least(pod_hour.x_Day, container_hour.x_Day) as x_Day,
         least(pod_hour.x_Namespace, container_hour.x_Namespace) as x_Namespace,
         least(pod_hour.x_Pod, container_hour.x_Pod) as x_Pod,
         pod_hour.x_Node,
@@ -233,7 +229,7 @@ told as (
 )
 
 select
-    told.x_Day,
+    cast(cast(told.x_HourStart as date) as varchar) as x_Day,
     told.x_Cluster,
     told.x_HourStart,
     told.x_Namespace,

@@ -10,12 +10,10 @@
 -- One row per source, hour, endpoint, provider, feature, tenant, environment, model, key, service
 -- tier and context class.
 with repeated_hash as (
-    select
-        x_Source,
-        hash(x_CallId) as id_hash
+    select hash(x_Source, x_CallId) as id_hash
     from inference_call
     where x_CallId is not null
-    group by x_Source, hash(x_CallId)
+    group by hash(x_Source, x_CallId)
     having count(*) > 1
 ),
 
@@ -61,8 +59,7 @@ suspect as (
         ) as delivery
     from inference_call
     inner join repeated_hash
-        on repeated_hash.x_Source = inference_call.x_Source
-        and repeated_hash.id_hash = hash(inference_call.x_CallId)
+        on repeated_hash.id_hash = hash(inference_call.x_Source, inference_call.x_CallId)
 ),
 
 single_call as (
@@ -92,8 +89,7 @@ single_call as (
         inference_call.x_LatencyMs
     from inference_call
     anti join repeated_hash
-        on repeated_hash.x_Source = inference_call.x_Source
-        and repeated_hash.id_hash = hash(inference_call.x_CallId)
+        on repeated_hash.id_hash = hash(inference_call.x_Source, inference_call.x_CallId)
     union all
     select
         x_Source,
@@ -123,55 +119,51 @@ single_call as (
     where delivery = 1
 ),
 
-classed as (
+-- Keys and tiers are named once each, not call by call.
+told_name as (
     select
-        *,
-        coalesce(x_Calls, 1) as calls,
-        case
-            when coalesce(x_Calls, 1) <= 1 or context_class(coalesce(x_InputTokens, 0)) = 0
-                then context_class(coalesce(x_InputTokens, 0))
-        end as x_ContextClass
-    from single_call
-),
-
--- Keys and tiers are named once they are few: in what they were told as, calls are counted first.
-counted as (
-    select
-        x_Source,
-        date_trunc('hour', x_Time) as x_HourStart,
-        x_Endpoint,
-        x_Provider,
-        x_Feature,
-        x_Tenant,
-        x_Environment,
-        x_Model,
         x_Credential,
         x_ServiceTier,
-        x_ContextClass,
-        sum(calls) as calls,
-        sum(calls) filter (where x_Status = 'error') as failed,
-        sum(calls) filter (where x_InputTokens is null or x_OutputTokens is null) as unknown,
-        sum(calls) filter (
-            where x_Status = 'error' and (x_InputTokens is null or x_OutputTokens is null)
-        ) as failed_unknown,
-        sum(x_InputTokens) as input_tokens,
-        sum(x_CachedInputTokens) as cached_tokens,
-        sum(x_CacheWrite5mTokens) as short_tokens,
-        sum(x_CacheWrite1hTokens) as long_tokens,
-        sum(x_OutputTokens) as output_tokens,
-        sum(x_Images) as images,
-        sum(x_AudioMs) as audio_ms,
-        sum(x_GpuMs) as gpu_ms,
-        sum(calls) filter (where x_GpuMs is not null) as gpu_calls,
-        sum(x_PrefillMs) as prefill_ms,
-        sum(x_DecodeMs) as decode_ms,
-        sum(calls) filter (where x_PrefillMs + x_DecodeMs is not null) as phase_calls,
-        sum(x_LatencyMs) as latency,
-        max(x_LatencyMs) as slowest
-    from classed
-    group by
-        x_Source, date_trunc('hour', x_Time), x_Endpoint, x_Provider, x_Feature, x_Tenant,
-        x_Environment, x_Model, x_Credential, x_ServiceTier, x_ContextClass
+        credential_name(x_Credential) as credential,
+        tier_name(x_ServiceTier) as tier
+    from (select distinct x_Credential, x_ServiceTier from inference_call) as told
+),
+
+classed as (
+    select
+        single_call.x_Source,
+        date_trunc('hour', single_call.x_Time) as x_HourStart,
+        single_call.x_Endpoint,
+        single_call.x_Provider,
+        single_call.x_Feature,
+        single_call.x_Tenant,
+        single_call.x_Environment,
+        single_call.x_Model,
+        told_name.credential as x_Credential,
+        told_name.tier as x_ServiceTier,
+        case
+            when coalesce(single_call.x_Calls, 1) <= 1
+                or context_class(coalesce(single_call.x_InputTokens, 0)) = 0
+                then context_class(coalesce(single_call.x_InputTokens, 0))
+        end as x_ContextClass,
+        single_call.x_Status = 'error' as is_failed,
+        single_call.x_InputTokens is null or single_call.x_OutputTokens is null as is_unknown,
+        coalesce(single_call.x_Calls, 1) as calls,
+        single_call.x_InputTokens,
+        single_call.x_CachedInputTokens,
+        single_call.x_CacheWrite5mTokens,
+        single_call.x_CacheWrite1hTokens,
+        single_call.x_OutputTokens,
+        single_call.x_Images,
+        single_call.x_AudioMs,
+        single_call.x_GpuMs,
+        single_call.x_PrefillMs,
+        single_call.x_DecodeMs,
+        single_call.x_LatencyMs
+    from single_call
+    inner join told_name
+        on told_name.x_Credential is not distinct from single_call.x_Credential
+        and told_name.x_ServiceTier is not distinct from single_call.x_ServiceTier
 )
 
 select
@@ -184,31 +176,36 @@ select
     x_Tenant,
     x_Environment,
     x_Model,
-    credential_name(x_Credential) as x_Credential,
-    tier_name(x_ServiceTier) as x_ServiceTier,
+    x_Credential,
+    x_ServiceTier,
     cast(x_ContextClass as bigint) as x_ContextClass,
     cast(sum(calls) as bigint) as x_Calls,
-    cast(coalesce(sum(failed), 0) as bigint) as x_FailedCalls,
-    cast(coalesce(sum(unknown), 0) as bigint) as x_UnknownTokenCalls,
-    cast(coalesce(sum(failed_unknown), 0) as bigint) as x_FailedUnknownTokenCalls,
-    cast(coalesce(sum(input_tokens), 0) as bigint) as x_InputTokens,
-    cast(coalesce(sum(cached_tokens), 0) as bigint) as x_CachedInputTokens,
-    cast(coalesce(sum(short_tokens), 0) as bigint) as x_CacheWrite5mTokens,
-    cast(coalesce(sum(long_tokens), 0) as bigint) as x_CacheWrite1hTokens,
-    cast(coalesce(sum(output_tokens), 0) as bigint) as x_OutputTokens,
-    cast(coalesce(sum(images), 0) as bigint) as x_Images,
-    cast(coalesce(sum(audio_ms), 0) as bigint) as x_AudioMs,
-    cast(coalesce(sum(gpu_ms), 0) as bigint) as x_GpuMs,
-    cast(coalesce(sum(gpu_calls), 0) as bigint) as x_GpuMsCalls,
-    cast(coalesce(sum(prefill_ms), 0) as bigint) as x_PrefillMs,
-    cast(coalesce(sum(decode_ms), 0) as bigint) as x_DecodeMs,
-    cast(coalesce(sum(phase_calls), 0) as bigint) as x_PhaseMsCalls,
-    cast(coalesce(sum(latency), 0) as bigint) as x_LatencyMs,
-    max(slowest) as x_LatencyMaxMs
-from counted
+    -- cases, not filters: those take a selection of the rows each
+    cast(sum(case when is_failed then calls else 0 end) as bigint) as x_FailedCalls,
+    cast(sum(case when is_unknown then calls else 0 end) as bigint) as x_UnknownTokenCalls,
+    cast(sum(
+        case when is_failed and is_unknown then calls else 0 end
+    ) as bigint) as x_FailedUnknownTokenCalls,
+    cast(coalesce(sum(x_InputTokens), 0) as bigint) as x_InputTokens,
+    cast(coalesce(sum(x_CachedInputTokens), 0) as bigint) as x_CachedInputTokens,
+    cast(coalesce(sum(x_CacheWrite5mTokens), 0) as bigint) as x_CacheWrite5mTokens,
+    cast(coalesce(sum(x_CacheWrite1hTokens), 0) as bigint) as x_CacheWrite1hTokens,
+    cast(coalesce(sum(x_OutputTokens), 0) as bigint) as x_OutputTokens,
+    cast(coalesce(sum(x_Images), 0) as bigint) as x_Images,
+    cast(coalesce(sum(x_AudioMs), 0) as bigint) as x_AudioMs,
+    cast(coalesce(sum(x_GpuMs), 0) as bigint) as x_GpuMs,
+    cast(sum(case when x_GpuMs is null then 0 else calls end) as bigint) as x_GpuMsCalls,
+    cast(coalesce(sum(x_PrefillMs), 0) as bigint) as x_PrefillMs,
+    cast(coalesce(sum(x_DecodeMs), 0) as bigint) as x_DecodeMs,
+    cast(sum(
+        case when x_PrefillMs + x_DecodeMs is null then 0 else calls end
+    ) as bigint) as x_PhaseMsCalls,
+    cast(coalesce(sum(x_LatencyMs), 0) as bigint) as x_LatencyMs,
+    max(x_LatencyMs) as x_LatencyMaxMs
+from classed
 group by
     x_Source, x_HourStart, x_Endpoint, x_Provider, x_Feature, x_Tenant, x_Environment, x_Model,
-    credential_name(x_Credential), tier_name(x_ServiceTier), x_ContextClass
+    x_Credential, x_ServiceTier, x_ContextClass
 order by
     x_HourStart, x_Endpoint, x_Provider, x_Feature, x_Tenant, x_Environment, x_Model, x_Credential,
     x_ServiceTier, x_ContextClass, x_Source
