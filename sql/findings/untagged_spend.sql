@@ -58,7 +58,9 @@ spend as (
         )) as largest
     from resource_cost as r
     inner join owner as o on o.x_TagSetId = r.x_TagSetId
-    left join one_caller as c on c.ResourceId = r.ResourceId and c.x_Dimension = o.x_Dimension
+    left join one_caller as c
+        on c.ResourceId = case when r.x_Pool is not null then r.ResourceId end
+        and c.x_Dimension = o.x_Dimension
     anti join filled as w
         on w.x_Dimension = o.x_Dimension
         and (w.ProviderName is null or w.ProviderName = r.ProviderName)
