@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -16,6 +17,8 @@ from typing import Any
 import duckdb
 
 from .errors import ConfigError, UnknownName
+
+SELECT_ALL = re.compile(r"select \* from (\w+)")
 
 
 def sql_root() -> Path:
@@ -42,6 +45,13 @@ class Query:
     def name(self) -> str:
         """The table it fills: the file's stem."""
         return self.path.rsplit("/", 1)[-1]
+
+    @property
+    def unites(self) -> tuple[str, ...]:
+        """The tables it reads, in order, where all it says is that it has all rows of them."""
+        said = " ".join(line for line in self.text.splitlines() if not line.startswith("--"))
+        whole = [SELECT_ALL.fullmatch(s.strip()) for s in said.split("union all")]
+        return tuple(m[1] for m in whole if m) if all(whole) else ()
 
     @property
     def digest(self) -> str:

@@ -56,132 +56,129 @@ contradicting_tag as (
     inner join in_conflict as t
         on t.x_TagSetId = c.x_TagSetId and t.x_Dimension = c.x_Dimension
 ),
-decided as (
-    select t.x_TagSetId, t.x_Dimension, t.x_TagKey, t.x_TagValue, t.x_OwnerValue
-    from bill_tag as t
-    anti join contradicting as c
-        on c.x_TagSetId = t.x_TagSetId and c.x_Dimension = t.x_Dimension
-    where t.x_Decides
-),
--- --------------------------------------------------------------- what is known of a value
-known as (
-    select distinct x_Dimension, x_OwnerValue from known_value
-),
-judged as (
-    select distinct x_Dimension from known_value where x_Witness <> 'configuration'
-),
-namespace as (
-    select lower(x_Namespace) as x_Namespace
-    from (
-        select distinct x_Namespace from pod_usage
-        union
-        select x_Namespace from declared_workload
-    ) as spelt
-    group by lower(x_Namespace)
-),
-bill_value as (
-    select distinct x_Dimension, x_TagValue, x_OwnerValue from decided
-),
-unknown as (
-    select v.x_Dimension, v.x_OwnerValue
-    from (select distinct x_Dimension, x_OwnerValue from bill_value) as v
-    inner join judged as j on j.x_Dimension = v.x_Dimension
-    anti join known as k
-        on k.x_Dimension = v.x_Dimension and k.x_OwnerValue = v.x_OwnerValue
-),
-elsewhere as (
-    select u.x_Dimension, u.x_OwnerValue, min(k.x_Dimension) as x_RightDimension
-    from unknown as u
-    inner join known as k
-        on k.x_OwnerValue = u.x_OwnerValue and k.x_Dimension <> u.x_Dimension
-    group by u.x_Dimension, u.x_OwnerValue
-),
-right_spelling as (
-    select x_Dimension, normal_value(x_Spelling) as spelling, x_OwnerValue from known_value
-    union
-    select x_Dimension, x_OwnerValue as spelling, x_OwnerValue from known_value
-    union
-    select x_Dimension, x_From as spelling, x_To as x_OwnerValue from value_alias
-),
-near as (
-    select
-        u.x_Dimension, u.x_OwnerValue,
-        case when min(r.x_OwnerValue) = max(r.x_OwnerValue) then min(r.x_OwnerValue) end
-            as guess
-    from unknown as u
-    inner join right_spelling as r
-        on r.x_Dimension = u.x_Dimension
-        and abs(length(r.spelling) - length(u.x_OwnerValue)) <= 2
-        and regexp_replace(r.spelling, '[^0-9]', '', 'g')
-        = regexp_replace(u.x_OwnerValue, '[^0-9]', '', 'g')
-        and levenshtein(r.spelling, u.x_OwnerValue) <= 2
-        and 3 * levenshtein(r.spelling, u.x_OwnerValue) <= length(u.x_OwnerValue)
-    group by u.x_Dimension, u.x_OwnerValue
-),
-value_fault as (
-    select
-        v.x_Dimension, v.x_TagValue, v.x_OwnerValue, e.x_RightDimension,
-        case
-            when u.x_OwnerValue is null then 'wrong_case'
-            when e.x_RightDimension is not null then 'swapped'
-            when n.x_OwnerValue is not null then 'typo'
-            else 'stale'
-        end as kind,
-        case
-            when u.x_OwnerValue is null then v.x_OwnerValue
-            when e.x_RightDimension is null then n.guess
-        end as guess
-    from bill_value as v
-    left join unknown as u
-        on u.x_Dimension = v.x_Dimension and u.x_OwnerValue = v.x_OwnerValue
-    left join elsewhere as e
-        on e.x_Dimension = v.x_Dimension and e.x_OwnerValue = v.x_OwnerValue
-    left join near as n
-        on n.x_Dimension = v.x_Dimension and n.x_OwnerValue = v.x_OwnerValue
-    left join namespace as s on s.x_Namespace = v.x_OwnerValue
-    left join (select distinct x_Dimension, x_OwnerValue, x_Spelling from known_value) as k
-        on k.x_Dimension = v.x_Dimension
-        and k.x_OwnerValue = v.x_OwnerValue
-        and k.x_Spelling = v.x_TagValue
-    where
-        case
-            when u.x_OwnerValue is null then
-                k.x_Spelling is null
-                and v.x_TagValue <> normal_value(v.x_TagValue)
-                and normal_value(v.x_TagValue) = v.x_OwnerValue
-            else
-                e.x_RightDimension is not null or n.x_OwnerValue is not null
-                or s.x_Namespace is null
-        end
-),
 -- ------------------------------------------------------------------- what is wrong in a set
-unknown_or_misspelt as (
-    select
-        f.kind, d.x_TagSetId, d.x_Dimension, d.x_TagKey, d.x_TagValue, f.guess, f.x_RightDimension
-    from decided as d
-    inner join value_fault as f
-        on f.x_Dimension = d.x_Dimension
-        and f.x_TagValue = d.x_TagValue
-        and f.x_OwnerValue = d.x_OwnerValue
-),
--- The value this dimension should have may stand under the tag it was swapped with.
-swapped_with as (
-    select u.x_TagSetId, u.x_Dimension, min(o.x_OwnerValue) as guess, min(o.x_TagKey) as x_TagKey
-    from unknown_or_misspelt as u
-    inner join decided as o
-        on o.x_TagSetId = u.x_TagSetId and o.x_Dimension = u.x_RightDimension
-    inner join known as k
-        on k.x_Dimension = u.x_Dimension and k.x_OwnerValue = o.x_OwnerValue
-    where u.kind = 'swapped'
-    group by u.x_TagSetId, u.x_Dimension
-),
--- A right tag matters only where somebody else says whose the resource is.
-witnessed_set as (
-    select distinct r.x_TagSetId
-    from resource_cost as r
-    semi join owner_evidence as e on e.ResourceId = r.ResourceId
-),
 set_fault as (
+    with
+    decided as (
+        select t.x_TagSetId, t.x_Dimension, t.x_TagKey, t.x_TagValue, t.x_OwnerValue
+        from bill_tag as t
+        anti join contradicting as c
+            on c.x_TagSetId = t.x_TagSetId and c.x_Dimension = t.x_Dimension
+        where t.x_Decides
+    ),
+    judged as (
+        select distinct x_Dimension from known_value where x_Witness <> 'configuration'
+    ),
+    namespace as (
+        select lower(x_Namespace) as x_Namespace
+        from (
+            select distinct x_Namespace from pod_usage
+            union
+            select x_Namespace from declared_workload
+        ) as spelt
+        group by lower(x_Namespace)
+    ),
+    bill_value as (
+        select distinct x_Dimension, x_TagValue, x_OwnerValue from decided
+    ),
+    unknown as (
+        select v.x_Dimension, v.x_OwnerValue
+        from (select distinct x_Dimension, x_OwnerValue from bill_value) as v
+        inner join judged as j on j.x_Dimension = v.x_Dimension
+        anti join known_value as k
+            on k.x_Dimension = v.x_Dimension and k.x_OwnerValue = v.x_OwnerValue
+    ),
+    elsewhere as (
+        select u.x_Dimension, u.x_OwnerValue, min(k.x_Dimension) as x_RightDimension
+        from unknown as u
+        inner join known_value as k
+            on k.x_OwnerValue = u.x_OwnerValue and k.x_Dimension <> u.x_Dimension
+        group by u.x_Dimension, u.x_OwnerValue
+    ),
+    right_spelling as (
+        select x_Dimension, normal_value(x_Spelling) as spelling, x_OwnerValue from known_value
+        union
+        select x_Dimension, x_OwnerValue as spelling, x_OwnerValue from known_value
+        union
+        select x_Dimension, x_From as spelling, x_To as x_OwnerValue from value_alias
+    ),
+    near as (
+        select
+            u.x_Dimension, u.x_OwnerValue,
+            case when min(r.x_OwnerValue) = max(r.x_OwnerValue) then min(r.x_OwnerValue) end
+                as guess
+        from unknown as u
+        inner join right_spelling as r
+            on r.x_Dimension = u.x_Dimension
+            and abs(length(r.spelling) - length(u.x_OwnerValue)) <= 2
+            and regexp_replace(r.spelling, '[^0-9]', '', 'g')
+            = regexp_replace(u.x_OwnerValue, '[^0-9]', '', 'g')
+            and levenshtein(r.spelling, u.x_OwnerValue) <= 2
+            and 3 * levenshtein(r.spelling, u.x_OwnerValue) <= length(u.x_OwnerValue)
+        group by u.x_Dimension, u.x_OwnerValue
+    ),
+    value_fault as (
+        select
+            v.x_Dimension, v.x_TagValue, v.x_OwnerValue, e.x_RightDimension,
+            case
+                when u.x_OwnerValue is null then 'wrong_case'
+                when e.x_RightDimension is not null then 'swapped'
+                when n.x_OwnerValue is not null then 'typo'
+                else 'stale'
+            end as kind,
+            case
+                when u.x_OwnerValue is null then v.x_OwnerValue
+                when e.x_RightDimension is null then n.guess
+            end as guess
+        from bill_value as v
+        left join unknown as u
+            on u.x_Dimension = v.x_Dimension and u.x_OwnerValue = v.x_OwnerValue
+        left join elsewhere as e
+            on e.x_Dimension = v.x_Dimension and e.x_OwnerValue = v.x_OwnerValue
+        left join near as n
+            on n.x_Dimension = v.x_Dimension and n.x_OwnerValue = v.x_OwnerValue
+        left join namespace as s on s.x_Namespace = v.x_OwnerValue
+        left join (select distinct x_Dimension, x_OwnerValue, x_Spelling from known_value) as k
+            on k.x_Dimension = v.x_Dimension
+            and k.x_OwnerValue = v.x_OwnerValue
+            and k.x_Spelling = v.x_TagValue
+        where
+            case
+                when u.x_OwnerValue is null then
+                    k.x_Spelling is null
+                    and v.x_TagValue <> normal_value(v.x_TagValue)
+                    and normal_value(v.x_TagValue) = v.x_OwnerValue
+                else
+                    e.x_RightDimension is not null or n.x_OwnerValue is not null
+                    or s.x_Namespace is null
+            end
+    ),
+    unknown_or_misspelt as (
+        select
+            f.kind, d.x_TagSetId, d.x_Dimension, d.x_TagKey, d.x_TagValue, f.guess, f.x_RightDimension
+        from decided as d
+        inner join value_fault as f
+            on f.x_Dimension = d.x_Dimension
+            and f.x_TagValue = d.x_TagValue
+            and f.x_OwnerValue = d.x_OwnerValue
+    ),
+    -- The value this dimension should have may stand under the tag it was swapped with.
+    swapped_with as (
+        select u.x_TagSetId, u.x_Dimension, min(o.x_OwnerValue) as guess, min(o.x_TagKey) as x_TagKey
+        from unknown_or_misspelt as u
+        inner join decided as o
+            on o.x_TagSetId = u.x_TagSetId and o.x_Dimension = u.x_RightDimension
+        semi join known_value as k
+            on k.x_Dimension = u.x_Dimension and k.x_OwnerValue = o.x_OwnerValue
+        where u.kind = 'swapped'
+        group by u.x_TagSetId, u.x_Dimension
+    ),
+    -- A right tag matters only where somebody else says whose the resource is.
+    witnessed_set as (
+        select distinct r.x_TagSetId
+        from resource_cost as r
+        semi join owner_evidence as e on e.ResourceId = r.ResourceId
+    )
     select 'conflict' as kind, x_TagSetId, x_Dimension, x_TagKey, x_TagValue, guess,
         cast(null as varchar) as guess_where
     from contradicting
@@ -214,20 +211,21 @@ numbered as (
         from set_fault
     ) as fault
 ),
--- Several keys may carry the same value: the first stands for all.
-one_fault as (
-    select s.x_TagSetId, min(n.fault_number) as fault_number
-    from set_fault as s
-    inner join numbered as n
-        on n.kind = s.kind
-        and n.x_Dimension = s.x_Dimension
-        and n.x_TagKey = s.x_TagKey
-        and n.x_TagValue = s.x_TagValue
-        and n.guess is not distinct from s.guess
-        and n.guess_where is not distinct from s.guess_where
-    group by s.x_TagSetId, s.kind, s.x_Dimension
-),
 set_tag as (
+    with
+    -- Several keys may carry the same value: the first stands for all.
+    one_fault as (
+        select s.x_TagSetId, min(n.fault_number) as fault_number
+        from set_fault as s
+        inner join numbered as n
+            on n.kind = s.kind
+            and n.x_Dimension = s.x_Dimension
+            and n.x_TagKey = s.x_TagKey
+            and n.x_TagValue = s.x_TagValue
+            and n.guess is not distinct from s.guess
+            and n.guess_where is not distinct from s.guess_where
+        group by s.x_TagSetId, s.kind, s.x_Dimension
+    )
     select o.x_TagSetId, o.fault_number, n.tag_number
     from one_fault as o
     inner join numbered as n on n.fault_number = o.fault_number
@@ -252,7 +250,7 @@ spend as (
         t.tag_number, r.ProviderName, r.SubAccountId, r.ResourceId,
         case when r.ResourceId is null then r.ServiceName end, r.BillingCurrency
 ),
--- ------------------------------------------------------------------ what the witnesses say
+-- ------------------------------------------------------------------- what the witnesses say
 evidence as (
     select
         ResourceId, x_Dimension, x_Witness, x_OwnerValue, bool_and(x_Decides) as x_Decides,
@@ -328,24 +326,25 @@ guessed as (
         and b.ProviderName = s.ProviderName
         and b.SubAccountId = s.SubAccountId
 ),
--- ------------------------------------------------------------------ what use was measured
-use_total as (
-    select
-        ResourceId, x_Dimension, BillingCurrency, sum(x_Weight) as weight, count(*) as users
-    from owner_evidence
-    where x_Witness = 'use'
-    group by ResourceId, x_Dimension, BillingCurrency
-    having count(*) >= 2
-),
-resource_total as (
-    select r.ResourceId, r.BillingCurrency, sum(r.EffectiveCost) as EffectiveCost
-    from resource_cost as r
-    semi join use_total as u on u.ResourceId = r.ResourceId
-    group by r.ResourceId, r.BillingCurrency
-    having sum(r.EffectiveCost) > 0
-),
+-- -------------------------------------------------------------------- what use was measured
 -- Where the tag is on part of the charges, that part of the use counts; proportions in 10^-9.
 shared as (
+    with
+    use_total as (
+        select
+            ResourceId, x_Dimension, BillingCurrency, sum(x_Weight) as weight, count(*) as users
+        from owner_evidence
+        where x_Witness = 'use'
+        group by ResourceId, x_Dimension, BillingCurrency
+        having count(*) >= 2
+    ),
+    resource_total as (
+        select r.ResourceId, r.BillingCurrency, sum(r.EffectiveCost) as EffectiveCost
+        from resource_cost as r
+        semi join use_total as u on u.ResourceId = r.ResourceId
+        group by r.ResourceId, r.BillingCurrency
+        having sum(r.EffectiveCost) > 0
+    )
     select
         g.fault_number, g.evidence_number, g.ProviderName, g.SubAccountId, g.ResourceId,
         g.bare_service, g.BillingCurrency, g.x_Pool, g.x_ChargeRows, g.largest, t.users,
@@ -372,7 +371,7 @@ shared as (
         and not coalesce(g.is_one and g.witnesses >= 2 and g.agreed_value <> g.guess, false)
         and g.EffectiveCost > 0
 ),
--- ---------------------------------------------------------------------------- the findings
+-- ----------------------------------------------------------------------------- the findings
 fault as (
     select
         case kind when 'right' then 'witness_disagrees' else kind end as kind,
@@ -395,109 +394,110 @@ fault as (
     from shared
     where EffectiveCost <> 0
 ),
--- What is asked of the witnesses, once for all resources alike.
-asked as (
-    select
-        q.kind, q.fault_number, q.evidence_number, q.account_number, q.is_tagged_alike, q.users,
-        row_number() over (
-            order by q.kind, q.fault_number, q.evidence_number, q.account_number,
-                q.is_tagged_alike, q.users
-        ) as question,
-        n.x_Dimension, n.x_TagKey, n.x_TagValue, n.guess_where,
-        coalesce(n.guess, r.guess, b.guess) as guess,
-        case when q.is_tagged_alike then r.ResourceId end as tagged_alike,
-        b.x_Where as account_where,
-        a.ResourceId, a.is_one, a.x_OwnerValue as agreed_value
-    from (
-        select distinct
-            kind, fault_number, evidence_number, account_number, is_tagged_alike, users
-        from fault
-    ) as q
-    inner join numbered as n on n.fault_number = q.fault_number
-    left join agreed as a on a.evidence_number = q.evidence_number
-    left join settled as b on b.account_number = q.account_number
-    left join renamed as r
-        on n.kind = 'stale' and r.x_Dimension = n.x_Dimension and r.x_TagValue = n.x_TagValue
-),
-likely as (
-    select
-        q.question,
-        case
-            when q.kind = 'shared_as_one' then null
-            when q.kind = 'witness_disagrees' then q.agreed_value
-            when q.kind = 'wrong_case' then q.guess
-            when q.is_one is null then q.guess
-            when q.is_one and (q.guess is null or q.guess = q.agreed_value) then q.agreed_value
-            when not q.is_one and e.x_OwnerValue is not null then q.guess
-        end as x_LikelyValue
-    from asked as q
-    left join (select distinct ResourceId, x_Dimension, x_OwnerValue from evidence) as e
-        on e.ResourceId = q.ResourceId
-        and e.x_Dimension = q.x_Dimension
-        and e.x_OwnerValue = q.guess
-),
--- Who knows the value that a spelling, a typo or a swap points to.
-witness as (
-    select q.question, e.x_Witness, e.x_OwnerValue, e.x_Where
-    from asked as q
-    inner join evidence as e
-        on e.ResourceId = q.ResourceId and e.x_Dimension = q.x_Dimension and e.x_Rank <= 10
-    union all
-    select q.question, k.x_Witness, q.guess as x_OwnerValue, min(k.x_Where) as x_Where
-    from asked as q
-    inner join known_value as k
-        on k.x_Dimension = q.x_Dimension and k.x_OwnerValue = q.guess
-    anti join evidence as e
-        on e.ResourceId = q.ResourceId
-        and e.x_Dimension = q.x_Dimension
-        and e.x_Witness = k.x_Witness
-        and e.x_OwnerValue = q.guess
-    where q.kind in ('wrong_case', 'typo', 'swapped')
-    group by q.question, k.x_Witness, q.guess
-    union all
-    select
-        question, 'bill_tag' as x_Witness, guess as x_OwnerValue,
-        'tag ' || guess_where as x_Where
-    from asked
-    where guess is not null and guess_where is not null
-    union all
-    select q.question, 'bill_tag' as x_Witness, c.x_OwnerValue, 'tag ' || c.one_key as x_Where
-    from asked as q
-    inner join contradicting_tag as c
-        on c.x_Dimension = q.x_Dimension
-        and c.x_TagKey = q.x_TagKey
-        and c.x_TagValue = q.x_TagValue
-    where q.kind = 'conflict'
-    union all
-    select question, 'sibling' as x_Witness, guess as x_OwnerValue,
-        tagged_alike || ', tagged alike' as x_Where
-    from asked
-    where tagged_alike is not null
-    union all
-    select question, 'sibling' as x_Witness, guess as x_OwnerValue, account_where as x_Where
-    from asked
-    where account_where is not null
-),
-witness_list as (
-    select
-        l.question,
-        count(distinct w.x_Witness) filter (where w.x_OwnerValue = l.x_LikelyValue)
-            as witnesses,
-        string_agg(distinct replace(w.x_Witness, '_', ' '), ', '
-            order by replace(w.x_Witness, '_', ' '))
-            filter (where w.x_OwnerValue = l.x_LikelyValue) as who,
-        string_agg(distinct w.x_OwnerValue, ', ' order by w.x_OwnerValue) as said,
-        '[' || string_agg(
-            to_json(struct_pack(
-                witness := w.x_Witness, "value" := w.x_OwnerValue, "where" := w.x_Where
-            )),
-            ',' order by w.x_Witness, w.x_OwnerValue, w.x_Where
-        ) || ']' as x_Witnesses
-    from likely as l
-    inner join witness as w on w.question = l.question
-    group by l.question
-),
-answer as (
+answer as materialized (
+    with
+    -- What is asked of the witnesses, once for all resources alike.
+    asked as (
+        select
+            q.kind, q.fault_number, q.evidence_number, q.account_number, q.is_tagged_alike, q.users,
+            row_number() over (
+                order by q.kind, q.fault_number, q.evidence_number, q.account_number,
+                    q.is_tagged_alike, q.users
+            ) as question,
+            n.x_Dimension, n.x_TagKey, n.x_TagValue, n.guess_where,
+            coalesce(n.guess, r.guess, b.guess) as guess,
+            case when q.is_tagged_alike then r.ResourceId end as tagged_alike,
+            b.x_Where as account_where,
+            a.ResourceId, a.is_one, a.x_OwnerValue as agreed_value
+        from (
+            select distinct
+                kind, fault_number, evidence_number, account_number, is_tagged_alike, users
+            from fault
+        ) as q
+        inner join numbered as n on n.fault_number = q.fault_number
+        left join agreed as a on a.evidence_number = q.evidence_number
+        left join settled as b on b.account_number = q.account_number
+        left join renamed as r
+            on n.kind = 'stale' and r.x_Dimension = n.x_Dimension and r.x_TagValue = n.x_TagValue
+    ),
+    likely as (
+        select
+            q.question,
+            case
+                when q.kind = 'shared_as_one' then null
+                when q.kind = 'witness_disagrees' then q.agreed_value
+                when q.kind = 'wrong_case' then q.guess
+                when q.is_one is null then q.guess
+                when q.is_one and (q.guess is null or q.guess = q.agreed_value) then q.agreed_value
+                when not q.is_one and e.x_OwnerValue is not null then q.guess
+            end as x_LikelyValue
+        from asked as q
+        left join (select distinct ResourceId, x_Dimension, x_OwnerValue from evidence) as e
+            on e.ResourceId = q.ResourceId
+            and e.x_Dimension = q.x_Dimension
+            and e.x_OwnerValue = q.guess
+    ),
+    -- Who knows the value that a spelling, a typo or a swap points to.
+    witness as (
+        select q.question, e.x_Witness, e.x_OwnerValue, e.x_Where
+        from asked as q
+        inner join evidence as e
+            on e.ResourceId = q.ResourceId and e.x_Dimension = q.x_Dimension and e.x_Rank <= 10
+        union all
+        select q.question, k.x_Witness, q.guess as x_OwnerValue, min(k.x_Where) as x_Where
+        from asked as q
+        inner join known_value as k
+            on k.x_Dimension = q.x_Dimension and k.x_OwnerValue = q.guess
+        anti join evidence as e
+            on e.ResourceId = q.ResourceId
+            and e.x_Dimension = q.x_Dimension
+            and e.x_Witness = k.x_Witness
+            and e.x_OwnerValue = q.guess
+        where q.kind in ('wrong_case', 'typo', 'swapped')
+        group by q.question, k.x_Witness, q.guess
+        union all
+        select
+            question, 'bill_tag' as x_Witness, guess as x_OwnerValue,
+            'tag ' || guess_where as x_Where
+        from asked
+        where guess is not null and guess_where is not null
+        union all
+        select q.question, 'bill_tag' as x_Witness, c.x_OwnerValue, 'tag ' || c.one_key as x_Where
+        from asked as q
+        inner join contradicting_tag as c
+            on c.x_Dimension = q.x_Dimension
+            and c.x_TagKey = q.x_TagKey
+            and c.x_TagValue = q.x_TagValue
+        where q.kind = 'conflict'
+        union all
+        select question, 'sibling' as x_Witness, guess as x_OwnerValue,
+            tagged_alike || ', tagged alike' as x_Where
+        from asked
+        where tagged_alike is not null
+        union all
+        select question, 'sibling' as x_Witness, guess as x_OwnerValue, account_where as x_Where
+        from asked
+        where account_where is not null
+    ),
+    witness_list as (
+        select
+            l.question,
+            count(distinct w.x_Witness) filter (where w.x_OwnerValue = l.x_LikelyValue)
+                as witnesses,
+            string_agg(distinct replace(w.x_Witness, '_', ' '), ', '
+                order by replace(w.x_Witness, '_', ' '))
+                filter (where w.x_OwnerValue = l.x_LikelyValue) as who,
+            string_agg(distinct w.x_OwnerValue, ', ' order by w.x_OwnerValue) as said,
+            '[' || string_agg(
+                to_json(struct_pack(
+                    witness := w.x_Witness, "value" := w.x_OwnerValue, "where" := w.x_Where
+                )),
+                ',' order by w.x_Witness, w.x_OwnerValue, w.x_Where
+            ) || ']' as x_Witnesses
+        from likely as l
+        inner join witness as w on w.question = l.question
+        group by l.question
+    )
     select
         q.kind, q.fault_number, q.evidence_number, q.account_number, q.is_tagged_alike, q.users,
         q.x_Dimension, q.x_TagKey, q.x_TagValue, l.x_LikelyValue,
@@ -549,10 +549,10 @@ answer as (
 select
     $period as BillingPeriod,
     md5(concat_ws(
-        chr(31), f.kind, a.x_Dimension, f.ProviderName, coalesce(f.SubAccountId, ''),
+        chr(31), a.kind, a.x_Dimension, f.ProviderName, coalesce(f.SubAccountId, ''),
         coalesce(f.ResourceId, ''), coalesce(f.bare_service, ''), a.x_TagKey, a.x_TagValue
     )) as x_FindingId,
-    f.kind as x_FindingKind,
+    a.kind as x_FindingKind,
     a.x_Dimension,
     f.ProviderName,
     f.largest.service as ServiceName,
@@ -574,8 +574,7 @@ select
     a.x_Reason
 from fault as f
 inner join answer as a
-    on a.kind = f.kind
-    and a.fault_number = f.fault_number
+    on a.fault_number = f.fault_number
     and a.evidence_number = f.evidence_number
     and a.account_number = f.account_number
     and a.is_tagged_alike = f.is_tagged_alike

@@ -5,8 +5,8 @@
 -- a function that was called; whatever it is charged for, here it is one pool. The load balancer of
 -- a Service whose labels name somebody, and what a `[[cluster_charge]]` takes, are, too, where there
 -- was somebody to split it among in the month: what is kept with its tags needs them.
--- x_SourceFile and x_SourceRow are the row of the largest charge (ties by file and row), the
--- evidence a finding shows.
+-- x_SourceFile and x_SourceRow are the row of the largest charge, the evidence a finding shows. Of
+-- charges that are equal to the billionth it is the first of the bill.
 --
 -- One row per provider, account, service, category of charge, part of a commitment, meter where a
 -- `[[cluster_charge]]` names it, resource, set of tags and currency.
@@ -20,20 +20,58 @@ node as (
 named_meter as (
     select distinct SkuMeter from cluster_charge where SkuMeter is not null
 ),
+-- Charges are grouped by numbers: one for all that the bill's kinds have in text.
+kind as (
+    select
+        ProviderName, SubAccountId, ServiceCategory, ServiceName, ChargeCategory, BillingCurrency,
+        row_number() over (
+            order by
+                ProviderName, SubAccountId, ServiceCategory, ServiceName, ChargeCategory,
+                BillingCurrency
+        ) as kind_no
+    from (
+        select distinct
+            ProviderName, SubAccountId, ServiceCategory, ServiceName, ChargeCategory,
+            BillingCurrency
+        from charge_kind
+    ) as named
+),
+-- The place of a charge on the bill as one number: its file's, and its row.
+file as (
+    select
+        x_Source, x_SourceFile,
+        10000000000 * row_number() over (order by x_Source, x_SourceFile) as first_place
+    from (select distinct x_Source, x_SourceFile from cost_and_usage) as delivered
+),
 charge as (
     select
-        c.ProviderName, c.SubAccountId, c.ServiceCategory, c.ServiceName, c.ChargeCategory,
-        c.CommitmentDiscountStatus, m.SkuMeter, c.ResourceId, c.x_TagSetId, c.BillingCurrency,
+        kind_no, CommitmentDiscountStatus, SkuMeter, ResourceId, x_TagSetId,
         max(ResourceName) as ResourceName,
         sum(EffectiveCost) as EffectiveCost,
         count(*) as x_ChargeRows,
-        min(struct_pack(cost := -EffectiveCost, file := x_SourceFile, line := x_SourceRow))
-            as largest
-    from cost_and_usage as c
-    left join named_meter as m on m.SkuMeter = c.SkuMeter
-    group by
-        c.ProviderName, c.SubAccountId, c.ServiceCategory, c.ServiceName, c.ChargeCategory,
-        c.CommitmentDiscountStatus, m.SkuMeter, c.ResourceId, c.x_TagSetId, c.BillingCurrency
+        max(EffectiveCost) as x_LargestCharge,
+        -- The largest first, of equals the first place: a number is compared at a third of what
+        -- a struct of the three costs.
+        arg_max(
+            place,
+            cast(cast(EffectiveCost as double) * 1000000000 as hugeint) * 10000000000000000 - place
+        ) as place
+    from (
+        select
+            kind.kind_no, c.CommitmentDiscountStatus, m.SkuMeter, c.ResourceId, c.x_TagSetId,
+            c.ResourceName, c.EffectiveCost, file.first_place + c.x_SourceRow as place
+        from cost_and_usage as c
+        inner join kind
+            on kind.ProviderName = c.ProviderName
+            and kind.SubAccountId is not distinct from c.SubAccountId
+            and kind.ServiceCategory = c.ServiceCategory
+            and kind.ServiceName = c.ServiceName
+            and kind.ChargeCategory = c.ChargeCategory
+            and kind.BillingCurrency = c.BillingCurrency
+        inner join file on file.x_Source = c.x_Source and file.x_SourceFile = c.x_SourceFile
+        left join named_meter as m on m.SkuMeter = c.SkuMeter
+    ) as line
+    group by kind_no, CommitmentDiscountStatus, SkuMeter, ResourceId, x_TagSetId
 ),
 endpoint as (
     select distinct ResourceId, x_Pool, x_Function is not null as is_function from endpoint_id
@@ -46,46 +84,37 @@ named_resource as (
     union
     select ResourceId from cluster_charge where ResourceId is not null
 ),
-kind as (
-    select distinct
-        c.ProviderName, c.SubAccountId, c.ServiceName, c.ServiceCategory, c.ChargeCategory,
-        c.CommitmentDiscountStatus, c.SkuMeter, n.ResourceId
+asked as (
+    select distinct c.kind_no, c.CommitmentDiscountStatus, c.SkuMeter, n.ResourceId
     from charge as c
     left join named_resource as n on n.ResourceId = c.ResourceId
 ),
 split as (
     select
-        k.ProviderName, k.SubAccountId, k.ServiceName, k.ServiceCategory, k.ChargeCategory,
-        k.CommitmentDiscountStatus, k.ResourceId,
+        a.kind_no, a.CommitmentDiscountStatus, a.ResourceId,
         arg_min(
             case when s.x_EndpointStart is null then 'inference/' || s.x_Name else e.x_Pool end,
             s.x_Rank
         ) as x_Pool
-    from (
-        select distinct
-            ProviderName, SubAccountId, ServiceName, ServiceCategory, ChargeCategory,
-            CommitmentDiscountStatus, ResourceId
-        from kind
-    ) as k
-    left join endpoint as e on e.ResourceId = k.ResourceId
+    from (select distinct kind_no, CommitmentDiscountStatus, ResourceId from asked) as a
+    inner join kind as k on k.kind_no = a.kind_no
+    left join endpoint as e on e.ResourceId = a.ResourceId
     inner join inference_split as s
         on (s.ProviderName is null or s.ProviderName = k.ProviderName)
         and (s.SubAccountId is null or s.SubAccountId = k.SubAccountId)
         and (s.ServiceName is null or s.ServiceName = k.ServiceName)
         and (s.ServiceCategory is null or s.ServiceCategory = k.ServiceCategory)
         and (s.ChargeCategory is null or s.ChargeCategory = k.ChargeCategory)
-        and (s.ResourceId is null or s.ResourceId = k.ResourceId)
+        and (s.ResourceId is null or s.ResourceId = a.ResourceId)
         and (
             s.CommitmentDiscountStatus is null
-            or s.CommitmentDiscountStatus = k.CommitmentDiscountStatus
+            or s.CommitmentDiscountStatus = a.CommitmentDiscountStatus
         )
         and (
             s.x_EndpointStart is null
             or starts_with(e.x_Pool, 'inference/' || s.x_Name || '/')
         )
-    group by
-        k.ProviderName, k.SubAccountId, k.ServiceName, k.ServiceCategory, k.ChargeCategory,
-        k.CommitmentDiscountStatus, k.ResourceId
+    group by a.kind_no, a.CommitmentDiscountStatus, a.ResourceId
 ),
 shared_pool as (
     select distinct o.x_Pool
@@ -94,33 +123,31 @@ shared_pool as (
 ),
 of_cluster as (
     select
-        k.ProviderName, k.SubAccountId, k.ServiceName, k.ServiceCategory, k.ChargeCategory,
-        k.CommitmentDiscountStatus, k.SkuMeter, k.ResourceId,
+        a.kind_no, a.CommitmentDiscountStatus, a.SkuMeter, a.ResourceId,
         arg_min(b.x_Pool, b.x_Rank) as x_Pool
-    from kind as k
+    from asked as a
+    inner join kind as k on k.kind_no = a.kind_no
     inner join cluster_charge as b
         on (b.ProviderName is null or b.ProviderName = k.ProviderName)
         and (b.SubAccountId is null or b.SubAccountId = k.SubAccountId)
         and (b.ServiceName is null or b.ServiceName = k.ServiceName)
         and (b.ServiceCategory is null or b.ServiceCategory = k.ServiceCategory)
         and (b.ChargeCategory is null or b.ChargeCategory = k.ChargeCategory)
-        and (b.ResourceId is null or b.ResourceId = k.ResourceId)
+        and (b.ResourceId is null or b.ResourceId = a.ResourceId)
         and (
             b.CommitmentDiscountStatus is null
-            or b.CommitmentDiscountStatus = k.CommitmentDiscountStatus
+            or b.CommitmentDiscountStatus = a.CommitmentDiscountStatus
         )
-        and (b.SkuMeter is null or b.SkuMeter = k.SkuMeter)
-    group by
-        k.ProviderName, k.SubAccountId, k.ServiceName, k.ServiceCategory, k.ChargeCategory,
-        k.CommitmentDiscountStatus, k.SkuMeter, k.ResourceId
+        and (b.SkuMeter is null or b.SkuMeter = a.SkuMeter)
+    group by a.kind_no, a.CommitmentDiscountStatus, a.SkuMeter, a.ResourceId
 )
 select
     $period as BillingPeriod,
-    c.ProviderName,
-    c.SubAccountId,
-    c.ServiceCategory,
-    c.ServiceName,
-    c.ChargeCategory,
+    k.ProviderName,
+    k.SubAccountId,
+    k.ServiceCategory,
+    k.ServiceName,
+    k.ChargeCategory,
     c.CommitmentDiscountStatus,
     c.SkuMeter,
     c.ResourceId,
@@ -135,36 +162,28 @@ select
         when v.x_Cluster is not null then 'volume/' || v.x_Cluster
         when f.x_Pool is not null then f.x_Pool
     end as x_Pool,
-    c.BillingCurrency,
+    k.BillingCurrency,
     cast(c.EffectiveCost as decimal(38, 12)) as EffectiveCost,
     cast(c.x_ChargeRows as bigint) as x_ChargeRows,
-    cast(-c.largest.cost as decimal(38, 12)) as x_LargestCharge,
-    c.largest.file as x_SourceFile,
-    c.largest.line as x_SourceRow
+    cast(c.x_LargestCharge as decimal(38, 12)) as x_LargestCharge,
+    file.x_SourceFile,
+    c.place % 10000000000 as x_SourceRow
 from charge as c
+inner join kind as k on k.kind_no = c.kind_no
+inner join file on file.first_place = c.place - c.place % 10000000000
 left join node on node.ResourceId = c.ResourceId
 left join volume_id as v on v.ResourceId = c.ResourceId
 left join endpoint as f on f.is_function and f.ResourceId = c.ResourceId
 left join named_resource as n on n.ResourceId = c.ResourceId
 left join split as s
-    on s.ProviderName = c.ProviderName
-    and s.SubAccountId is not distinct from c.SubAccountId
-    and s.ServiceName = c.ServiceName
-    and s.ServiceCategory = c.ServiceCategory
-    and s.ChargeCategory = c.ChargeCategory
+    on s.kind_no = c.kind_no
     and s.ResourceId is not distinct from n.ResourceId
     and s.CommitmentDiscountStatus is not distinct from c.CommitmentDiscountStatus
 left join load_balancer_id as l on l.ResourceId = c.ResourceId
 left join of_cluster as b
-    on b.ProviderName = c.ProviderName
-    and b.SubAccountId is not distinct from c.SubAccountId
-    and b.ServiceName = c.ServiceName
-    and b.ServiceCategory = c.ServiceCategory
-    and b.ChargeCategory = c.ChargeCategory
+    on b.kind_no = c.kind_no
     and b.ResourceId is not distinct from n.ResourceId
     and b.CommitmentDiscountStatus is not distinct from c.CommitmentDiscountStatus
     and b.SkuMeter is not distinct from c.SkuMeter
 left join shared_pool as p on p.x_Pool = coalesce(l.x_Pool, b.x_Pool)
-order by
-    c.ProviderName, c.SubAccountId, c.ServiceCategory, c.ServiceName, c.ChargeCategory,
-    c.CommitmentDiscountStatus, c.SkuMeter, c.ResourceId, c.x_TagSetId, c.BillingCurrency
+order by c.kind_no, c.place

@@ -41,48 +41,59 @@ filled as (
             else w.x_Environment
         end is not null
 ),
+untagged as (
+    select x_TagSetId, x_Dimension from owner where x_OwnerValue is null and not is_conflict
+),
 one_caller as (
     select distinct ResourceId, x_Dimension
     from owner_evidence
     where x_Witness = 'inference_log' and x_Decides
 ),
+asked as (
+    select
+        r.ProviderName, r.SubAccountId, r.ServiceName, r.ServiceCategory, r.ChargeCategory,
+        r.CommitmentDiscountStatus, r.ResourceId, u.x_Dimension, r.BillingCurrency,
+        r.EffectiveCost, r.x_ChargeRows, r.x_LargestCharge, r.x_SourceFile, r.x_SourceRow
+    from resource_cost as r
+    inner join untagged as u on u.x_TagSetId = r.x_TagSetId
+    where r.ChargeCategory in ('Usage', 'Purchase') and r.x_Pool is null
+    union all
+    select
+        r.ProviderName, r.SubAccountId, r.ServiceName, r.ServiceCategory, r.ChargeCategory,
+        r.CommitmentDiscountStatus, r.ResourceId, u.x_Dimension, r.BillingCurrency,
+        r.EffectiveCost, r.x_ChargeRows, r.x_LargestCharge, r.x_SourceFile, r.x_SourceRow
+    from resource_cost as r
+    inner join untagged as u on u.x_TagSetId = r.x_TagSetId
+    semi join one_caller as c on c.ResourceId = r.ResourceId and c.x_Dimension = u.x_Dimension
+    where r.ChargeCategory in ('Usage', 'Purchase') and starts_with(r.x_Pool, 'inference/')
+),
 spend as (
     select
-        r.ProviderName, r.SubAccountId, r.ResourceId, o.x_Dimension, r.BillingCurrency,
-        case when r.ResourceId is null then r.ServiceName end as bare_service,
-        sum(r.EffectiveCost) as EffectiveCost,
-        sum(r.x_ChargeRows) as x_ChargeRows,
+        a.ProviderName, a.SubAccountId, a.ResourceId, a.x_Dimension, a.BillingCurrency,
+        case when a.ResourceId is null then a.ServiceName end as bare_service,
+        sum(a.EffectiveCost) as EffectiveCost,
+        sum(a.x_ChargeRows) as x_ChargeRows,
         min(struct_pack(
-            cost := -r.x_LargestCharge, file := r.x_SourceFile, line := r.x_SourceRow,
-            service := r.ServiceName
+            cost := -a.x_LargestCharge, file := a.x_SourceFile, line := a.x_SourceRow,
+            service := a.ServiceName
         )) as largest
-    from resource_cost as r
-    inner join owner as o on o.x_TagSetId = r.x_TagSetId
-    left join one_caller as c on c.ResourceId = r.ResourceId and c.x_Dimension = o.x_Dimension
+    from asked as a
     anti join filled as w
-        on w.x_Dimension = o.x_Dimension
-        and (w.ProviderName is null or w.ProviderName = r.ProviderName)
-        and (w.SubAccountId is null or w.SubAccountId = r.SubAccountId)
-        and (w.ServiceName is null or w.ServiceName = r.ServiceName)
-        and (w.ServiceCategory is null or w.ServiceCategory = r.ServiceCategory)
-        and (w.ChargeCategory is null or w.ChargeCategory = r.ChargeCategory)
-        and (w.ResourceId is null or w.ResourceId = r.ResourceId)
+        on w.x_Dimension = a.x_Dimension
+        and (w.ProviderName is null or w.ProviderName = a.ProviderName)
+        and (w.SubAccountId is null or w.SubAccountId = a.SubAccountId)
+        and (w.ServiceName is null or w.ServiceName = a.ServiceName)
+        and (w.ServiceCategory is null or w.ServiceCategory = a.ServiceCategory)
+        and (w.ChargeCategory is null or w.ChargeCategory = a.ChargeCategory)
+        and (w.ResourceId is null or w.ResourceId = a.ResourceId)
         and (
             w.CommitmentDiscountStatus is null
-            or w.CommitmentDiscountStatus = r.CommitmentDiscountStatus
-        )
-    where
-        r.ChargeCategory in ('Usage', 'Purchase')
-        and o.x_OwnerValue is null
-        and not o.is_conflict
-        and (
-            r.x_Pool is null
-            or (starts_with(r.x_Pool, 'inference/') and c.ResourceId is not null)
+            or w.CommitmentDiscountStatus = a.CommitmentDiscountStatus
         )
     group by
-        r.ProviderName, r.SubAccountId, r.ResourceId, o.x_Dimension, r.BillingCurrency,
-        case when r.ResourceId is null then r.ServiceName end
-    having sum(r.EffectiveCost) <> 0
+        a.ProviderName, a.SubAccountId, a.ResourceId, a.x_Dimension, a.BillingCurrency,
+        case when a.ResourceId is null then a.ServiceName end
+    having sum(a.EffectiveCost) <> 0
 ),
 -- -------------------------------------------------------------------------- witnesses
 judged as (
@@ -187,8 +198,12 @@ account_verdict as (
 ),
 answered as (
     select
+        md5(concat_ws(
+            chr(31), 'untagged', s.x_Dimension, s.ProviderName, coalesce(s.SubAccountId, ''),
+            coalesce(s.ResourceId, ''), coalesce(s.bare_service, '')
+        )) as x_FindingId,
         s.ProviderName, s.SubAccountId, s.ResourceId, s.x_Dimension, s.BillingCurrency,
-        s.bare_service, s.EffectiveCost, s.x_ChargeRows, s.largest,
+        s.EffectiveCost, s.x_ChargeRows, s.largest,
         case when v.witnesses is null then a.x_OwnerValue else v.x_LikelyValue end
             as x_LikelyValue,
         case when v.witnesses is not null then v.witnesses when a.x_OwnerValue is not null then 1
@@ -209,10 +224,7 @@ answered as (
 )
 select
     $period as BillingPeriod,
-    md5(concat_ws(
-        chr(31), 'untagged', x_Dimension, ProviderName, coalesce(SubAccountId, ''),
-        coalesce(ResourceId, ''), coalesce(bare_service, '')
-    )) as x_FindingId,
+    x_FindingId,
     'untagged' as x_FindingKind,
     x_Dimension,
     ProviderName,
@@ -245,5 +257,5 @@ select
         else 'No ' || x_Dimension || ' tag, and no witness knows the resource. '
             || 'Ask the owner of the account, then tag it.'
     end as x_Reason
-from answered
-order by x_FindingId, BillingCurrency
+-- Sorted before the words that are the same for all.
+from (select * from answered order by x_FindingId, BillingCurrency) as answered
