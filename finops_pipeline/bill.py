@@ -270,6 +270,9 @@ def read_file(
             raw = _of_period(spoken, _spelled(spoken, found, block), block, period)
             _check_names(spoken, raw)
             totals = _survey(cursor, spoken, raw, block, period)
+            if not _tells_tag_sets_apart(cursor):
+                raw = replace(raw, nested=())
+                totals = _survey(cursor, spoken, raw, block, period)
             _await_end(raw)
             _bind(cursor, spoken, raw)
             return _write(cursor, spoken, totals, block, period, item, came, out)
@@ -436,17 +439,24 @@ def _survey(
     the cost column. What is not a number is in no sum; its row still counts. All is taken in one
     pass, for parsing is what costs; the sets are left in `raw_tag_set`, with their rows. A file
     that the dialect refuses, or that is of another month than it should be, is not read.
+
+    Tags in maps and lists are grouped as they are, and written as text once a set.
     """
-    columns = [f"{_tags(spoken, raw)} as x_RawTags"]
+    kept = {name: f"tags_{i}" for i, name in enumerate(raw.nested)}
+    columns = [f"{raw.ref(name)} as {ref}" for name, ref in kept.items()]
+    columns += [] if kept else [f"{_tags(spoken, raw)} as x_RawTags"]
     for column in spoken.columns:
         if not raw.has(column.name):
             columns.append(f"cast(null as varchar) as {_name(column.name)}")
-        elif "[]" in column.name and column.kind == "number":
-            each = "try_cast(cast(part as varchar) as decimal(38, 12))"
-            columns.append(f"{_list_sum(raw.ref(column.name), each)} as {_name(column.name)}")
+            continue
+        ref, duck_type = raw.ref(column.name), raw.kind(column.name)
+        if column.kind == "number" and duck_type != "VARCHAR":
+            columns.append(f"{_value(column, raw)} as {_name(column.name)}")
+        elif column.kind == "number" and "[]" in column.name:
+            each = "try_cast(part as decimal(38, 12))"
+            columns.append(f"{_list_sum(ref, each)} as {_name(column.name)}")
         else:
-            text = f"nullif(cast({raw.ref(column.name)} as varchar), '')"
-            columns.append(f"{text} as {_name(column.name)}")
+            columns.append(f"nullif(cast({ref} as varchar), '') as {_name(column.name)}")
     columns.append(f"{_text(raw.costs)} as x_CostBasis")
     month, other = _of_another(spoken, raw, period)
     columns.append(f"case when {other} then {month} end as strange_month")
@@ -465,9 +475,15 @@ def _survey(
     measures = ["count(*) as ChargeRows", "min(strange_month) as strange_month"]
     measures += [f"{sums.get(m, 'cast(null as decimal(38, 12))')} as {m}" for m in asked]
     measures += [f"count(*) filter (where {which}) as {n}" for n, which in counts.items()]
+    grouped, written = "x_RawTags", "x_RawTags as x_TagKey"
+    if kept:
+        apart = replace(raw, refs=tuple(kept.get(n, r) for n, r in zip(raw.names, raw.refs)))
+        grouped = ", ".join(kept.values())
+        written = f"{_tags(spoken, apart)} as x_RawTags, {_tag_key(spoken, apart)} as x_TagKey"
     cursor.execute(
-        f"create or replace temp table raw_tag_set as select x_RawTags, {', '.join(measures)} "
-        f"from (select {', '.join(columns)} from {raw.scan}) as delivered group by x_RawTags"
+        f"create or replace temp table raw_tag_set as select {written}, tag_set.* from "
+        f"(select {grouped}, {', '.join(measures)} from (select {', '.join(columns)} from {raw.scan}) "
+        f"as delivered group by {grouped}) as tag_set"
     )
     found = cursor.execute(
         "select coalesce(sum(ChargeRows), 0), sum(BilledCost), sum(EffectiveCost), "
@@ -496,8 +512,10 @@ class _Raw:
 
     `names` are those of the columns, then those of the fields of records among them, as
     `record.field`; `refs` and `types` are in the same order. The first `width` are columns.
-    `written` are the file's own names, where the dialect has others for them. `sound` tells, some
-    time, whether a text file ends with a record; nobody asks where it is None.
+    `written` are the file's own names, where the dialect has others for them. `nested` are the
+    columns of tags, where they are maps, records or lists and can be compared without being written
+    as text. `sound` tells, some time, whether a text file ends with a record; nobody asks where it
+    is None.
     """
 
     item: Item
@@ -509,6 +527,7 @@ class _Raw:
     malformed: bool
     costs: str = "both"
     written: tuple[str, ...] = ()
+    nested: tuple[str, ...] = ()
     sound: Future[bool] | None = None
 
     def has(self, name: str) -> bool:
@@ -690,7 +709,8 @@ def _spelled(spoken: Dialect, raw: _Raw, block: BillingSection) -> _Raw:
                 names[place] = column
             if places:
                 break
-    return replace(raw, names=tuple(names), written=raw.names, costs=block.costs)
+    raw = replace(raw, names=tuple(names), written=raw.names, costs=block.costs)
+    return replace(raw, nested=_nested_tags(spoken, raw))
 
 
 def _with_map_keys(spoken: Dialect, raw: _Raw) -> _Raw:
@@ -710,7 +730,7 @@ def _with_map_keys(spoken: Dialect, raw: _Raw) -> _Raw:
 
 def _bind(cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: _Raw) -> None:
     """Make `raw_billing` of a file, exactly by name."""
-    tags = _tags(spoken, raw)
+    key = _tag_key(spoken, raw)
     columns = ["row + 1 as x_SourceRow"]
     columns += [f"tag_list.{n}[tag_set + 1] as {n}" for n in ("Tags", "x_TagSetId")]
     complaints: list[tuple[str, str]] = []  # when there is one, and what it says
@@ -750,7 +770,7 @@ def _bind(cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: _Raw) -> None
     # A lookup by position in a list, for a join would mix up the order of the rows.
     cursor.execute(
         f"create or replace temp view raw_billing as select {', '.join(columns)} from "
-        f"(select *, enum_code(cast({tags} as raw_tags)) as tag_set from {raw.scan}) as numbered "
+        f"(select *, enum_code(cast({key} as raw_tags)) as tag_set from {raw.scan}) as numbered "
         "cross join tag_list"
     )
 
@@ -774,7 +794,7 @@ def _number_tag_sets(cursor: duckdb.DuckDBPyConnection, spoken: Dialect) -> bool
         )
         written, empty = TAGS_OF_LISTS.format(prefix=f"case list_number {prefixes} end"), "[]"
     cursor.execute(
-        f"insert into raw_tag_set (x_RawTags, ChargeRows) select '{empty}', 0 "
+        f"insert into raw_tag_set (x_RawTags, x_TagKey, ChargeRows) select '{empty}', '{empty}', 0 "
         f"where not exists (select 1 from raw_tag_set where x_RawTags = '{empty}')"
     )
     known = _name(f"tag_set_{hashlib.sha256(written.encode()).hexdigest()[:16]}")
@@ -785,18 +805,18 @@ def _number_tag_sets(cursor: duckdb.DuckDBPyConnection, spoken: Dialect) -> bool
     if cursor.execute(f"select count(*) from {known}").fetchall()[0][0] > KNOWN_TAG_SETS:
         cursor.execute(f"delete from {known}")
     cursor.execute(
-        "create or replace temp table new_tag_set as select x_RawTags from raw_tag_set "
+        "create or replace temp table new_tag_set as select distinct x_RawTags from raw_tag_set "
         f"anti join {known} on {known}.x_RawTags = raw_tag_set.x_RawTags"
     )
     cursor.execute(f"insert into {known} {written}{TAG_SET_TEXT}")
     cursor.execute(
-        "create or replace temp table numbered_tag_set as select x_RawTags, Tags, x_TagSetId, "
-        f"x_Reason, ChargeRows, row_number() over (order by x_RawTags) as place from {known} "
+        "create or replace temp table numbered_tag_set as select x_TagKey, Tags, x_TagSetId, "
+        f"x_Reason, ChargeRows, row_number() over (order by x_TagKey) as place from {known} "
         "inner join raw_tag_set using (x_RawTags)"
     )
     cursor.execute(
         "create or replace temp type raw_tags as enum "
-        "(select x_RawTags from numbered_tag_set order by place)"
+        "(select x_TagKey from numbered_tag_set order by place)"
     )
     found = cursor.execute("select count(*) from numbered_tag_set").fetchall()
     # Each row group has all texts of an enum: of many sets that would be more than it saves.
@@ -1027,6 +1047,32 @@ def _tags(spoken: Dialect, raw: _Raw) -> str:
     return tags
 
 
+def _nested_tags(spoken: Dialect, raw: _Raw) -> tuple[str, ...]:
+    """The columns of tags, where all of them are maps, records or lists; else none."""
+    names = [c.name for c in spoken.columns if c.kind == "tags"]
+    if any(_tag_columns(raw, name) for name in names if name not in raw.names):
+        return ()
+    there = [n for n in (*names, *(n for n, _ in spoken.tag_lists)) if raw.has(n)]
+    nested = all(raw.kind(n).startswith(("MAP(", "STRUCT(")) or raw.kind(n)[-2:] == "[]" for n in there)
+    return tuple(there) if nested else ()
+
+
+def _tag_key(spoken: Dialect, raw: _Raw) -> str:
+    """SQL of a text that tells the row's tags from those of other rows: they, or a hash of them.
+
+    To write maps and lists as text takes three times as long as to hash them.
+    """
+    if not raw.nested:
+        return _tags(spoken, raw)
+    return f"cast(hash({', '.join(raw.ref(name) for name in raw.nested)}) as varchar)"
+
+
+def _tells_tag_sets_apart(cursor: duckdb.DuckDBPyConnection) -> bool:
+    """Whether no two of the file's sets of tags have the same key; texts always have their own."""
+    found = cursor.execute("select count(*), count(distinct x_TagKey) from raw_tag_set").fetchall()
+    return bool(found[0][0] == found[0][1])
+
+
 def _tag_object(spoken: Dialect, raw: _Raw, column: Column) -> str:
     """SQL of one column of tags, or of the columns named after it, as a JSON object."""
     if column.name in raw.names:
@@ -1042,16 +1088,24 @@ def _tag_object(spoken: Dialect, raw: _Raw, column: Column) -> str:
             f"{raw.item.address}: column {column.name!r} is {duck_type}, which holds no tags; "
             "deliver a map or a JSON object"
         )
-    prefix = column.name if column.name.endswith("/") else f"{column.name}_"
     each = [
-        f"{{'k': {_text(n.removeprefix(prefix))}, 'v': nullif(cast(c{i} as varchar), '')}}"
-        for i, n in enumerate(raw.names[: raw.width])
-        if n.startswith(prefix)
+        f"{{'k': {_text(key)}, 'v': nullif(cast({ref} as varchar), '')}}"
+        for key, ref in _tag_columns(raw, column.name)
     ]
     if not each:
         return "'{}'"
     given = f"list_filter([{', '.join(each)}], lambda tag: tag.v is not null)"
     return f"cast(to_json(map_from_entries({given})) as varchar)"
+
+
+def _tag_columns(raw: _Raw, name: str) -> list[tuple[str, str]]:
+    """Keys of tags that have a column each, `Tags_<key>` or `tags/<key>`, and its SQL."""
+    prefix = name if name.endswith("/") else f"{name}_"
+    return [
+        (n.removeprefix(prefix), f"c{i}")
+        for i, n in enumerate(raw.names[: raw.width])
+        if n.startswith(prefix)
+    ]
 
 
 def _tag_list(raw: _Raw, name: str) -> str:

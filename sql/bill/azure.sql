@@ -157,15 +157,9 @@ count_blocks as (
             when counts_units or block_size = 1 then Quantity
             when abs(Quantity) < 1000000000 then cast(Quantity * block_size as decimal(38, 12))
         end as units,
-        case
-            when rate = 1 then list_price
-            when abs(cast(list_price as double) * cast(rate as double)) < 90000000000000
-                then cast(list_price * rate as decimal(38, 12))
+        case when rate = 1 then list_price else money_times(list_price, rate)
         end as list_unit_price,
-        case
-            when rate = 1 then contracted_price
-            when abs(cast(contracted_price as double) * cast(rate as double)) < 90000000000000
-                then cast(contracted_price * rate as decimal(38, 12))
+        case when rate = 1 then contracted_price else money_times(contracted_price, rate)
         end as contracted_unit_price,
         nullif(trim(regexp_replace(
             regexp_replace(UnitOfMeasure, '^[0-9]+[KMB]?', ''), '^ */', 'Units/'
@@ -183,13 +177,11 @@ select
     case
         when is_told_again then cast(0 as decimal(38, 12))
         when PaygCostInBillingCurrency <> 0 then PaygCostInBillingCurrency
-        when abs(cast(list_unit_price as double) * cast(blocks as double)) < 90000000000000
-            then cast(list_unit_price * blocks as decimal(38, 12))
+        else money_times(list_unit_price, blocks)
     end as ListCost,
     case
         when is_told_again then cast(0 as decimal(38, 12))
-        when abs(cast(contracted_unit_price as double) * cast(blocks as double)) < 90000000000000
-            then cast(contracted_unit_price * blocks as decimal(38, 12))
+        else money_times(contracted_unit_price, blocks)
     end as ContractedCost,
     list_unit_price as ListUnitPrice,
     contracted_unit_price as ContractedUnitPrice,
