@@ -348,6 +348,7 @@ MADE = {
 def read(dialect: str, file: Path) -> dict[str, Any]:
     """The reader of the product on one file: its four tables, held to their contracts."""
     warm()
+    bill.dialect(dialect)  # parsed once a run
     costs = {"costs": "actual", "pair": "amortised"} if dialect == "azure" else {}
     block = BillingSection(name="made", dialect=dialect, location="in/{period}/*", **costs)  # type: ignore[arg-type]
     item = Item(file.name, file.stat().st_size, "made", file.name)

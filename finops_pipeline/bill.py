@@ -73,7 +73,7 @@ from .contracts import table
 from .errors import CheckFailed, ConfigError, IncompleteDelivery, UnreadableFile
 from .landed import digest_of
 from .periods import names_month
-from .queries import Query, macros, query, stems
+from .queries import Query, made_from, query, stems
 from .transports import Item
 
 KINDS = {"number": "DECIMAL(38,12)", "time": "TIMESTAMP", "text": "VARCHAR", "tags": "VARCHAR"}
@@ -275,7 +275,8 @@ def read_file(
                 totals = _survey(cursor, spoken, raw, block, period)
             _await_end(raw)
             _bind(cursor, spoken, raw)
-            return _write(cursor, spoken, totals, block, period, item, came, out)
+            alike = _alike(cursor, spoken, raw)
+            return _write(cursor, spoken, totals, alike, block, period, item, came, out)
 
     try:
         try:
@@ -313,14 +314,18 @@ def _write(
     cursor: duckdb.DuckDBPyConnection,
     spoken: Dialect,
     totals: Mapping[str, Any],
+    alike: Mapping[str, str],
     block: BillingSection,
     period: str,
     item: Item,
     came: Mapping[str, str],
     out: Path,
 ) -> ReadFile:
-    """The four tables of one file from the bound views."""
-    same = {
+    """The four tables of one file from the bound views.
+
+    `alike` are columns of the charges that are the same in every row, as SQL.
+    """
+    told = {
         "BillingPeriod": _text(period),
         "x_Source": _text(block.name),
         "x_SourceFile": _text(item.path),
@@ -329,9 +334,10 @@ def _write(
 
     def write(name: str, given: dict[str, str], source: str) -> int:
         """Columns of table `name` from `source`; returns the rows written."""
-        types = dict(table(name).duckdb)
+        types, same = dict(table(name).duckdb), told
         if name == "cost_and_usage":
             types["Tags"] = "written_tags"
+            same = {**alike, **told}
         # What is the same in every row is added after the rows are put in order.
         found = ", ".join(
             f"cast({given.get(n, n)} as {t}) as {_name(n)}"
@@ -348,7 +354,9 @@ def _write(
         return int(done[0][0])
 
     charges = f"from ({spoken.query.text.rstrip().rstrip(';')}\n) as charge"
-    untold = dict.fromkeys(table("cost_and_usage").nullable - _told(spoken), "null")
+    untold = dict.fromkeys(
+        table("cost_and_usage").nullable - set(made_from(spoken.query.path)), "null"
+    )
     readable = write("cost_and_usage", untold, f"{charges} where x_Reason is null")
     written = _text(str(out / "cost_and_usage.parquet"))
     if readable != totals["x_Rows"] or not _is_in_order(cursor, written):
@@ -404,14 +412,22 @@ def _of_one(value: str, kind: str) -> str:
     return f"enum({value})" if kind == "VARCHAR" and value != "null" else kind
 
 
-@cache
-def _told(spoken: Dialect) -> frozenset[str]:
-    """The columns a dialect's SELECT has."""
-    with duckdb.connect() as connection:
-        connection.execute(macros())
-        declare_inputs(connection, spoken)
-        described = connection.execute(f"describe {spoken.query.text}").fetchall()
-    return frozenset(row[0] for row in described)
+def _alike(cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: _Raw) -> dict[str, str]:
+    """Text columns of the charges that are the same in every row of a file, and their SQL.
+
+    They are those that are made of nothing but what is the same in every row.
+    """
+    given = {c.name.casefold() for c in spoken.columns if raw.is_alike(c.name)} | {"x_costbasis"}
+    text = {n for n, kind in table("cost_and_usage").duckdb.items() if kind == "VARCHAR"}
+    names = [n for n, of in made_from(spoken.query.path).items() if n in text and of <= given]
+    found = cursor.execute(
+        f"select {', '.join(names)} from ({spoken.query.text}) limit 1"
+    ).fetchall()
+    return {
+        name: "null" if value is None else _text(value)
+        for row in found
+        for name, value in zip(names, row, strict=True)
+    }
 
 
 def _is_in_order(cursor: duckdb.DuckDBPyConnection, written: str) -> bool:
@@ -514,7 +530,7 @@ class _Raw:
     `record.field`; `refs` and `types` are in the same order. The first `width` are columns.
     `written` are the file's own names, where the dialect has others for them. `nested` are the
     columns of tags, where they are maps, records or lists and can be compared without being written
-    as text. `sound` tells, some time, whether a text file ends with a record; nobody asks where it
+    as text. `alike` have one text in every row, which is their SQL. `sound` tells, some time, whether a text file ends with a record; nobody asks where it
     is None.
     """
 
@@ -528,6 +544,7 @@ class _Raw:
     costs: str = "both"
     written: tuple[str, ...] = ()
     nested: tuple[str, ...] = ()
+    alike: frozenset[str] = frozenset()
     sound: Future[bool] | None = None
 
     def has(self, name: str) -> bool:
@@ -538,6 +555,10 @@ class _Raw:
         kind = self.types[self.names.index(column)]
         fields = [n for n, _ in _fields(kind.removesuffix("[]"))] if kind.endswith("[]") else []
         return kind in ("VARCHAR", "JSON") or part.removeprefix(".") in fields
+
+    def is_alike(self, name: str) -> bool:
+        """Whether a column is known to be the same in every row, as one that is not there is."""
+        return not self.has(name) or name in self.alike
 
     def ref(self, name: str) -> str:
         """SQL of a column; of `list[].field` the values of the field, as a list."""
@@ -626,6 +647,7 @@ def _parquet(
 
     scan = f"read_parquet({_text(str(parquet))}, hive_partitioning = false, file_row_number = true)"
     try:
+        alike = {} if names else _constants(pq.read_metadata(parquet))
         names = names or list(pq.read_schema(parquet).names)
         types = [row[1] for row in connection.execute(f"describe from {scan}").fetchall()][:-1]
     except (pa.ArrowException, OSError, duckdb.Error) as error:
@@ -641,6 +663,8 @@ def _parquet(
             for field, inner in _fields(kind)
         ]
     found = [(name, *_unwrapped(kind, ref)) for name, kind, ref in found]
+    alike = {n: alike[n] for n, kind, _ in found if kind == "VARCHAR" and n in alike}
+    found = [(name, kind, alike.get(name, ref)) for name, kind, ref in found]
     return _Raw(
         item,
         scan,
@@ -649,7 +673,40 @@ def _parquet(
         refs=tuple(ref for _, _, ref in found),
         width=len(names),
         malformed=malformed,
+        alike=frozenset(alike),
     )
+
+
+def _constants(written: Any) -> dict[str, str]:
+    """Columns, and fields of records, that a Parquet file says to have one text or none, as SQL.
+
+    The least and the greatest of a row group are it, also where a writer cuts long ones short, for
+    it cuts the greatest upwards.
+    """
+    found: dict[str, set[str | None]] = {}
+    for group in map(written.row_group, range(written.num_row_groups)):
+        for column in map(group.column, range(group.num_columns if group.num_rows else 0)):
+            values = found.setdefault(column.path_in_schema, set())
+            if len(values) < 2:
+                values |= _values(column.statistics)
+    return {
+        name: "cast(null as varchar)" if value is None else _text(value)
+        for name, values in found.items()
+        if len(values) == 1
+        for value in values
+    }
+
+
+def _values(said: Any) -> set[str | None]:
+    """What a row group has of a column, if one text or none; else two."""
+    several: set[str | None] = {None, ""}
+    if said is None or not said.has_null_count:
+        return several
+    if not said.num_values and said.null_count:
+        return {None}
+    if said.null_count or not said.has_min_max or said.min != said.max:
+        return several
+    return {said.min} if isinstance(said.min, str) else several
 
 
 def _fields(kind: str) -> list[tuple[str, str]]:
@@ -700,7 +757,7 @@ def _spelled(spoken: Dialect, raw: _Raw, block: BillingSection) -> _Raw:
     raw, fold = _with_map_keys(spoken, raw), spoken.fold
     names = [*raw.names]
     folded = [fold(name) for name in names]
-    wanted = {c.name for c in spoken.columns}
+    wanted = [c.name for c in spoken.columns if not c.name.endswith("/")]
     for column in wanted:
         for name in (column, *(other for c, other in spoken.spellings if c == column)):
             places = [i for i, written in enumerate(raw.names) if written == name]
@@ -709,7 +766,8 @@ def _spelled(spoken: Dialect, raw: _Raw, block: BillingSection) -> _Raw:
                 names[place] = column
             if places:
                 break
-    raw = replace(raw, names=tuple(names), written=raw.names, costs=block.costs)
+    alike = frozenset(n for n, w in zip(names, raw.names, strict=True) if w in raw.alike)
+    raw = replace(raw, names=tuple(names), written=raw.names, costs=block.costs, alike=alike)
     return replace(raw, nested=_nested_tags(spoken, raw))
 
 
@@ -739,13 +797,15 @@ def _bind(cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: _Raw) -> None
         complaints.append((f"{reason} is not null", reason))
     if raw.malformed:
         complaints.append((f"c{raw.width} is not null", f"c{raw.width}"))
-    for column in spoken.columns:
+    read = [f"enum_code(cast({key} as raw_tags)) as tag_set"]  # used twice, so read by itself
+    for i, column in enumerate(spoken.columns):
         if column.kind == "tags":
             continue
         if not raw.has(column.name):
             columns.append(f"cast(null as {KINDS[column.kind]}) as {_name(column.name)}")
             continue
-        ref, value, duck_type = raw.ref(column.name), _value(column, raw), raw.kind(column.name)
+        ref, value, duck_type = raw.ref(column.name), f"value_{i}", raw.kind(column.name)
+        read.append(f"{_value(column, raw)} as {value}")
         columns.append(f"{value} as {_name(column.name)}")
         is_text = duck_type == "VARCHAR" and "[]" not in column.name
         present = f"nullif({ref}, '')" if is_text else ref
@@ -756,7 +816,7 @@ def _bind(cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: _Raw) -> None
             complaint = _text(f"{column.name} is not a {column.kind}: '")
             complaints.append(
                 (
-                    f"({value}) is null and {present} is not null",
+                    f"{value} is null and {present} is not null",
                     f"{complaint} || left(cast({ref} as varchar), 80) || chr(39)",
                 )
             )
@@ -770,8 +830,7 @@ def _bind(cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: _Raw) -> None
     # A lookup by position in a list, for a join would mix up the order of the rows.
     cursor.execute(
         f"create or replace temp view raw_billing as select {', '.join(columns)} from "
-        f"(select *, enum_code(cast({key} as raw_tags)) as tag_set from {raw.scan}) as numbered "
-        "cross join tag_list"
+        f"(select *, {', '.join(read)} from {raw.scan}) as numbered cross join tag_list"
     )
 
 
@@ -1037,8 +1096,8 @@ def _tags(spoken: Dialect, raw: _Raw) -> str:
         lists = (_tag_list(raw, name) for name, _ in spoken.tag_lists)
         return "'[' || " + " || ',' || ".join(lists) + " || ']'"
     objects = [_tag_object(spoken, raw, c) for c in spoken.columns if c.kind == "tags"]
-    tags = objects[0] if objects else "'{}'"
-    for more in (one for one in objects[1:] if one != "'{}'"):
+    tags, *others = [one for one in objects if one != "'{}'"] or ["'{}'"]
+    for more in others:
         tags = (
             f"case when {more} = '{{}}' or not json_valid({tags}) then {tags} "
             f"when not json_valid({more}) then {more} "

@@ -91,7 +91,7 @@ name_parts as (
         end as period_end,
         nullif(nullif(lower(MeterCategory), 'unassigned'), '') as meter_category,
         lower(ResourceId) as resource,
-        split_part(lower(ResourceId), '/providers/', 2) as provided,
+        substr(lower(ResourceId), strpos(lower(ResourceId), '/providers/') + 11) as provided,
         case
             when UnitOfMeasure is null or starts_with(UnitOfMeasure, '1 ')
                     or starts_with(UnitOfMeasure, '1/') then 1
@@ -275,11 +275,12 @@ select
     case when Quantity is not null then coalesce(UnitOfMeasure, 'Units') end as PricingUnit,
     lower(replace(ResourceLocation, ' ', '')) as RegionId,
     coalesce(Location, ResourceLocation) as RegionName,
-    resource || coalesce('/virtualmachines/' || scale_set_instance, '') as ResourceId,
+    case when scale_set_instance is null then resource
+        else resource || '/virtualmachines/' || scale_set_instance end as ResourceId,
     coalesce(ResourceName, nullif(regexp_extract(ResourceId, '([^/]+)/*$', 1), ''))
         as ResourceName,
     case when contains(resource, '/providers/')
-        then split_part(provided, '/', 1) || '/' || split_part(provided, '/', 2)
+        then regexp_extract(provided, '^[^/]*/?[^/]*')
         else lower(ResourceType) end as ResourceType,
     case meter_category  -- a long list after `in` would become a join, which loses the order
         when 'virtual machines' then 'Compute'
