@@ -647,7 +647,7 @@ def _parquet(
 
     scan = f"read_parquet({_text(str(parquet))}, hive_partitioning = false, file_row_number = true)"
     try:
-        alike = {} if names else _constants(pq.read_metadata(parquet))
+        alike = {} if names else dict(connection.execute(ONE_VALUE, [str(parquet)]).fetchall())
         names = names or list(pq.read_schema(parquet).names)
         types = [row[1] for row in connection.execute(f"describe from {scan}").fetchall()][:-1]
     except (pa.ArrowException, OSError, duckdb.Error) as error:
@@ -663,7 +663,11 @@ def _parquet(
             for field, inner in _fields(kind)
         ]
     found = [(name, *_unwrapped(kind, ref)) for name, kind, ref in found]
-    alike = {n: alike[n] for n, kind, _ in found if kind == "VARCHAR" and n in alike}
+    alike = {
+        name: f"cast({'null' if alike[name] is None else _text(alike[name])} as {kind})"
+        for name, kind, _ in found
+        if name in alike and kind in ("VARCHAR", "TIMESTAMP")
+    }
     found = [(name, kind, alike.get(name, ref)) for name, kind, ref in found]
     return _Raw(
         item,
@@ -677,36 +681,28 @@ def _parquet(
     )
 
 
-def _constants(written: Any) -> dict[str, str]:
-    """Columns, and fields of records, that a Parquet file says to have one text or none, as SQL.
+ONE_VALUE = """
+select replace(path_in_schema, ', ', '.'), min(stats_min_value)
+from parquet_metadata(?)
+where row_group_num_rows > 0
+group by path_in_schema
+having count(*) = count(distinct row_group_id)
+    and count(stats_null_count) = count(*)
+    and (
+        sum(stats_null_count) = sum(num_values)
+        or (
+            sum(stats_null_count) = 0
+            and count(stats_min_value) = count(*)
+            and min(stats_min_value) = max(stats_max_value)
+            and max(stats_min_value) = min(stats_max_value)
+        )
+    )
+"""
+"""Columns, and fields of records, that a Parquet file says to have one value in all rows, or none.
 
-    The least and the greatest of a row group are it, also where a writer cuts long ones short, for
-    it cuts the greatest upwards.
-    """
-    found: dict[str, set[str | None]] = {}
-    for group in map(written.row_group, range(written.num_row_groups)):
-        for column in map(group.column, range(group.num_columns if group.num_rows else 0)):
-            values = found.setdefault(column.path_in_schema, set())
-            if len(values) < 2:
-                values |= _values(column.statistics)
-    return {
-        name: "cast(null as varchar)" if value is None else _text(value)
-        for name, values in found.items()
-        if len(values) == 1
-        for value in values
-    }
-
-
-def _values(said: Any) -> set[str | None]:
-    """What a row group has of a column, if one text or none; else two."""
-    several: set[str | None] = {None, ""}
-    if said is None or not said.has_null_count:
-        return several
-    if not said.num_values and said.null_count:
-        return {None}
-    if said.null_count or not said.has_min_max or said.min != said.max:
-        return several
-    return {said.min} if isinstance(said.min, str) else several
+The least and the greatest of all row groups are it, also where a writer cuts long ones short, for
+it cuts the greatest upwards.
+"""
 
 
 def _fields(kind: str) -> list[tuple[str, str]]:

@@ -161,9 +161,12 @@ count_blocks as (
         end as list_unit_price,
         case when rate = 1 then contracted_price else money_times(contracted_price, rate)
         end as contracted_unit_price,
-        nullif(trim(regexp_replace(
-            regexp_replace(UnitOfMeasure, '^[0-9]+[KMB]?', ''), '^ */', 'Units/'
-        )), '') as unit
+        nullif(trim(case
+            when contains(UnitOfMeasure, '/') then regexp_replace(
+                regexp_replace(UnitOfMeasure, '^[0-9]+[KMB]?', ''), '^ */', 'Units/'
+            )
+            else regexp_replace(UnitOfMeasure, '^[0-9]+[KMB]?', '')
+        end), '') as unit
     from read_unit
 )
 select
