@@ -207,12 +207,21 @@ def underscored(name: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "_", apart).strip("_")
 
 
+def _inputs(of: Dialect) -> dict[str, str]:
+    """The columns of `raw_billing` as a dialect sees it, and their types."""
+    columns = {c.name: KINDS[c.kind] for c in of.columns if c.kind != "tags"}
+    columns |= {"Tags": "VARCHAR", "x_TagSetId": "BIGINT", "x_SourceRow": "BIGINT"}
+    return columns | dict.fromkeys(("x_CostBasis", "x_Unreadable", "x_RawRow"), "VARCHAR")
+
+
+def _made_from(of: Dialect) -> dict[str, frozenset[str]]:
+    """The columns a dialect tells, and for each the columns of `raw_billing` that decide it."""
+    return made_from(of.query.path, frozenset(name.casefold() for name in _inputs(of)))
+
+
 def declare_inputs(connection: duckdb.DuckDBPyConnection, of: Dialect) -> None:
     """An empty `raw_billing` with the types a dialect sees, to bind its SQL to."""
-    columns = {_name(c.name): KINDS[c.kind] for c in of.columns if c.kind != "tags"}
-    columns |= {"Tags": "VARCHAR", "x_TagSetId": "BIGINT", "x_SourceRow": "BIGINT"}
-    columns |= {"x_CostBasis": "VARCHAR", "x_Unreadable": "VARCHAR", "x_RawRow": "VARCHAR"}
-    typed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+    typed = ", ".join(f"{_name(name)} {kind}" for name, kind in _inputs(of).items())
     connection.execute(f"create or replace temp table raw_billing ({typed})")
 
 
@@ -271,7 +280,7 @@ def read_file(
             _check_names(spoken, raw)
             totals = _survey(cursor, spoken, raw, block, period)
             if not _tells_tag_sets_apart(cursor):
-                raw = replace(raw, nested=())
+                raw = replace(raw, tags=())
                 totals = _survey(cursor, spoken, raw, block, period)
             _await_end(raw)
             _bind(cursor, spoken, raw)
@@ -354,9 +363,7 @@ def _write(
         return int(done[0][0])
 
     charges = f"from ({spoken.query.text.rstrip().rstrip(';')}\n) as charge"
-    untold = dict.fromkeys(
-        table("cost_and_usage").nullable - set(made_from(spoken.query.path)), "null"
-    )
+    untold = dict.fromkeys(table("cost_and_usage").nullable - set(_made_from(spoken)), "null")
     readable = write("cost_and_usage", untold, f"{charges} where x_Reason is null")
     written = _text(str(out / "cost_and_usage.parquet"))
     if readable != totals["x_Rows"] or not _is_in_order(cursor, written):
@@ -417,9 +424,11 @@ def _alike(cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: _Raw) -> dic
 
     They are those that are made of nothing but what is the same in every row.
     """
-    given = {c.name.casefold() for c in spoken.columns if raw.is_alike(c.name)} | {"x_costbasis"}
+    given = {"x_costbasis", *(c.name.casefold() for c in spoken.columns if raw.is_alike(c.name))}
     text = {n for n, kind in table("cost_and_usage").duckdb.items() if kind == "VARCHAR"}
-    names = [n for n, of in made_from(spoken.query.path).items() if n in text and of <= given]
+    names = [n for n, of in _made_from(spoken).items() if n in text and of <= given]
+    if not names:
+        return {}
     found = cursor.execute(
         f"select {', '.join(names)} from ({spoken.query.text}) limit 1"
     ).fetchall()
@@ -456,9 +465,9 @@ def _survey(
     pass, for parsing is what costs; the sets are left in `raw_tag_set`, with their rows. A file
     that the dialect refuses, or that is of another month than it should be, is not read.
 
-    Tags in maps and lists are grouped as they are, and written as text once a set.
+    Columns of tags are grouped as they are, and written as one text once a set.
     """
-    kept = {name: f"tags_{i}" for i, name in enumerate(raw.nested)}
+    kept = {name: f"tags_{i}" for i, name in enumerate(raw.tags)}
     columns = [f"{raw.ref(name)} as {ref}" for name, ref in kept.items()]
     columns += [] if kept else [f"{_tags(spoken, raw)} as x_RawTags"]
     for column in spoken.columns:
@@ -528,9 +537,8 @@ class _Raw:
 
     `names` are those of the columns, then those of the fields of records among them, as
     `record.field`; `refs` and `types` are in the same order. The first `width` are columns.
-    `written` are the file's own names, where the dialect has others for them. `nested` are the
-    columns of tags, where they are maps, records or lists and can be compared without being written
-    as text. `alike` have one text in every row, which is their SQL. `sound` tells, some time, whether a text file ends with a record; nobody asks where it
+    `written` are the file's own names, where the dialect has others for them. `tags` are the
+    columns of tags, where rows can be compared by them without writing them as one text. `alike` have one text in every row, which is their SQL. `sound` tells, some time, whether a text file ends with a record; nobody asks where it
     is None.
     """
 
@@ -543,7 +551,7 @@ class _Raw:
     malformed: bool
     costs: str = "both"
     written: tuple[str, ...] = ()
-    nested: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     alike: frozenset[str] = frozenset()
     sound: Future[bool] | None = None
 
@@ -764,7 +772,7 @@ def _spelled(spoken: Dialect, raw: _Raw, block: BillingSection) -> _Raw:
                 break
     alike = frozenset(n for n, w in zip(names, raw.names, strict=True) if w in raw.alike)
     raw = replace(raw, names=tuple(names), written=raw.names, costs=block.costs, alike=alike)
-    return replace(raw, nested=_nested_tags(spoken, raw))
+    return replace(raw, tags=_tags_as_they_are(spoken, raw))
 
 
 def _with_map_keys(spoken: Dialect, raw: _Raw) -> _Raw:
@@ -1102,14 +1110,12 @@ def _tags(spoken: Dialect, raw: _Raw) -> str:
     return tags
 
 
-def _nested_tags(spoken: Dialect, raw: _Raw) -> tuple[str, ...]:
-    """The columns of tags, where all of them are maps, records or lists; else none."""
+def _tags_as_they_are(spoken: Dialect, raw: _Raw) -> tuple[str, ...]:
+    """The columns of tags, where no key of tags has a column of its own; else none."""
     names = [c.name for c in spoken.columns if c.kind == "tags"]
     if any(_tag_columns(raw, name) for name in names if name not in raw.names):
         return ()
-    there = [n for n in (*names, *(n for n, _ in spoken.tag_lists)) if raw.has(n)]
-    nested = all(raw.kind(n).startswith(("MAP(", "STRUCT(")) or raw.kind(n)[-2:] == "[]" for n in there)
-    return tuple(there) if nested else ()
+    return tuple(n for n in (*names, *(n for n, _ in spoken.tag_lists)) if raw.has(n))
 
 
 def _tag_key(spoken: Dialect, raw: _Raw) -> str:
@@ -1117,9 +1123,12 @@ def _tag_key(spoken: Dialect, raw: _Raw) -> str:
 
     To write maps and lists as text takes three times as long as to hash them.
     """
-    if not raw.nested:
+    refs = [raw.ref(name) for name in raw.tags]
+    if not refs:
         return _tags(spoken, raw)
-    return f"cast(hash({', '.join(raw.ref(name) for name in raw.nested)}) as varchar)"
+    if [raw.kind(name) for name in raw.tags] == ["VARCHAR"]:
+        return f"coalesce({refs[0]}, '')"
+    return f"cast(hash({', '.join(refs)}) as varchar)"
 
 
 def _tells_tag_sets_apart(cursor: duckdb.DuckDBPyConnection) -> bool:

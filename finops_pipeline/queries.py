@@ -108,11 +108,11 @@ def _parsed(text: str) -> Any:
 
 
 @cache
-def made_from(path: str) -> dict[str, frozenset[str]]:
-    """The columns of a query, and for each the names that decide it, in lower case.
+def made_from(path: str, given: frozenset[str]) -> dict[str, frozenset[str]]:
+    """The columns of a query, and for each which of the `given` columns decide it.
 
-    Names are followed through every CTE and alias, those of the tables it reads among them: a
-    column is the same in all rows if those are. `*` is among them where a window or a subquery is.
+    `given` are the columns of what it reads, in lower case. They are found through every CTE and
+    alias; `*` is among them where something else decides: a window, a subquery, an unknown name.
     """
     (statement,) = _parsed(query(path).text)
     behind: dict[str, set[str]] = {}
@@ -125,15 +125,18 @@ def made_from(path: str) -> dict[str, frozenset[str]]:
                     behind.setdefault(_alias(column).casefold(), set()).update(_named(column))
         stack.extend(node.values() if isinstance(node, dict) else node)
         stack = [n for n in stack if isinstance(n, dict | list)]
-    for name, names in behind.items():
+    for names in behind.values():
         more = [*names]
         while more:
-            found = behind.get(more.pop(), set()) - names
-            names |= found
-            more += found
-        behind[name] = names
+            new = behind.get(more.pop(), set()) - names
+            names |= new
+            more += new
+    found = {
+        name: names & given | ({"*"} if names - given - behind.keys() else set())
+        for name, names in behind.items()
+    }
     columns = [_alias(c) for c in statement["node"]["select_list"]]
-    return {name: frozenset(behind[name.casefold()]) for name in columns}
+    return {name: frozenset(found[name.casefold()]) for name in columns}
 
 
 def _alias(column: dict[str, Any]) -> str:

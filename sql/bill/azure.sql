@@ -91,7 +91,7 @@ name_parts as (
         end as period_end,
         nullif(nullif(lower(MeterCategory), 'unassigned'), '') as meter_category,
         lower(ResourceId) as resource,
-        substr(lower(ResourceId), strpos(lower(ResourceId), '/providers/') + 11) as provided,
+        strpos(lower(ResourceId), '/providers/') as provider_at,
         case
             when UnitOfMeasure is null or starts_with(UnitOfMeasure, '1 ')
                     or starts_with(UnitOfMeasure, '1/') then 1
@@ -121,7 +121,7 @@ read_unit as (
             when 'credit' then 'Credit'
             else 'Adjustment'
         end as category,
-        case when contains(resource, '/virtualmachinescalesets/')
+        case when AdditionalInfo is not null and contains(resource, '/virtualmachinescalesets/')
             then nullif(regexp_extract(AdditionalInfo, '"VMName" *: *"[^"]*_([0-9]+)"', 1), '')
         end as scale_set_instance,
         coalesce(contains(AdditionalInfo, '"VMCapacityReservationId"'), false)
@@ -282,8 +282,8 @@ select
         else resource || '/virtualmachines/' || scale_set_instance end as ResourceId,
     coalesce(ResourceName, nullif(regexp_extract(ResourceId, '([^/]+)/*$', 1), ''))
         as ResourceName,
-    case when contains(resource, '/providers/')
-        then regexp_extract(provided, '^[^/]*/?[^/]*')
+    case when provider_at > 0
+        then regexp_extract(substr(resource, provider_at + 11), '^[^/]*/?[^/]*')
         else lower(ResourceType) end as ResourceType,
     case meter_category  -- a long list after `in` would become a join, which loses the order
         when 'virtual machines' then 'Compute'
