@@ -502,12 +502,13 @@ def _survey(
     measures += [f"count(*) filter (where {which}) as {n}" for n, which in counts.items()]
     grouped, written = "x_RawTags", "x_RawTags as x_TagKey"
     if kept:
-        apart = replace(raw, refs=tuple(kept.get(n, r) for n, r in zip(raw.names, raw.refs)))
+        refs = tuple(kept.get(n, ref) for n, ref in zip(raw.names, raw.refs, strict=True))
+        apart = replace(raw, refs=refs)
         grouped = ", ".join(kept.values())
         written = f"{_tags(spoken, apart)} as x_RawTags, {_tag_key(spoken, apart)} as x_TagKey"
     cursor.execute(
-        f"create or replace temp table raw_tag_set as select {written}, tag_set.* from "
-        f"(select {grouped}, {', '.join(measures)} from (select {', '.join(columns)} from {raw.scan}) "
+        f"create or replace temp table raw_tag_set as select {written}, tag_set.* from (select "
+        f"{grouped}, {', '.join(measures)} from (select {', '.join(columns)} from {raw.scan}) "
         f"as delivered group by {grouped}) as tag_set"
     )
     found = cursor.execute(
@@ -538,8 +539,9 @@ class _Raw:
     `names` are those of the columns, then those of the fields of records among them, as
     `record.field`; `refs` and `types` are in the same order. The first `width` are columns.
     `written` are the file's own names, where the dialect has others for them. `tags` are the
-    columns of tags, where rows can be compared by them without writing them as one text. `alike` have one text in every row, which is their SQL. `sound` tells, some time, whether a text file ends with a record; nobody asks where it
-    is None.
+    columns of tags, where rows can be compared by them without writing them as one text. `alike`
+    have one value in every row, which is their SQL. `sound` tells, some time, whether a text file
+    ends with a record; nobody asks where it is None.
     """
 
     item: Item

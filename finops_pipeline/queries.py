@@ -129,7 +129,7 @@ def made_from(path: str, given: frozenset[str]) -> dict[str, frozenset[str]]:
         more = [*names]
         while more:
             new = behind.get(more.pop(), set()) - names
-            names |= new
+            names.update(new)
             more += new
     found = {
         name: names & given | ({"*"} if names - given - behind.keys() else set())
