@@ -23,6 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from finops_pipeline import bill
+from finops_pipeline.dialect import number_of
 from finops_pipeline.errors import UnreadableFile
 
 from .test_bill import FOCUS, Read, Reader, read
@@ -223,7 +224,7 @@ def test_a_double_is_the_decimal_that_is_written_for_it() -> None:
     doubles = [*halves, *near, *plain, *(-x for x in (*halves, *near))]
     with duckdb.connect() as connection, localcontext(prec=60):
         found = connection.execute(
-            f"select {bill._number('x', 'DOUBLE')} from (select unnest($1::double[]) as x)",
+            f"select {number_of('x', 'DOUBLE')} from (select unnest($1::double[]) as x)",
             [doubles],
         ).fetchall()
         expected = [Decimal(repr(x)).quantize(Decimal("1e-12"), ROUND_HALF_UP) for x in doubles]
