@@ -211,8 +211,8 @@ class Raw:
     `record.field`; `refs` and `types` are in the same order. The first `width` are columns.
     `written` are the file's own names, where the dialect has others for them. `tags` are the
     columns of tags, where rows can be compared by them without writing them as one text. `alike`
-    are texts and times that the file says to be the same in every row, as SQL. `sound` tells, some time, whether a text file
-    ends with a record; nobody asks where it is None.
+    are texts and times that the file says to be the same in every row, as SQL. `sound` tells, some
+    time, whether a text file ends with a record; nobody asks where it is None.
     """
 
     item: Item
