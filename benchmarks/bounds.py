@@ -23,6 +23,7 @@ import duckdb
 from finops_pipeline import bill, bindings, contracts, pipeline, queries
 from finops_pipeline import config as configuration
 from finops_pipeline.config import Config
+from finops_pipeline.dialect import KINDS, dialect
 from finops_pipeline.periods import days
 from finops_pipeline.publish import is_kept
 from finops_pipeline.warehouse import Warehouse, bind_files, connect, identifier, literal
@@ -117,14 +118,14 @@ def _read_bill(
 ) -> dict[str, Any]:
     """The delivered columns that the dialect reads, as they are declared, and the step's tables."""
     listed = f"[{', '.join(literal(f) for f in files)}]"
-    kinds = {c.name: c for c in bill.dialect("aws_cur").columns}
+    kinds = {c.name: c for c in dialect("aws_cur").columns}
     columns = []
     for name, type_ in (
         r[:2] for r in connection.execute(f"describe from read_parquet({listed})").fetchall()
     ):
         if name not in kinds:
             continue
-        kind = bill.KINDS[kinds[name].kind]
+        kind = KINDS[kinds[name].kind]
         columns.append(
             f"cast(to_json({name}) as varchar)"
             if type_.startswith("MAP")

@@ -29,6 +29,8 @@ from finops_pipeline import bill
 from finops_pipeline import config as configuration
 from finops_pipeline.config import BillingSection
 from finops_pipeline.contracts import table
+from finops_pipeline.dialect import KINDS
+from finops_pipeline.dialect import dialect as read_dialect
 from finops_pipeline.transports import Item
 from finops_pipeline.warehouse import connect, identifier, literal
 
@@ -348,6 +350,7 @@ MADE = {
 def read(dialect: str, file: Path) -> dict[str, Any]:
     """The reader of the product on one file: its four tables, held to their contracts."""
     warm()
+    read_dialect(dialect)  # parsed once a run
     costs = {"costs": "actual", "pair": "amortised"} if dialect == "azure" else {}
     block = BillingSection(name="made", dialect=dialect, location="in/{period}/*", **costs)  # type: ignore[arg-type]
     item = Item(file.name, file.stat().st_size, "made", file.name)
@@ -367,13 +370,13 @@ def read(dialect: str, file: Path) -> dict[str, Any]:
 
 def bare(dialect: str, file: Path) -> dict[str, Any]:
     """DuckDB's own conversion of the same columns to Parquet, as they are declared."""
-    spoken = bill.dialect(dialect)
+    spoken = read_dialect(dialect)
 
     def once(engine: duckdb.DuckDBPyConnection, folder: Path) -> int:
         scan, types = _scan(engine, file)
         columns = {}
         for name, kind in [
-            *((c.name, bill.KINDS[c.kind]) for c in spoken.columns),
+            *((c.name, KINDS[c.kind]) for c in spoken.columns),
             *((name, "VARCHAR") for name, _ in spoken.tag_lists),
         ]:
             spellings = [name, *(other for c, other in spoken.spellings if c == name)]

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .bill import dialect
 from .config import BillingSection, Config
 from .contracts import table
+from .dialect import dialect
 from .errors import ConfigError, IncompleteDelivery
 from .periods import in_month, names_month
 from .transports import Item, Transport, open_transport

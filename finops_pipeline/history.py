@@ -37,10 +37,10 @@ import duckdb
 
 from . import contracts, money, queries
 from .ask import as_csv, as_table
-from .bill import dialect
 from .bindings import SmallTable
 from .config import BillingSection, Config, WarehouseSection
 from .currency import rates_of_days, refuse_missing, wanted
+from .dialect import dialect
 from .errors import CheckFailed, ConfigError, Unavailable
 from .periods import after, first_day
 from .warehouse import STAMP, Warehouse, bind_rows, connect, identifier, literal

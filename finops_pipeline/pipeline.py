@@ -43,6 +43,7 @@ from .config import (
     MetricsSection,
 )
 from .contracts import STAGES
+from .dialect import dialect
 from .errors import ConfigError, DeliveryVanished
 from .forges import Submitted
 from .forges import forge as open_forge
@@ -791,7 +792,7 @@ def survey(config: Config, period: str) -> list[tuple[str, bool]]:
     for block in config.billing:
         found = open_transport(block.location, config).list(in_month(block.location, period))
         told.append((f"[[billing]] {block.name}: {len(found)} file(s) of {period}", bool(found)))
-        bill.dialect(block.dialect)
+        dialect(block.dialect)
     sources: list[MetricsSection | InferenceSection] = [*config.metrics, *config.inference]
     for source in sources:
         if source.location is None:

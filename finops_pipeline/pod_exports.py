@@ -21,6 +21,7 @@ import duckdb
 
 from . import bill, queries
 from .config import MetricsSection
+from .dialect import dialect
 from .errors import ConfigError, UnreadableFile
 from .landed import TAKEN_APART as SUFFIX
 from .transports import Item
@@ -50,7 +51,7 @@ def take_apart(
 
     Errors: `UnreadableFile` names the file, also where no row of it says a day.
     """
-    spoken = bill.dialect(kind, FOLDER)
+    spoken = dialect(kind, FOLDER)
     draft = folder.with_suffix(".draft")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)

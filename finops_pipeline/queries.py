@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -106,17 +107,70 @@ def _parser() -> duckdb.DuckDBPyConnection:
     return duckdb.connect()
 
 
-def _names_in(text: str) -> tuple[frozenset[str], frozenset[str]]:
-    """Tables (CTEs excluded) and `$parameters` a SELECT names, from its parsed form."""
+def _parsed(text: str) -> Any:
+    """The statements of a SELECT as DuckDB's parser has them."""
     cursor = _parser().cursor()
     tree = cursor.execute("select json_serialize_sql(?::varchar)", [text]).fetchall()[0][0]
     parsed = json.loads(tree)
     if parsed.get("error"):
         raise ValueError(parsed.get("error_message", "not a SELECT"))
+    return parsed["statements"]
+
+
+@cache
+def made_from(path: str, given: frozenset[str]) -> dict[str, frozenset[str]]:
+    """The columns of a query, and for each which of the `given` columns decide it.
+
+    `given` are the columns of what it reads, in lower case. They are found through every CTE and
+    alias; `*` is among them where something else decides: a window, a subquery, an unknown name.
+    """
+    (statement,) = _parsed(query(path).text)
+    behind: dict[str, set[str]] = {}
+    stack: list[Any] = [statement]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, dict):
+            for column in node.get("select_list", ()):
+                if column["class"] != "STAR":
+                    behind.setdefault(_alias(column).casefold(), set()).update(_named(column))
+        stack.extend(node.values() if isinstance(node, dict) else node)
+        stack = [n for n in stack if isinstance(n, dict | list)]
+    for names in behind.values():
+        more = [*names]
+        while more:
+            new = behind.get(more.pop(), set()) - names
+            names.update(new)
+            more += new
+    found = {
+        name: names & given | ({"*"} if names - given - behind.keys() else set())
+        for name, names in behind.items()
+    }
+    columns = [_alias(c) for c in statement["node"]["select_list"]]
+    return {name: frozenset(found[name.casefold()]) for name in columns}
+
+
+def _alias(column: dict[str, Any]) -> str:
+    return str(column["alias"] or column.get("column_names", [""])[-1])
+
+
+def _named(expression: Any) -> Iterator[str]:
+    """Names of columns in an expression."""
+    if isinstance(expression, dict):
+        if expression.get("class") in ("WINDOW", "SUBQUERY"):
+            yield "*"
+        if expression.get("class") == "COLUMN_REF":
+            yield expression["column_names"][-1].casefold()
+    for part in expression.values() if isinstance(expression, dict) else expression:
+        if isinstance(part, dict | list):
+            yield from _named(part)
+
+
+def _names_in(text: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Tables (CTEs excluded) and `$parameters` a SELECT names, from its parsed form."""
     named: set[str] = set()
     ctes: set[str] = set()
     parameters: set[str] = set()
-    stack: list[Any] = [parsed["statements"]]
+    stack: list[Any] = [_parsed(text)]
     while stack:
         node = stack.pop()
         if isinstance(node, list):

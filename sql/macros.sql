@@ -46,6 +46,20 @@ create or replace macro quotient(product, total) as
 create or replace macro money_per(money, quantity) as
     units_money(money_units(money) // nullif(cast(quantity as hugeint), 0));
 
+-- Money times a quantity, rounded half away from zero at 12 decimals; null from 9 * 10^13 on. To
+-- cut 24 decimals down to 12 takes the engine ten times as long as all the rest. The product of
+-- doubles is off by less than 7e-16 of itself, so where no half of the twelfth decimal is that near,
+-- both round to the same, and floating point does not decide.
+create or replace macro money_times(money, quantity) as case
+    when abs(
+            cast(money as double) * cast(quantity as double) * 1e12
+            - round(cast(money as double) * cast(quantity as double) * 1e12)
+        ) < 0.499999 - abs(cast(money as double) * cast(quantity as double)) * 1e-3
+        then cast(cast(money as double) * cast(quantity as double) as decimal(38, 12))
+    when abs(cast(money as double) * cast(quantity as double)) < 90000000000000
+        then cast(money * quantity as decimal(38, 12))
+end;
+
 -- Thousandths that `part` is of `whole`, rounded down also below zero; null where there is no whole.
 create or replace macro permille(part, whole) as case
     when whole > 0 then

@@ -21,6 +21,7 @@ import pytest
 from finops_pipeline import bill, deliveries
 from finops_pipeline.config import BillingSection, Config, parse
 from finops_pipeline.contracts import table
+from finops_pipeline.dialect import declare_inputs, dialect
 from finops_pipeline.errors import ConfigError, IncompleteDelivery, UnknownName, UnreadableFile
 from finops_pipeline.periods import in_month, names_month
 from finops_pipeline.queries import macros, query, stems
@@ -201,7 +202,7 @@ def test_a_dialect_gives_exactly_the_columns_of_the_contract(name: str) -> None:
     added = {"BillingPeriod", "x_Source", "x_SourceFile"}
     with duckdb.connect() as connection:
         connection.execute(macros())
-        bill.declare_inputs(connection, bill.dialect(name))
+        declare_inputs(connection, dialect(name))
 
         described = connection.execute(f"describe {query(f'bill/{name}').text}").fetchall()
 
@@ -214,12 +215,12 @@ def test_a_dialect_gives_exactly_the_columns_of_the_contract(name: str) -> None:
 
 def test_an_unknown_dialect_names_the_nearest() -> None:
     with pytest.raises(UnknownName, match="did you mean 'aws_cur'"):
-        bill.dialect("aws_curr")
+        dialect("aws_curr")
 
 
 def test_a_query_that_is_no_dialect_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"is no billing dialect.*known: aws_cur, "):
-        bill.dialect("tag_set")
+        dialect("tag_set")
 
 
 def test_every_other_file_of_the_folder_is_a_table() -> None:

@@ -463,7 +463,7 @@ def test_a_legacy_csv_file_has_its_own_names_and_a_column_a_tag(read: Reader) ->
 
 
 def test_a_legacy_parquet_file_says_the_same(read: Reader) -> None:
-    from finops_pipeline.bill import underscored
+    from finops_pipeline.dialect import underscored
 
     file = read.tmp / "cur-00001.snappy.parquet"
     tags = ("resource_tags_user_team", "resource_tags_aws_created_by")

@@ -19,13 +19,15 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from finops_pipeline import bill
+from finops_pipeline.dialect import Dialect, Raw, dialect, number_of, told_by
 from finops_pipeline.errors import UnreadableFile
+from finops_pipeline.queries import macros
 
-from .test_bill import FOCUS, Read, Reader, read
+from .test_bill import CUR, CUR_TYPES, FOCUS, Read, Reader, read, write_parquet
 
 __all__ = ["read"]
 
@@ -223,7 +225,7 @@ def test_a_double_is_the_decimal_that_is_written_for_it() -> None:
     doubles = [*halves, *near, *plain, *(-x for x in (*halves, *near))]
     with duckdb.connect() as connection, localcontext(prec=60):
         found = connection.execute(
-            f"select {bill._number('x', 'DOUBLE')} from (select unnest($1::double[]) as x)",
+            f"select {number_of('x', 'DOUBLE')} from (select unnest($1::double[]) as x)",
             [doubles],
         ).fetchall()
         expected = [Decimal(repr(x)).quantize(Decimal("1e-12"), ROUND_HALF_UP) for x in doubles]
@@ -320,3 +322,79 @@ def test_damaged_bytes_are_read_or_refused(
         name = "bill.csv.gz" if packed else "bill.csv"
         with suppress(UnreadableFile):
             reader(delivered(reader, bytes(content), name))
+
+
+FACTOR = st.tuples(st.integers(-(10**15), 10**15), st.integers(0, 12))
+HALVES = [((3, 12), (5, 1)), ((1999999999999, 9), (5, 4)), ((10**15, 0), (10**12, 0))]
+
+
+@FEW
+@given(st.lists(st.tuples(FACTOR, FACTOR), max_size=100))
+@example(HALVES)
+def test_money_times_a_quantity_is_the_product_rounded_once(
+    pairs: list[tuple[tuple[int, int], tuple[int, int]]],
+) -> None:
+    with localcontext(prec=60), duckdb.connect() as connection:
+        connection.execute(macros())
+        factors = [[Decimal(n).scaleb(-places) for n, places in pair] for pair in pairs]
+        expected = [
+            (a * b).quantize(Decimal("1e-12"), ROUND_HALF_UP) if abs(a * b) < 9 * 10**13 else None
+            for a, b in factors
+        ]
+        found = connection.execute(
+            "select money_times(pair[1]::decimal(38, 12), pair[2]::decimal(38, 12)) from ("
+            "select unnest($1::varchar[][]) as pair)",
+            [[[f"{a:f}", f"{b:f}"] for a, b in factors]],
+        ).fetchall()
+
+    assert expected == [row[0] for row in found]
+
+
+def test_tag_sets_with_one_hash_are_told_apart_by_their_text(
+    read: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = read.tmp / "bill.parquet"
+    tags = [{"user_team": "a"}, {"user_team": "b"}, {"user_team": "a"}]
+    write_parquet(file, [{**CUR, "resource_tags": t} for t in tags], CUR_TYPES)
+    plain = read(file, "aws_cur").charges
+    right = bill.tag_key
+
+    def meeting(spoken: Dialect, raw: Raw) -> str:
+        return "'one'" if raw.tags else right(spoken, raw)
+
+    monkeypatch.setattr(bill, "tag_key", meeting)
+
+    assert ['{"team":"a"}', '{"team":"b"}', '{"team":"a"}'] == [row["Tags"] for row in plain]
+    assert plain == read(file, "aws_cur", "met").charges
+
+
+@pytest.mark.parametrize(
+    "other", [{}, {"ServiceName": "Disk"}, {"ChargeCategory": "Tax"}, {"InvoiceId": "2"}]
+)
+def test_what_a_parquet_file_says_of_its_columns_changes_nothing(
+    read: Reader, other: dict[str, Any]
+) -> None:
+    """Texts that are the same in a row group, or in all of them, are not read from each row."""
+    rows = [FOCUS] * 2048 + [{**FOCUS, **other}] * 2
+    file = delivered(read, as_csv(rows).encode(), "bill.csv")
+    expected = read(file).charges
+    parquet = read.tmp / "bill.parquet"
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"copy (from read_csv('{file}', all_varchar = true, header = true)) to '{parquet}' "
+            "(format parquet, row_group_size 2048)"
+        )
+
+    found = read(parquet, into="parquet").charges
+    assert [{**row, "x_SourceFile": ""} for row in expected] == [
+        {**row, "x_SourceFile": ""} for row in found
+    ]
+
+
+def test_what_decides_a_column_of_a_dialect_is_known() -> None:
+    told = told_by(dialect("azure"))
+
+    assert frozenset() == told["ProviderName"]
+    assert {"chargetype"} == told["ChargeCategory"]
+    assert {"resourceid", "additionalinfo"} == told["ResourceId"]
+    assert {"x_sourcerow"} == told["x_SourceRow"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from finops_pipeline import bill, cli, config, deliveries, pipeline, template
+from finops_pipeline import cli, config, deliveries, dialect, pipeline, template
 from finops_pipeline.contracts.fields import ALLOCATION_METHODS
 from finops_pipeline.queries import stems
 from finops_pipeline.transports import open_transport, split_pattern
@@ -176,7 +176,7 @@ def parsed(toml: str, root: Path) -> config.Config:
 
 def means(block: config.BillingSection, root: config.Config, period: str) -> list[str]:
     """Where a block looks for the files of a period; its dialect and places are opened."""
-    assert bill.dialect(block.dialect).columns
+    assert dialect.dialect(block.dialect).columns
     patterns = [p for p in (block.location, block.manifest) if p is not None]
     found = []
     for pattern in patterns:
@@ -276,7 +276,7 @@ def test_the_header_lines_of_a_dialect_are_explained() -> None:
     line = r"([a-z ]+?)(?: (?:number|text|time|tags))?"
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     explained = set(re.findall(rf"^\| `{line}:", text, re.MULTILINE))
-    documented = re.findall(rf"^    -- {line}:", bill.__doc__ or "", re.MULTILINE)
+    documented = re.findall(rf"^    -- {line}:", dialect.__doc__ or "", re.MULTILINE)
 
     assert set(documented) == explained
 

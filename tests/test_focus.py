@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from finops_pipeline import bill, queries
+from finops_pipeline import queries
+from finops_pipeline.dialect import dialect
 from finops_pipeline.errors import UnreadableFile
 
 from .test_bill import FOCUS, Reader
@@ -200,7 +201,7 @@ def test_tags_that_are_no_json_are_quarantined(read: Reader, tags: str, more: st
 
 
 def test_every_version_needs_no_header_of_its_own() -> None:
-    spoken = bill.dialect("focus")
+    spoken = dialect("focus")
 
     assert {"ProviderName"} == {column for column, _ in spoken.spellings}
 

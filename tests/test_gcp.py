@@ -32,6 +32,7 @@ import pytest
 from finops_pipeline import bill, deliveries
 from finops_pipeline.config import BigquerySection, BillingSection, Config, GcsSection
 from finops_pipeline.contracts import table
+from finops_pipeline.dialect import dialect
 from finops_pipeline.errors import (
     ConfigError,
     DeliveryVanished,
@@ -853,7 +854,7 @@ def test_only_columns_the_dialect_looks_into_are_fetched(gcp_table: Table, tmp_p
 
     assert {"cost", "credits", "invoice", "export_time"} < names
     assert not names & {"currency_conversion_rate"}
-    assert names <= {*bill.dialect("gcp").delivered, "export_time"}
+    assert names <= {*dialect("gcp").delivered, "export_time"}
 
 
 def test_the_order_of_loading_does_not_show(emulator: BigquerySection, tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ class BigQuery:
 
     def _wanted(self) -> set[str]:
         """Columns the dialect looks into, of the blocks that read this location; none means all."""
-        from ..bill import dialect
+        from ..dialect import dialect
 
         blocks = [b for b in self.config.billing if b.location == self.location]
         return {name for block in blocks for name in dialect(block.dialect).delivered}

@@ -91,7 +91,7 @@ name_parts as (
         end as period_end,
         nullif(nullif(lower(MeterCategory), 'unassigned'), '') as meter_category,
         lower(ResourceId) as resource,
-        split_part(lower(ResourceId), '/providers/', 2) as provided,
+        strpos(lower(ResourceId), '/providers/') as provider_at,
         case
             when UnitOfMeasure is null or starts_with(UnitOfMeasure, '1 ')
                     or starts_with(UnitOfMeasure, '1/') then 1
@@ -121,7 +121,7 @@ read_unit as (
             when 'credit' then 'Credit'
             else 'Adjustment'
         end as category,
-        case when contains(resource, '/virtualmachinescalesets/')
+        case when AdditionalInfo is not null and contains(resource, '/virtualmachinescalesets/')
             then nullif(regexp_extract(AdditionalInfo, '"VMName" *: *"[^"]*_([0-9]+)"', 1), '')
         end as scale_set_instance,
         coalesce(contains(AdditionalInfo, '"VMCapacityReservationId"'), false)
@@ -157,19 +157,16 @@ count_blocks as (
             when counts_units or block_size = 1 then Quantity
             when abs(Quantity) < 1000000000 then cast(Quantity * block_size as decimal(38, 12))
         end as units,
-        case
-            when rate = 1 then list_price
-            when abs(cast(list_price as double) * cast(rate as double)) < 90000000000000
-                then cast(list_price * rate as decimal(38, 12))
+        case when rate = 1 then list_price else money_times(list_price, rate)
         end as list_unit_price,
-        case
-            when rate = 1 then contracted_price
-            when abs(cast(contracted_price as double) * cast(rate as double)) < 90000000000000
-                then cast(contracted_price * rate as decimal(38, 12))
+        case when rate = 1 then contracted_price else money_times(contracted_price, rate)
         end as contracted_unit_price,
-        nullif(trim(regexp_replace(
-            regexp_replace(UnitOfMeasure, '^[0-9]+[KMB]?', ''), '^ */', 'Units/'
-        )), '') as unit
+        nullif(trim(case
+            when contains(UnitOfMeasure, '/') then regexp_replace(
+                regexp_replace(UnitOfMeasure, '^[0-9]+[KMB]?', ''), '^ */', 'Units/'
+            )
+            else regexp_replace(UnitOfMeasure, '^[0-9]+[KMB]?', '')
+        end), '') as unit
     from read_unit
 )
 select
@@ -183,13 +180,11 @@ select
     case
         when is_told_again then cast(0 as decimal(38, 12))
         when PaygCostInBillingCurrency <> 0 then PaygCostInBillingCurrency
-        when abs(cast(list_unit_price as double) * cast(blocks as double)) < 90000000000000
-            then cast(list_unit_price * blocks as decimal(38, 12))
+        else money_times(list_unit_price, blocks)
     end as ListCost,
     case
         when is_told_again then cast(0 as decimal(38, 12))
-        when abs(cast(contracted_unit_price as double) * cast(blocks as double)) < 90000000000000
-            then cast(contracted_unit_price * blocks as decimal(38, 12))
+        else money_times(contracted_unit_price, blocks)
     end as ContractedCost,
     list_unit_price as ListUnitPrice,
     contracted_unit_price as ContractedUnitPrice,
@@ -283,11 +278,12 @@ select
     case when Quantity is not null then coalesce(UnitOfMeasure, 'Units') end as PricingUnit,
     lower(replace(ResourceLocation, ' ', '')) as RegionId,
     coalesce(Location, ResourceLocation) as RegionName,
-    resource || coalesce('/virtualmachines/' || scale_set_instance, '') as ResourceId,
+    case when scale_set_instance is null then resource
+        else resource || '/virtualmachines/' || scale_set_instance end as ResourceId,
     coalesce(ResourceName, nullif(regexp_extract(ResourceId, '([^/]+)/*$', 1), ''))
         as ResourceName,
-    case when contains(resource, '/providers/')
-        then split_part(provided, '/', 1) || '/' || split_part(provided, '/', 2)
+    case when provider_at > 0
+        then regexp_extract(substr(resource, provider_at + 11), '^[^/]*/?[^/]*')
         else lower(ResourceType) end as ResourceType,
     case meter_category  -- a long list after `in` would become a join, which loses the order
         when 'virtual machines' then 'Compute'
