@@ -295,7 +295,7 @@ def test_the_lines_of_the_cluster_are_its_charges(month: Month) -> None:
         if r["month"] == PERIOD
         and r["owner"] == "use"
         and ":bedrock:" not in r["resource"]
-        and r["resource"].startswith(("i-", "arn:aws:"))
+        and r["resource"].startswith(("i-", "vol-", "arn:aws:"))
     ]
     lines = dict(month.ask("select x_ClusterLine, EffectiveCost from cluster_cost"))
 

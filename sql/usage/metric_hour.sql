@@ -55,15 +55,15 @@ labelled as not materialized (
         x_Series,
         x_HourStart,
         x_Namespace,
-        x_Pod,
-        x_PodUid,
+        case x_Series when 'pod_labels' then x_Pod end as x_Pod,
+        case x_Series when 'pod_labels' then x_PodUid end as x_PodUid,
         cast(null as varchar) as x_Node,
-        cast(null as varchar) as service,
+        case x_Series when 'service_labels' then service end as service,
         x_Value,
         hash(labels) as label_set,
         labels
     from named_object
-    where x_Series = 'pod_labels'
+    where x_Series in ('pod_labels', 'service_labels')
     union all
     select
         x_Series,
@@ -78,20 +78,6 @@ labelled as not materialized (
         labels
     from named_object
     where x_Series = 'node_labels'
-    union all
-    select
-        x_Series,
-        x_HourStart,
-        x_Namespace,
-        null as x_Pod,
-        null as x_PodUid,
-        null as x_Node,
-        service,
-        x_Value,
-        hash(labels) as label_set,
-        labels
-    from named_object
-    where x_Series = 'service_labels'
 ),
 
 each_label as (
@@ -318,25 +304,6 @@ grouped as (
         x_Labels,
         x_Value
     from labelled_object
-    union all
-    select
-        x_HourStart,
-        x_Series,
-        x_Namespace,
-        null as x_Pod,
-        null as x_PodUid,
-        null as x_Container,
-        null as x_Node,
-        service as x_Workload,
-        'Service' as x_WorkloadKind,
-        cast(json_object(
-            'hostname', coalesce(labels['hostname'], ''),
-            'ip', coalesce(labels['ip'], ''),
-            'uid', coalesce(labels['uid'], '')
-        ) as varchar) as x_Labels,
-        x_Value
-    from named_object
-    where x_Series = 'service_address'
 ),
 
 sorted_group as (
@@ -354,9 +321,9 @@ sorted_group as (
         x_Value
     from grouped
     order by
-        -- of these, the labels of nodes and what is of Services are no pod's
-        x_Series in ('node_labels', 'service_address', 'service_labels'), x_Series, x_HourStart, x_Namespace, x_Pod, x_PodUid,
-        x_Container, x_Node, x_Workload, x_WorkloadKind, x_Labels, x_Value
+        -- of these, the labels of nodes and Services are no pod's
+        x_Series in ('node_labels', 'service_labels'), x_Series, x_HourStart, x_Namespace, x_Pod,
+        x_PodUid, x_Container, x_Node, x_Workload, x_WorkloadKind, x_Labels, x_Value
 ),
 
 measured as (
@@ -458,21 +425,35 @@ measured as (
     union all
     select
         x_HourStart,
-        'deployment_replicas' as x_Series,
+        case x_Series
+            when 'service_address' then x_Series
+            else 'deployment_replicas'
+        end as x_Series,
         x_Namespace,
         null as x_Pod,
         null as x_PodUid,
         null as x_Container,
         null as x_Node,
-        coalesce(labels['deployment'], labels['statefulset']) as x_Workload,
         case x_Series
+            when 'service_address' then service
+            else coalesce(labels['deployment'], labels['statefulset'])
+        end as x_Workload,
+        case x_Series
+            when 'service_address' then 'Service'
             when 'statefulset_replicas' then 'StatefulSet'
             else 'Deployment'
         end as x_WorkloadKind,
-        '{}' as x_Labels,
+        case x_Series
+            when 'service_address' then cast(json_object(
+                'hostname', coalesce(labels['hostname'], ''),
+                'ip', coalesce(labels['ip'], ''),
+                'uid', coalesce(labels['uid'], '')
+            ) as varchar)
+            else '{}'
+        end as x_Labels,
         x_Value
     from named_object
-    where x_Series in ('deployment_replicas', 'statefulset_replicas')
+    where x_Series in ('deployment_replicas', 'statefulset_replicas', 'service_address')
     union all
     select
         x_HourStart,
