@@ -123,6 +123,33 @@ def test_a_restated_file_renews_its_period_and_nothing_else(small: Small) -> Non
     assert small.total() == Decimal("203.10")
 
 
+def test_a_union_of_whole_tables_is_links_to_their_files(small: Small) -> None:
+    small.run()
+    united = queries.query("findings/finding").unites
+
+    assert {"drift", "misattributed_spend", "untagged_spend"} == set(united)
+    assert sorted(
+        file.stat().st_ino
+        for name in united
+        for file in (small.generation / name / PERIOD).glob("*.parquet")
+    ) == sorted(f.stat().st_ino for f in (small.generation / "finding" / PERIOD).glob("*.parquet"))
+    assert 0 < small.ask("select count(*) from finding")[0][0]
+    assert small.ask("select count(*) from finding") == small.ask(
+        "select (select count(*) from untagged_spend) + (select count(*) from misattributed_spend)"
+        " + (select count(*) from drift)"
+    )
+
+
+def test_only_a_union_of_whole_tables_is_taken_for_one() -> None:
+    def unites(text: str) -> tuple[str, ...]:
+        return dataclasses.replace(queries.query("findings/finding"), text=text).unites
+
+    assert unites("-- Two.\nselect * from a\nunion all\nselect * from b\n") == ("a", "b")
+    assert unites("select * from a\nunion all\nselect * from b where x") == ()
+    assert unites("select x from a\nunion all\nselect * from b") == ()
+    assert unites("select * from a\nunion\nselect * from b") == ()
+
+
 def test_what_is_of_today_leaves_older_months_as_they_are(small: Small) -> None:
     small.deliver(V1, period="2026-09")
     small.run("2026-09")

@@ -790,7 +790,8 @@ FIELDS: dict[str, Field] = {
     "x_ChargeRows": Field("BIGINT", "Charges the finding is about.", ge=0),
     "x_LargestCharge": Field(
         MONEY,
-        "EffectiveCost of the single charge at x_SourceFile and x_SourceRow, the largest of the group.",
+        "EffectiveCost of the largest single charge of the group. It is at x_SourceFile and "
+        "x_SourceRow; of charges equal to the billionth, the first of the bill is.",
     ),
     "x_OwnerValue": Field("VARCHAR", "Value of an owner dimension, normalised and after aliases."),
     "x_Spelling": Field("VARCHAR", "The value as its witness writes it, case and blanks kept."),
