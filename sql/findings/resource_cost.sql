@@ -51,10 +51,12 @@ charge as (
         count(*) as x_ChargeRows,
         max(EffectiveCost) as x_LargestCharge,
         -- The largest first, of equals the first place: a number is compared at a third of what
-        -- a struct of the three costs.
+        -- a struct of the three costs. What exceeds ten trillions is as large as that.
         arg_max(
             place,
-            cast(cast(EffectiveCost as double) * 1000000000 as hugeint) * 10000000000000000 - place
+            cast(
+                least(greatest(cast(EffectiveCost as double), -1e13), 1e13) * 1000000000 as hugeint
+            ) * 10000000000000000 - place
         ) as place
     from (
         select
