@@ -76,6 +76,7 @@ ROAD = [
     "showback/gpu_cost",
     "showback/invocation_cost",
     "showback/method_share",
+    "showback/endpoint_cost",
     "showback/model_serving",
     "showback/training_schedule",
     "showback/model_cost",
@@ -242,6 +243,21 @@ def company(dice: random.Random) -> dict[str, list[dict[str, Any]]]:
                 "x_GpuMs": dice.randint(0, 10**7),
             }
             for n in range(100)
+            for hour in HOURS
+        ],
+        # One that is called, and two models of one that nobody logged.
+        "serving_usage": [
+            {
+                "x_HourStart": hour,
+                "x_Endpoint": endpoint,
+                "x_Model": model,
+                "x_Requests": dice.randint(0, 99),
+                "x_InputTokens": dice.randint(1, 10**9),
+                "x_OutputTokens": dice.randint(1, 10**9),
+                "x_PrefillMs": dice.randint(1, 10**7),
+                "x_DecodeMs": dice.randint(1, 10**7),
+            }
+            for endpoint, model in (("ns/w1", "m"), ("ns/w3", "m"), ("ns/w3", "n"))
             for hour in HOURS
         ],
     }
