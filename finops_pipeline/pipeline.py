@@ -110,9 +110,14 @@ def steps() -> list[Step]:
 
 
 def _reads(query: queries.Query) -> frozenset[str]:
-    """Tables a query is built from; one kept by day asks `day_range` what its parts are."""
+    """Tables a query is built from, and those its rules hold it against.
+
+    One kept by day asks `day_range` what its parts are.
+    """
     kept = {"day_range"} if contracts.table(query.name).by_day else set()
-    return frozenset(r for r in query.reads | kept if r in contracts.tables())
+    ruled = frozenset(r for rule in queries.checks(query.name) for r in rule.reads)
+    wanted = (query.reads | kept | ruled) - {query.name}
+    return frozenset(r for r in wanted if r in contracts.tables())
 
 
 def _sql(stage: str, query: queries.Query) -> Step:
