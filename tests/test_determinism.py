@@ -25,6 +25,7 @@ LABELS = [
     '{"training_run":"s","run_kind":"evaluation"}',
 ]
 FUNCTION = "arn:aws:lambda:r:1:function:f"
+DISKS = ["vol-1", "vol-2"]
 BALANCERS = [f"arn:aws:lb:r:1:loadbalancer/a{str(n) * 31}" for n in (1, 2)]
 SETTINGS: dict[str, Any] = {
     "inference_split": [
@@ -111,7 +112,7 @@ def company(dice: random.Random) -> dict[str, list[dict[str, Any]]]:
             {
                 "BilledCost": money(),
                 "EffectiveCost": money(),
-                "ResourceId": dice.choice([None, "i-1", "i-2", "i-3", "db-1", *BALANCERS]),
+                "ResourceId": dice.choice([None, "i-1", "i-2", "i-3", "db-1", *DISKS, *BALANCERS]),
                 "InvoiceId": dice.choice("ab"),
                 "SubAccountId": dice.choice([None, "1", "2"]),
                 "ServiceName": dice.choice(["EC2", "LLM", "S3"]),
@@ -202,6 +203,24 @@ def company(dice: random.Random) -> dict[str, list[dict[str, Any]]]:
                 "x_GpuAllocatedParts": dice.randint(0, 10**11),
             }
             for n in range(40)
+            for hour in HOURS
+        ],
+        # Mounted by some pods, and by none.
+        "volume_usage": [
+            {
+                "x_HourStart": hour,
+                "x_Volume": f"pv-{disk}",
+                "x_VolumeId": disk,
+                "x_Claim": "data",
+                "x_ClaimLabels": LABELS[1],
+                "x_PodUid": None if n is None else str(n),
+                "x_Workload": None if n is None else f"w{n % 7}",
+                "x_Labels": LABELS[0 if n is None else n % len(LABELS)],
+                "x_RunningMs": 3600000,
+                "x_VolumeMs": dice.randint(0, 3600000),
+            }
+            for disk in DISKS
+            for n in (None, *range(9))
             for hour in HOURS
         ],
         "service_usage": [

@@ -376,7 +376,7 @@ def test_parts_of_days_share_no_key_and_have_what_their_rules_read() -> None:
         made = queries.query(f"{contracts.table(table).stage}/{table}")
         assert reads <= made.reads | {table}, rule
     for name in contracts.BY_DAY:
-        assert {"x_ChargeDay", "x_PoolId"} & set(contracts.table(name).key), name
+        assert {"x_ChargeDay", "x_HourStart", "x_PoolId"} & set(contracts.table(name).key), name
 
 
 @pytest.mark.parametrize(
