@@ -41,7 +41,7 @@ def _asset(step: Step) -> dg.AssetsDefinition:
         dg.AssetSpec(
             key=name,
             group_name=step.stage,
-            deps=sorted(step.reads),
+            deps=sorted(step.reads | step.audits),
             description=f"{contracts.table(name).doc}\n\n{step.doc}",
             metadata={"dagster/column_schema": _schema(name)},
             kinds={"duckdb", "parquet"},

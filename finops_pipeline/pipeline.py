@@ -69,7 +69,10 @@ _FETCHING = threading.Lock()
 
 @dataclass(frozen=True)
 class Step:
-    """One unit of work: fills `tables` of a period from `reads`. `doc` is what a person reads."""
+    """One unit of work: fills `tables` of a period from `reads`. `doc` is what a person reads.
+
+    `audits` are the tables that its rules hold what it made against: they must be there, too.
+    """
 
     name: str
     stage: str
@@ -77,10 +80,11 @@ class Step:
     reads: frozenset[str]
     doc: str
     run: Callable[[Warehouse, str], list[Built]]
+    audits: frozenset[str] = frozenset()
 
 
 def steps() -> list[Step]:
-    """All steps, each after what it reads."""
+    """All steps, each after what it and its rules read."""
     found = [
         _bill(),
         _metrics_and_logs(),
@@ -100,7 +104,7 @@ def steps() -> list[Step]:
         waiting += [_price_ratio(), _shared_weight()] if stage == "allocation" else []
         while waiting:
             names = {s.name for s in waiting}
-            ready = [s for s in waiting if not s.reads & (names - {s.name})]
+            ready = [s for s in waiting if not (s.reads | s.audits) & (names - {s.name})]
             if not ready:
                 raise AssertionError(f"sql/{stage}: {sorted(names)} read each other in a circle")
             for step in ready:
@@ -131,7 +135,9 @@ def _sql(stage: str, query: queries.Query) -> Step:
         )
 
     reads = _reads(query)
-    return Step(query.name, stage, (query.name,), reads, query.doc, run)
+    asked = frozenset(r for c in queries.checks(query.name) for r in c.reads)
+    audits = asked & frozenset(contracts.tables()) - {query.name}
+    return Step(query.name, stage, (query.name,), reads, query.doc, run, audits)
 
 
 # ------------------------------------------------------------------------------------ bill
