@@ -241,6 +241,30 @@ def test_bought_models_of_every_cloud_are_split_by_their_calls(month: Month) -> 
     assert found == {"aws.bedrock": 8, "azure.ai.openai": 8, "gcp.vertex_ai": 8}
 
 
+def test_the_log_is_held_against_the_bill_by_the_price_book(month: Month) -> None:
+    """Every model and day has its list cost; the price that is out of date is told by name."""
+    of_month = [c for c in month.truth["list_costs"] if c["day"].startswith(PERIOD)]
+    found = {
+        (pool.removeprefix("inference/"), day): (listed, billed, drift)
+        for pool, day, listed, billed, drift in month.ask(
+            """
+            select x_Pool, cast(x_ChargeDay as varchar), ListCost, BilledCost, x_GapPriceDrift
+            from gateway_reconciliation where x_Calls > 0
+            """
+        )
+    }
+
+    assert {(c["model"], c["day"]): Decimal(c["ListCost"]) for c in of_month} == {
+        key: listed for key, (listed, _, _) in found.items()
+    }
+    for cost in of_month:
+        listed, billed, drift = found[cost["model"], cost["day"]]
+        if not cost["model"].startswith("gemini"):  # whose bill is after discounts
+            assert Decimal(cost["asked"]) == billed
+        assert drift == (billed - listed if cost["outdated"] else 0)
+    assert [(0,)] == month.ask("select count(*) from list_cost where ListCost is null")
+
+
 def test_all_planted_faults_are_found_and_nothing_else(month: Month) -> None:
     expected = {
         (f["kind"], f["dimension"], f.get("resource") or f.get("workload"))

@@ -369,6 +369,38 @@ def test_calls_are_what_the_logs_say(root: Path, sample: Truth) -> None:
     assert sum(c["unknown_tokens"] for c in sample.answers["calls"]) > 0
 
 
+def test_list_costs_are_what_log_and_price_book_say(root: Path, sample: Truth) -> None:
+    book = {
+        (row["model"], row["item"]): Decimal(row["price"]) / Decimal(row["per"])
+        for row in _csv(root, "inputs/prices/*.csv")
+        if not row["tier"]
+    }
+    sums: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    seen: set[str] = set()
+    for path in sorted(root.glob("inputs/inference/litellm/*/spend.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            spend = json.loads(line)
+            usage = spend["metadata"]["usage_object"]
+            if usage is None or spend["request_id"] in seen:
+                continue
+            seen.add(spend["request_id"])
+            cached = usage["prompt_tokens_details"]["cached_tokens"]
+            counts = (usage["prompt_tokens"] - cached, cached, usage["completion_tokens"])
+            for item, count in zip(("input", "cache_read", "output"), counts, strict=True):
+                price = book[spend["model"], item]
+                sums[spend["model_group"], spend["startTime"][:10]] += count * price
+    stated = {(c["model"], c["day"]): Decimal(c["ListCost"]) for c in sample.answers["list_costs"]}
+
+    assert stated == dict(sums)
+    outdated = [c for c in sample.answers["list_costs"] if c["outdated"]]
+    assert len(outdated) == DAYS
+    for cost in outdated:
+        assert Decimal(cost["asked"]) * 5 == Decimal(cost["ListCost"]) * 4
+    for cost in sample.answers["list_costs"]:
+        if not cost["outdated"]:
+            assert Decimal(cost["asked"]) >= Decimal(cost["ListCost"])
+
+
 def test_the_summary_is_for_a_person(sample: Truth) -> None:
     assert re.fullmatch(
         r"[\d,]+\.\d\d USD and [\d,]+\.\d\d EUR billed, [\d,]+ calls, "
@@ -437,6 +469,7 @@ def test_the_configuration_loads_and_points_at_the_files(root: Path) -> None:
         *(b.manifest for b in loaded.billing if b.manifest),
         *(m.location for m in loaded.metrics if m.location),
         *(i.location for i in loaded.inference),
+        loaded.price_book.location,
     ]
     filled = {"period": "2026-10", "yyyymm": "202610", "date": "2026-10-01"}
     for place in places:

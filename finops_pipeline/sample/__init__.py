@@ -1,9 +1,9 @@
 """A made-up company whose right answers are known by construction.
 
 `write` fills a folder with everything the pipeline reads (bills, metrics, inference logs, a
-GitOps repository and the `finops.toml` that points at them) and, beside it, `truth.json`: what
-a right pipeline must find. The pipeline never reads that file. The same arguments give the same
-bytes, whatever the machine.
+price book, a GitOps repository and the `finops.toml` that points at them) and, beside it,
+`truth.json`: what a right pipeline must find. The pipeline never reads that file. The same
+arguments give the same bytes, whatever the machine.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def write(
         raise ConfigError(f"a scrape interval of {sample_minutes} minutes does not divide an hour")
     if directory.exists() and any(directory.iterdir()):
         raise ConfigError(f"{directory} is not empty; remove it, or name another folder")
-    from . import azure, bill, databricks, gitops, google, inference, metrics, truth
+    from . import azure, bill, databricks, gitops, google, inference, metrics, prices, truth
 
     period = Period(start, days, scale, seed)
     inputs = directory / "inputs"
@@ -78,6 +78,7 @@ def write(
         google.write(inputs / "google", period, month, tally.billed, ledger)
         databricks.write(inputs / "databricks", period, month, ledger)
     metrics.write(inputs, period, tally, sample_minutes, days if openmetrics else 1)
+    prices.write(inputs / "prices" / "models.csv", period)
     (directory / "finops.toml").write_text(truth.configuration(period), encoding="utf-8")
     answers = truth.answers(period, tally, ledger, commit)
     path = directory / "truth.json"

@@ -6,7 +6,9 @@ the bills and the tally of the calls. Nothing here runs a query or reads a file 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from .azure import reservation
@@ -32,6 +34,7 @@ from .company import (
 )
 from .inference import Tally
 from .metrics import traffic
+from .prices import OUTDATED
 
 CONFIG = """\
 # Acme AI, a made-up company. What is right about it is in truth.json; the pipeline never reads it.
@@ -95,6 +98,9 @@ location = "inputs/inference/otel/date={{date}}/spans.jsonl"
 name = "gateway"                    # the gateway's log of the models we buy
 dialect = "litellm"
 location = "inputs/inference/litellm/date={{date}}/spend.jsonl"
+
+[price_book]
+location = "inputs/prices/*.csv"    # what bought models cost by list, and somebody keeps by hand
 
 # ----------------------------------------------------------------------------- what Git asks for
 
@@ -231,6 +237,7 @@ def answers(period: Period, tally: Tally, ledger: Ledger, commit: str) -> dict[s
             for (day, workload), (sent, received) in sorted(traffic(period).items())
             if sent or received
         ],
+        "list_costs": _list_costs(tally),
         "duplicate_lines": tally.twice,
         "faults": _faults(period, ledger),
         "rightsizing": _rightsizing(),
@@ -334,6 +341,30 @@ def _calls(tally: Tally) -> list[dict[str, Any]]:
     names = ("endpoint", "model", "feature", "tenant", "environment")
     return [
         {**dict(zip(names, key, strict=True)), **sums} for key, sums in sorted(tally.logged.items())
+    ]
+
+
+def _list_costs(tally: Tally) -> list[dict[str, Any]]:
+    """What the logged calls of a bought model cost by the price book, and what is billed for it.
+
+    The bill's price is the list price but for `outdated` models, and is before discounts: those
+    are Google's. It asks for calls that told no tokens, too.
+    """
+    billed: dict[tuple[str, date], int] = defaultdict(int)
+    for e in ENDPOINTS:
+        for hour, counts in tally.billed.get(e.group, {}).items():
+            billed[e.group, hour.date()] += sum(
+                n * p for n, p in zip(counts, e.prices, strict=True)
+            )
+    return [
+        {
+            "model": group,
+            "day": day.isoformat(),
+            "ListCost": money(cost),
+            "asked": money(billed[group, day]),
+            "outdated": group in OUTDATED,
+        }
+        for (group, day), cost in sorted(tally.listed.items())
     ]
 
 
