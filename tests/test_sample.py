@@ -401,6 +401,36 @@ def test_list_costs_are_what_log_and_price_book_say(root: Path, sample: Truth) -
             assert Decimal(cost["asked"]) >= Decimal(cost["ListCost"])
 
 
+def test_training_is_a_job_of_the_bill_and_a_version(root: Path, sample: Truth) -> None:
+    (job,) = sample.answers["training"]
+    rows = [r for r in _cur(root) if ("user_training_run", job["run"]) in r["resource_tags"]]
+    versions = config.load(root / "finops.toml").model_version
+
+    assert Decimal(job["EffectiveCost"]) == sum(map(_amortised, rows))
+    assert 18 == len(rows)
+    assert [
+        ("2026-09", date(2026, 9, 2), date(2026, 10, 2)),
+        ("2026-10", date(2026, 10, 2), None),
+    ] == [(v.version, v.created_on, v.retired_on) for v in versions]
+    # The first day is the version's before; on the second all calls are its own.
+    spans = root / "inputs/inference/otel/date=2026-10-02/spans.jsonl"
+    second = [
+        json.loads(line)["attributes"]["k8s.deployment.name"]
+        for line in spans.read_text(encoding="utf-8").splitlines()
+    ]
+    assert second.count("llama-70b") == sum(job["calls"].values())
+
+
+def test_revenue_is_what_the_sheets_say(root: Path, sample: Truth) -> None:
+    sums: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for row in _csv(root, "inputs/revenue/*.csv"):
+        sums[row["tenant"], row["currency"]] += Decimal(row["amount"])
+    stated = {(r["tenant"], r["currency"]): Decimal(r["amount"]) for r in sample.answers["revenue"]}
+
+    assert stated == dict(sums)
+    assert len(stated) == 9
+
+
 def test_the_summary_is_for_a_person(sample: Truth) -> None:
     assert re.fullmatch(
         r"[\d,]+\.\d\d USD and [\d,]+\.\d\d EUR billed, [\d,]+ calls, "
@@ -470,6 +500,7 @@ def test_the_configuration_loads_and_points_at_the_files(root: Path) -> None:
         *(m.location for m in loaded.metrics if m.location),
         *(i.location for i in loaded.inference),
         loaded.price_book.location,
+        loaded.economics.revenue,
     ]
     filled = {"period": "2026-10", "yyyymm": "202610", "date": "2026-10-01"}
     for place in places:

@@ -1,7 +1,7 @@
 """A made-up company whose right answers are known by construction.
 
 `write` fills a folder with everything the pipeline reads (bills, metrics, inference logs, a
-price book, a GitOps repository and the `finops.toml` that points at them) and, beside it,
+price book, revenue, a GitOps repository and the `finops.toml` that points at them) and, beside it,
 `truth.json`: what a right pipeline must find. The pipeline never reads that file. The same
 arguments give the same bytes, whatever the machine.
 """
@@ -63,7 +63,19 @@ def write(
         raise ConfigError(f"a scrape interval of {sample_minutes} minutes does not divide an hour")
     if directory.exists() and any(directory.iterdir()):
         raise ConfigError(f"{directory} is not empty; remove it, or name another folder")
-    from . import azure, bill, databricks, gitops, google, inference, metrics, prices, truth
+    from . import (
+        azure,
+        bill,
+        databricks,
+        gitops,
+        google,
+        inference,
+        metrics,
+        prices,
+        revenue,
+        training,
+        truth,
+    )
 
     period = Period(start, days, scale, seed)
     inputs = directory / "inputs"
@@ -73,10 +85,12 @@ def write(
     inference.write(inputs / "inference", period, tally)
     ledger = bill.Ledger()
     for month in period.months():
-        bill.write_aws(inputs / "aws", period, month, tally.billed, ledger)
+        jobs = training.lines(period, month, ledger)
+        bill.write_aws(inputs / "aws", period, month, tally.billed, jobs, ledger)
         azure.write(inputs / "azure", period, month, tally.billed, ledger)
         google.write(inputs / "google", period, month, tally.billed, ledger)
         databricks.write(inputs / "databricks", period, month, ledger)
+        revenue.write(inputs / "revenue", period, month)
     metrics.write(inputs, period, tally, sample_minutes, days if openmetrics else 1)
     prices.write(inputs / "prices" / "models.csv", period)
     (directory / "finops.toml").write_text(truth.configuration(period), encoding="utf-8")

@@ -73,6 +73,9 @@ class Tally:
         default_factory=lambda: defaultdict(Counter)
     )
     listed: dict[tuple[str, date], int] = field(default_factory=lambda: defaultdict(int))
+    callers: dict[tuple[str, date], Counter[str]] = field(
+        default_factory=lambda: defaultdict(Counter)
+    )
     twice: int = 0
 
     def add(self, call: Call) -> None:
@@ -97,6 +100,7 @@ class Tally:
             if e.group:
                 fresh = call.input - call.cached
                 self.listed[e.group, hour.date()] += list_cost(e, fresh, call.cached, call.output)
+        self.callers[e.name, hour.date()][call.tenant] += 1
         self.gpu_ms[e.name, hour] += call.gpu_ms
         if not e.group:
             done = {"failed": 1} if call.failed else {"answered": 1}

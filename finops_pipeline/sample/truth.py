@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+from . import revenue, training
 from .azure import reservation
 from .bill import Ledger, arn, money, savings_plan_arn
 from .company import (
@@ -183,8 +184,20 @@ kind = "control_plane"
 where = {{ ServiceName = "Amazon Elastic Kubernetes Service", ChargeCategory = "Usage" }}
 otherwise = "held"                  # as each holds the nodes
 
+# What is there for all tenants is borne by all, as they cost otherwise; and what they pay for it.
+
+[[shared_cost]]
+name = "shared"
+where = {{ tenant = "shared" }}
+to = {{ tenant = "*" }}
+
+[economics]
+revenue = "inputs/revenue/{{period}}.csv"
+
 # Bought models: their charges follow the calls the gateway logged.
 {splits}
+# What was trained is spread over the life of its version. A registry says the same ([[registry]]).
+{versions}
 [pull_requests]
 forge = "folder"
 path = "proposals"
@@ -211,6 +224,7 @@ def configuration(period: Period) -> str:
         savings_plan=savings_plan_arn(period.seed),
         reservation=reservation(period.seed),
         splits=splits,
+        versions=training.configuration(period),
     )
 
 
@@ -238,6 +252,8 @@ def answers(period: Period, tally: Tally, ledger: Ledger, commit: str) -> dict[s
             if sent or received
         ],
         "list_costs": _list_costs(tally),
+        "training": training.answers(period, tally),
+        "revenue": revenue.answers(period),
         "duplicate_lines": tally.twice,
         "faults": _faults(period, ledger),
         "rightsizing": _rightsizing(),
