@@ -265,6 +265,27 @@ def test_the_log_is_held_against_the_bill_by_the_price_book(month: Month) -> Non
     assert [(0,)] == month.ask("select count(*) from list_cost where ListCost is null")
 
 
+def test_a_function_is_split_among_the_features_that_called_it(month: Month) -> None:
+    called = {
+        (f["feature"], f["tenant"]): (f["invocations"], f["failed"])
+        for f in month.truth["functions"]
+        if f["month"] == PERIOD
+    }
+    (function,) = {f["resource"] for f in month.truth["functions"]}
+    (billed,) = (
+        Decimal(r["EffectiveCost"])
+        for r in month.truth["resources"]
+        if (r["month"], r["resource"]) == (PERIOD, function)
+    )
+    found = month.ask(
+        "select x_Feature, x_Tenant, x_Invocations, x_FailedInvocations, EffectiveCost "
+        f"from invocation_cost where x_Endpoint = '{function}'"
+    )
+
+    assert called == {(f, t): (n, failed) for f, t, n, failed, _ in found}
+    assert billed == sum(cost for *_, cost in found)
+
+
 def test_training_is_borne_by_those_whom_its_version_serves(month: Month) -> None:
     (job,) = (j for j in month.truth["training"] if j["month"] == PERIOD)
     cost = Decimal(job["EffectiveCost"])

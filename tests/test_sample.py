@@ -401,6 +401,39 @@ def test_list_costs_are_what_log_and_price_book_say(root: Path, sample: Truth) -
             assert Decimal(cost["asked"]) >= Decimal(cost["ListCost"])
 
 
+def test_a_function_is_billed_for_what_its_log_says(root: Path, sample: Truth) -> None:
+    sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+    callers: dict[str, tuple[str, str]] = {}
+    reports: list[dict[str, Any]] = []
+    for path in sorted(root.glob("inputs/functions/*/events.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            for event in json.loads(line)["logEvents"]:
+                message = json.loads(event["message"])
+                if "record" in message:
+                    reports.append(message["record"])
+                else:
+                    callers[message["requestId"]] = (message["feature"], message["tenant"])
+    for record in reports:
+        entry = sums[callers[record["requestId"]]]
+        entry[0] += 1
+        entry[1] += record["metrics"]["billedDurationMs"]
+    stated = {
+        (f["feature"], f["tenant"]): [f["invocations"], f["billed_ms"]]
+        for f in sample.answers["functions"]
+    }
+    billed: dict[str, float] = defaultdict(float)
+    for row in _cur(root):
+        if row["line_item_resource_id"] == sample.answers["functions"][0]["resource"]:
+            billed[row["line_item_usage_type"]] += row["line_item_usage_amount"] * 1000
+
+    assert stated == dict(sums)
+    assert {feature for feature, _ in stated} == {"chat", "summarise"}
+    assert round(billed["USE1-Request"]) == len(reports)
+    # Whole GB-seconds, rounded up by the hour: 10 GB each.
+    seconds = sum(ms for _, ms in sums.values()) / 100
+    assert seconds <= billed["USE1-Lambda-GB-Second"] < seconds + 24 * DAYS
+
+
 def test_training_is_a_job_of_the_bill_and_a_version(root: Path, sample: Truth) -> None:
     (job,) = sample.answers["training"]
     rows = [r for r in _cur(root) if ("user_training_run", job["run"]) in r["resource_tags"]]
@@ -499,6 +532,7 @@ def test_the_configuration_loads_and_points_at_the_files(root: Path) -> None:
         *(b.manifest for b in loaded.billing if b.manifest),
         *(m.location for m in loaded.metrics if m.location),
         *(i.location for i in loaded.inference),
+        *(i.location for i in loaded.invocation),
         loaded.price_book.location,
         loaded.economics.revenue,
     ]

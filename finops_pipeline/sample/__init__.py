@@ -1,7 +1,7 @@
 """A made-up company whose right answers are known by construction.
 
-`write` fills a folder with everything the pipeline reads (bills, metrics, inference logs, a
-price book, revenue, a GitOps repository and the `finops.toml` that points at them) and, beside it,
+`write` fills a folder with everything the pipeline reads (bills, metrics, logs, a price book,
+revenue, a GitOps repository and the `finops.toml` that points at them) and, beside it,
 `truth.json`: what a right pipeline must find. The pipeline never reads that file. The same
 arguments give the same bytes, whatever the machine.
 """
@@ -67,6 +67,7 @@ def write(
         azure,
         bill,
         databricks,
+        functions,
         gitops,
         google,
         inference,
@@ -85,13 +86,14 @@ def write(
     inference.write(inputs / "inference", period, tally)
     ledger = bill.Ledger()
     for month in period.months():
-        jobs = training.lines(period, month, ledger)
+        jobs = [*training.lines(period, month, ledger), *functions.lines(period, month, ledger)]
         bill.write_aws(inputs / "aws", period, month, tally.billed, jobs, ledger)
         azure.write(inputs / "azure", period, month, tally.billed, ledger)
         google.write(inputs / "google", period, month, tally.billed, ledger)
         databricks.write(inputs / "databricks", period, month, ledger)
         revenue.write(inputs / "revenue", period, month)
     metrics.write(inputs, period, tally, sample_minutes, days if openmetrics else 1)
+    functions.write(inputs / "functions", period)
     prices.write(inputs / "prices" / "models.csv", period)
     (directory / "finops.toml").write_text(truth.configuration(period), encoding="utf-8")
     answers = truth.answers(period, tally, ledger, commit)

@@ -518,7 +518,7 @@ def write_aws(
 ) -> None:
     """Write the month's delivery under `directory`: two Parquet parts and the manifest.
 
-    `jobs` are the charges of what ran once.
+    `jobs` are charges of what ran when it was asked to.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from . import revenue, training
+from . import functions, revenue, training
 from .azure import reservation
 from .bill import Ledger, arn, money, savings_plan_arn
 from .company import (
@@ -99,6 +99,11 @@ location = "inputs/inference/otel/date={{date}}/spans.jsonl"
 name = "gateway"                    # the gateway's log of the models we buy
 dialect = "litellm"
 location = "inputs/inference/litellm/date={{date}}/spend.jsonl"
+
+[[invocation]]
+name = "functions"                  # who called a function that two features share
+dialect = "lambda"
+location = "inputs/functions/date={{date}}/events.jsonl"
 
 [price_book]
 location = "inputs/prices/*.csv"    # what bought models cost by list, and somebody keeps by hand
@@ -252,6 +257,7 @@ def answers(period: Period, tally: Tally, ledger: Ledger, commit: str) -> dict[s
             if sent or received
         ],
         "list_costs": _list_costs(tally),
+        "functions": functions.answers(period),
         "training": training.answers(period, tally),
         "revenue": revenue.answers(period),
         "duplicate_lines": tally.twice,
@@ -296,6 +302,7 @@ def _resources(period: Period, ledger: Ledger) -> list[dict[str, Any]]:
             or resource in bought
             or resource in disks
             or resource in of_cluster
+            or resource == functions.resource(period)
         )
         owner = {d: entry.get(d) for d in ("feature", "tenant", "environment")}
         found.append(
