@@ -431,7 +431,7 @@ def test_the_lines_of_the_cluster_are_its_charges(month: Month) -> None:
         for r in month.truth["resources"]
         if r["month"] == PERIOD
         and r["owner"] == "use"
-        and ":bedrock:" not in r["resource"]
+        and not any(other in r["resource"] for other in (":bedrock:", ":function:"))
         and r["resource"].startswith(("i-", "vol-", "arn:aws:"))
     ]
     lines = dict(month.ask("select x_ClusterLine, EffectiveCost from cluster_cost"))
