@@ -376,10 +376,11 @@ def _training(con: duckdb.DuckDBPyConnection) -> None:
     ])  # fmt: skip
     put(con, "model_cost", [
         {"BillingPeriod": month, "BillingCurrency": "USD", **version, **owner,
-         "x_Tenant": tenant, "x_Model": "llama-3.1-70b", "x_InferenceCost": 8 * n,
+         "x_Feature": "chat", "x_Tenant": tenant,
+         "x_Model": "meta-llama/Llama-3.3-70B-Instruct", "x_InferenceCost": 8 * n,
          "x_IdleCost": n, "x_ServingCost": 9 * n, "x_TrainingCost": 50, "x_WriteOffCost": 0,
          "x_TotalCost": 9 * n + 50, "x_TrainingDriver": "calls"}
-        for month in ("2026-09", "2026-10") for n, tenant in ((30, "northwind"), (10, "contoso"))
+        for month in ("2026-09", "2026-10") for n, tenant in ((30, "hooli"), (10, "contoso"))
     ])  # fmt: skip
 
 

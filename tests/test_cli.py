@@ -166,7 +166,7 @@ def test_check_tells_each_input(company: Path) -> None:
         assert re.search(rf"^  ok  .*{name}: [1-9]", there.out, re.MULTILINE), name
     assert absent.code == 1
     assert re.search(r"^  --  \[\[billing\]\] aws: 0 file", absent.out, re.MULTILINE)
-    assert "8 input(s) not found; a run would go on without them" in absent.out
+    assert "9 input(s) not found; a run would go on without them" in absent.out
 
 
 # ------------------------------------------------------------------------------------ a run

@@ -369,6 +369,101 @@ def test_calls_are_what_the_logs_say(root: Path, sample: Truth) -> None:
     assert sum(c["unknown_tokens"] for c in sample.answers["calls"]) > 0
 
 
+def test_list_costs_are_what_log_and_price_book_say(root: Path, sample: Truth) -> None:
+    book = {
+        (row["model"], row["item"]): Decimal(row["price"]) / Decimal(row["per"])
+        for row in _csv(root, "inputs/prices/*.csv")
+        if not row["tier"]
+    }
+    sums: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    seen: set[str] = set()
+    for path in sorted(root.glob("inputs/inference/litellm/*/spend.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            spend = json.loads(line)
+            usage = spend["metadata"]["usage_object"]
+            if usage is None or spend["request_id"] in seen:
+                continue
+            seen.add(spend["request_id"])
+            cached = usage["prompt_tokens_details"]["cached_tokens"]
+            counts = (usage["prompt_tokens"] - cached, cached, usage["completion_tokens"])
+            for item, count in zip(("input", "cache_read", "output"), counts, strict=True):
+                price = book[spend["model"], item]
+                sums[spend["model_group"], spend["startTime"][:10]] += count * price
+    stated = {(c["model"], c["day"]): Decimal(c["ListCost"]) for c in sample.answers["list_costs"]}
+
+    assert stated == dict(sums)
+    outdated = [c for c in sample.answers["list_costs"] if c["outdated"]]
+    assert len(outdated) == DAYS
+    for cost in outdated:
+        assert Decimal(cost["asked"]) * 5 == Decimal(cost["ListCost"]) * 4
+    for cost in sample.answers["list_costs"]:
+        if not cost["outdated"]:
+            assert Decimal(cost["asked"]) >= Decimal(cost["ListCost"])
+
+
+def test_a_function_is_billed_for_what_its_log_says(root: Path, sample: Truth) -> None:
+    sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+    callers: dict[str, tuple[str, str]] = {}
+    reports: list[dict[str, Any]] = []
+    for path in sorted(root.glob("inputs/functions/*/events.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            for event in json.loads(line)["logEvents"]:
+                message = json.loads(event["message"])
+                if "record" in message:
+                    reports.append(message["record"])
+                else:
+                    callers[message["requestId"]] = (message["feature"], message["tenant"])
+    for record in reports:
+        entry = sums[callers[record["requestId"]]]
+        entry[0] += 1
+        entry[1] += record["metrics"]["billedDurationMs"]
+    stated = {
+        (f["feature"], f["tenant"]): [f["invocations"], f["billed_ms"]]
+        for f in sample.answers["functions"]
+    }
+    billed: dict[str, float] = defaultdict(float)
+    for row in _cur(root):
+        if row["line_item_resource_id"] == sample.answers["functions"][0]["resource"]:
+            billed[row["line_item_usage_type"]] += row["line_item_usage_amount"] * 1000
+
+    assert stated == dict(sums)
+    assert {feature for feature, _ in stated} == {"chat", "summarise"}
+    assert round(billed["USE1-Request"]) == len(reports)
+    # Whole GB-seconds, rounded up by the hour: 10 GB each.
+    seconds = sum(ms for _, ms in sums.values()) / 100
+    assert seconds <= billed["USE1-Lambda-GB-Second"] < seconds + 24 * DAYS
+
+
+def test_training_is_a_job_of_the_bill_and_a_version(root: Path, sample: Truth) -> None:
+    (job,) = sample.answers["training"]
+    rows = [r for r in _cur(root) if ("user_training_run", job["run"]) in r["resource_tags"]]
+    versions = config.load(root / "finops.toml").model_version
+
+    assert Decimal(job["EffectiveCost"]) == sum(map(_amortised, rows))
+    assert 18 == len(rows)
+    assert [
+        ("2026-09", date(2026, 9, 2), date(2026, 10, 2)),
+        ("2026-10", date(2026, 10, 2), None),
+    ] == [(v.version, v.created_on, v.retired_on) for v in versions]
+    # The first day is the version's before; on the second all calls are its own.
+    spans = root / "inputs/inference/otel/date=2026-10-02/spans.jsonl"
+    second = [
+        json.loads(line)["attributes"]["k8s.deployment.name"]
+        for line in spans.read_text(encoding="utf-8").splitlines()
+    ]
+    assert second.count("llama-70b") == sum(job["calls"].values())
+
+
+def test_revenue_is_what_the_sheets_say(root: Path, sample: Truth) -> None:
+    sums: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for row in _csv(root, "inputs/revenue/*.csv"):
+        sums[row["tenant"], row["currency"]] += Decimal(row["amount"])
+    stated = {(r["tenant"], r["currency"]): Decimal(r["amount"]) for r in sample.answers["revenue"]}
+
+    assert stated == dict(sums)
+    assert len(stated) == 9
+
+
 def test_the_summary_is_for_a_person(sample: Truth) -> None:
     assert re.fullmatch(
         r"[\d,]+\.\d\d USD and [\d,]+\.\d\d EUR billed, [\d,]+ calls, "
@@ -437,6 +532,9 @@ def test_the_configuration_loads_and_points_at_the_files(root: Path) -> None:
         *(b.manifest for b in loaded.billing if b.manifest),
         *(m.location for m in loaded.metrics if m.location),
         *(i.location for i in loaded.inference),
+        *(i.location for i in loaded.invocation),
+        loaded.price_book.location,
+        loaded.economics.revenue,
     ]
     filled = {"period": "2026-10", "yyyymm": "202610", "date": "2026-10-01"}
     for place in places:

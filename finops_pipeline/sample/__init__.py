@@ -1,9 +1,9 @@
 """A made-up company whose right answers are known by construction.
 
-`write` fills a folder with everything the pipeline reads (bills, metrics, inference logs, a
-GitOps repository and the `finops.toml` that points at them) and, beside it, `truth.json`: what
-a right pipeline must find. The pipeline never reads that file. The same arguments give the same
-bytes, whatever the machine.
+`write` fills a folder with everything the pipeline reads (bills, metrics, logs, a price book,
+revenue, a GitOps repository and the `finops.toml` that points at them) and, beside it,
+`truth.json`: what a right pipeline must find. The pipeline never reads that file. The same
+arguments give the same bytes, whatever the machine.
 """
 
 from __future__ import annotations
@@ -63,7 +63,20 @@ def write(
         raise ConfigError(f"a scrape interval of {sample_minutes} minutes does not divide an hour")
     if directory.exists() and any(directory.iterdir()):
         raise ConfigError(f"{directory} is not empty; remove it, or name another folder")
-    from . import azure, bill, databricks, gitops, google, inference, metrics, truth
+    from . import (
+        azure,
+        bill,
+        databricks,
+        functions,
+        gitops,
+        google,
+        inference,
+        metrics,
+        prices,
+        revenue,
+        training,
+        truth,
+    )
 
     period = Period(start, days, scale, seed)
     inputs = directory / "inputs"
@@ -73,11 +86,15 @@ def write(
     inference.write(inputs / "inference", period, tally)
     ledger = bill.Ledger()
     for month in period.months():
-        bill.write_aws(inputs / "aws", period, month, tally.billed, ledger)
+        jobs = [*training.lines(period, month, ledger), *functions.lines(period, month, ledger)]
+        bill.write_aws(inputs / "aws", period, month, tally.billed, jobs, ledger)
         azure.write(inputs / "azure", period, month, tally.billed, ledger)
         google.write(inputs / "google", period, month, tally.billed, ledger)
         databricks.write(inputs / "databricks", period, month, ledger)
+        revenue.write(inputs / "revenue", period, month)
     metrics.write(inputs, period, tally, sample_minutes, days if openmetrics else 1)
+    functions.write(inputs / "functions", period)
+    prices.write(inputs / "prices" / "models.csv", period)
     (directory / "finops.toml").write_text(truth.configuration(period), encoding="utf-8")
     answers = truth.answers(period, tally, ledger, commit)
     path = directory / "truth.json"

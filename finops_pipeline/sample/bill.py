@@ -143,6 +143,7 @@ opensearch: AmazonES | Amazon OpenSearch Service | AmazonES | Search Instance | 
 elasticache: AmazonElastiCache | Amazon ElastiCache | AmazonElastiCache | Cache | CreateCache
 lambda: AWSLambda | AWS Lambda | AWSLambda | Serverless | Invoke
 bedrock: AmazonBedrock | Amazon Bedrock | AmazonBedrock | Amazon Bedrock | InvokeModelInference
+sagemaker: AmazonSageMaker | Amazon SageMaker | AmazonSageMaker | ML Instance | CreateTrainingJob
 support: AWSSupportBusiness | AWS Support (Business) | AWSSupportBusiness | AWS Support |
 savingsplan: ComputeSavingsPlans | Savings Plans for AWS Compute usage | ComputeSavingsPlans | |
 """
@@ -214,6 +215,7 @@ def arn(service: str, name: str, account: str, copy: int, seed: int) -> str:
         "elb": f"elasticloadbalancing:{REGION}:{account}:loadbalancer/app/{name}/{made_up}",
         "nlb": f"elasticloadbalancing:{REGION}:{account}:loadbalancer/net/{name}/{made_up}",
         "eks": f"eks:{REGION}:{account}:cluster/{name}",
+        "sagemaker": f"sagemaker:{REGION}:{account}:training-job/{name}",
         "nat": f"ec2:{REGION}:{account}:natgateway/nat-0{made_up}",
     }
     return f"arn:aws:{shape[service]}"
@@ -224,13 +226,16 @@ def savings_plan_arn(seed: int) -> str:
     return f"arn:aws:savingsplans::{PAYER[0]}:savingsplan/{guid(seed, 'savings-plan')}"
 
 
-def aws_lines(period: Period, month: Month, tokens: Tokens, ledger: Ledger) -> list[Line]:
+def aws_lines(
+    period: Period, month: Month, tokens: Tokens, jobs: Iterable[Line], ledger: Ledger
+) -> list[Line]:
     """Every line of the month, ordered by time. Faults and owners go to the ledger."""
     hours = month.hours()
     lines = [
         *_node_lines(period, month, ledger),
         *_resource_lines(period, month, hours, ledger),
         *_bedrock_lines(period, month, tokens, ledger),
+        *jobs,
     ]
     lines += _monthly_lines(period, month, lines)
     lines.sort(key=lambda n: (n.begin, n.end))
@@ -504,13 +509,21 @@ def invoice_of(provider: str, month: Month, seed: int) -> str:
 
 
 def write_aws(
-    directory: Path, period: Period, month: Month, tokens: Tokens, ledger: Ledger
+    directory: Path,
+    period: Period,
+    month: Month,
+    tokens: Tokens,
+    jobs: Iterable[Line],
+    ledger: Ledger,
 ) -> None:
-    """Write the month's delivery under `directory`: two Parquet parts and the manifest."""
+    """Write the month's delivery under `directory`: two Parquet parts and the manifest.
+
+    `jobs` are charges of what ran when it was asked to.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    lines = aws_lines(period, month, tokens, ledger)
+    lines = aws_lines(period, month, tokens, jobs, ledger)
     invoice = invoice_of("aws", month, period.seed)
     for line in lines:
         ledger.add(

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from .company import CLUSTER, ENDPOINTS, EPOCH, Endpoint, Period, busy, ident
+from .prices import list_cost
 
 
 def _prefill_ms(tokens: int) -> int:
@@ -61,7 +62,7 @@ class Call:
 
 @dataclass
 class Tally:
-    """Exact sums of the calls: what was logged by owner, and what is billed by hour."""
+    """Exact sums of the calls: logged by owner, billed by hour, by list if tokens were told."""
 
     logged: dict[tuple[str, ...], dict[str, int]] = field(default_factory=dict)
     billed: dict[str, dict[datetime, tuple[int, int, int]]] = field(
@@ -69,6 +70,10 @@ class Tally:
     )
     gpu_ms: dict[tuple[str, datetime], int] = field(default_factory=lambda: defaultdict(int))
     served: dict[tuple[str, datetime], Counter[str]] = field(
+        default_factory=lambda: defaultdict(Counter)
+    )
+    listed: dict[tuple[str, date], int] = field(default_factory=lambda: defaultdict(int))
+    callers: dict[tuple[str, date], Counter[str]] = field(
         default_factory=lambda: defaultdict(Counter)
     )
     twice: int = 0
@@ -92,6 +97,10 @@ class Tally:
             sums["input"] += call.input
             sums["cached"] += call.cached
             sums["output"] += call.output
+            if e.group:
+                fresh = call.input - call.cached
+                self.listed[e.group, hour.date()] += list_cost(e, fresh, call.cached, call.output)
+        self.callers[e.name, hour.date()][call.tenant] += 1
         self.gpu_ms[e.name, hour] += call.gpu_ms
         if not e.group:
             done = {"failed": 1} if call.failed else {"answered": 1}
@@ -144,7 +153,10 @@ def calls(endpoint: Endpoint, day: date, period: Period) -> Iterator[Call]:
                 tokens_out,
                 tokens_out * endpoint.gpu_us_per_token // 1000,
                 failed,
-                not failed and bool(endpoint.group) and draw.randrange(1000) < 4,
+                not failed
+                and bool(endpoint.group)
+                and draw.randrange(1000) < 4
+                and endpoint.operation != "embeddings",  # they are no streams
                 number,
             )
             yield call

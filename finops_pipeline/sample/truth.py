@@ -6,9 +6,12 @@ the bills and the tally of the calls. Nothing here runs a query or reads a file 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
+from . import functions, revenue, training
 from .azure import reservation
 from .bill import Ledger, arn, money, savings_plan_arn
 from .company import (
@@ -32,6 +35,7 @@ from .company import (
 )
 from .inference import Tally
 from .metrics import traffic
+from .prices import OUTDATED
 
 CONFIG = """\
 # Acme AI, a made-up company. What is right about it is in truth.json; the pipeline never reads it.
@@ -95,6 +99,14 @@ location = "inputs/inference/otel/date={{date}}/spans.jsonl"
 name = "gateway"                    # the gateway's log of the models we buy
 dialect = "litellm"
 location = "inputs/inference/litellm/date={{date}}/spend.jsonl"
+
+[[invocation]]
+name = "functions"                  # who called a function that two features share
+dialect = "lambda"
+location = "inputs/functions/date={{date}}/events.jsonl"
+
+[price_book]
+location = "inputs/prices/*.csv"    # what bought models cost by list, and somebody keeps by hand
 
 # ----------------------------------------------------------------------------- what Git asks for
 
@@ -177,8 +189,20 @@ kind = "control_plane"
 where = {{ ServiceName = "Amazon Elastic Kubernetes Service", ChargeCategory = "Usage" }}
 otherwise = "held"                  # as each holds the nodes
 
+# What is there for all tenants is borne by all, as they cost otherwise; and what they pay for it.
+
+[[shared_cost]]
+name = "shared"
+where = {{ tenant = "shared" }}
+to = {{ tenant = "*" }}
+
+[economics]
+revenue = "inputs/revenue/{{period}}.csv"
+
 # Bought models: their charges follow the calls the gateway logged.
 {splits}
+# What was trained is spread over the life of its version. A registry says the same ([[registry]]).
+{versions}
 [pull_requests]
 forge = "folder"
 path = "proposals"
@@ -205,6 +229,7 @@ def configuration(period: Period) -> str:
         savings_plan=savings_plan_arn(period.seed),
         reservation=reservation(period.seed),
         splits=splits,
+        versions=training.configuration(period),
     )
 
 
@@ -231,6 +256,10 @@ def answers(period: Period, tally: Tally, ledger: Ledger, commit: str) -> dict[s
             for (day, workload), (sent, received) in sorted(traffic(period).items())
             if sent or received
         ],
+        "list_costs": _list_costs(tally),
+        "functions": functions.answers(period),
+        "training": training.answers(period, tally),
+        "revenue": revenue.answers(period),
         "duplicate_lines": tally.twice,
         "faults": _faults(period, ledger),
         "rightsizing": _rightsizing(),
@@ -273,6 +302,7 @@ def _resources(period: Period, ledger: Ledger) -> list[dict[str, Any]]:
             or resource in bought
             or resource in disks
             or resource in of_cluster
+            or resource == functions.resource(period)
         )
         owner = {d: entry.get(d) for d in ("feature", "tenant", "environment")}
         found.append(
@@ -334,6 +364,30 @@ def _calls(tally: Tally) -> list[dict[str, Any]]:
     names = ("endpoint", "model", "feature", "tenant", "environment")
     return [
         {**dict(zip(names, key, strict=True)), **sums} for key, sums in sorted(tally.logged.items())
+    ]
+
+
+def _list_costs(tally: Tally) -> list[dict[str, Any]]:
+    """What the logged calls of a bought model cost by the price book, and what is billed for it.
+
+    The bill's price is the list price but for `outdated` models, and is before discounts: those
+    are Google's. It asks for calls that told no tokens, too.
+    """
+    billed: dict[tuple[str, date], int] = defaultdict(int)
+    for e in ENDPOINTS:
+        for hour, counts in tally.billed.get(e.group, {}).items():
+            billed[e.group, hour.date()] += sum(
+                n * p for n, p in zip(counts, e.prices, strict=True)
+            )
+    return [
+        {
+            "model": group,
+            "day": day.isoformat(),
+            "ListCost": money(cost),
+            "asked": money(billed[group, day]),
+            "outdated": group in OUTDATED,
+        }
+        for (group, day), cost in sorted(tally.listed.items())
     ]
 
 
