@@ -315,7 +315,7 @@ def owners(road: Ran) -> list[tuple[str, str, str]]:
         for r in asked(
             road,
             "select x_AllocationMethod, arg_max(x_Feature, EffectiveCost) as x_Feature, "
-            "arg_max(x_Tenant, EffectiveCost) as x_Tenant from showback "
+            "arg_max(x_Tenant, EffectiveCost) as x_Tenant from allocated_cost "
             "where BillingCurrency = 'USD' group by all order by all",
         )
     ]
@@ -327,8 +327,12 @@ def test_explained_parts_sum_to_the_showback_and_end_at_file_and_row(road: Ran) 
     for feature, tenant, _ in told:
         text = explained(road, "--feature", feature, "--tenant", tenant)
         where = f"where x_Feature = '{feature}' and x_Tenant = '{tenant}'"
-        (row,) = asked(road, f"select sum(EffectiveCost) as cost from showback {where}")
-        for title in ("What the showback says", "The pools it is part of"):
+        # what is shared by policy moves beside the pools, and is told apart
+        for title, of in (
+            ("What the showback says", "showback"),
+            ("The pools it is part of", "allocated_cost"),
+        ):
+            (row,) = asked(road, f"select sum(EffectiveCost) as cost from {of} {where}")
             parts = table(text, title)
             assert sum(Decimal(p["EffectiveCost"]) for p in parts) == Decimal(row["cost"]), (
                 feature,
