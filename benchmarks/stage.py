@@ -30,7 +30,7 @@ def run(path: Path, period: str, wanted: str) -> dict[str, Any]:
     settings = configuration.load(path)
     engines = _count_engines()
 
-    def answer(block: MetricsSection, day: date, to: Path) -> None:  # noqa: ARG001 -- its own shape
+    def answer(block: MetricsSection, day: date, root: Path, to: Path) -> None:  # noqa: ARG001 -- its own shape
         to.symlink_to(path.parent.resolve() / "metrics" / f"{day}.parquet")
 
     usage._ask_server = answer  # noqa: SLF001 -- a server at this size is no part of the road
