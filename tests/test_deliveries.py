@@ -549,10 +549,10 @@ def run_spoiled(small: Small, table: str, column: str, value: str) -> None:
     """A run in which a stage writes one row of its table wrong."""
     right = Warehouse._audit
 
-    def spoiled(self: Warehouse, spec: Table, partition: str, draft: Path, needed: Any) -> Any:
+    def spoiled(self: Warehouse, spec: Table, partition: str, draft: Path, *needed: Any) -> Any:
         if spec.name == table:
             spoil(spec, min(draft.glob("*.parquet")), column, value)
-        return right(self, spec, partition, draft, needed)
+        return right(self, spec, partition, draft, *needed)
 
     shutil.rmtree(small.config.home, ignore_errors=True)
     with pytest.MonkeyPatch.context() as patch:
