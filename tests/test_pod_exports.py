@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from finops_pipeline import config, pipeline, pod_exports, queries
 from finops_pipeline.config import MetricsSection
+from finops_pipeline.dialect import underscored
 from finops_pipeline.errors import ConfigError, UnreadableFile
 from finops_pipeline.transports import Item
 from finops_pipeline.warehouse import Warehouse
@@ -393,7 +394,7 @@ def test_the_other_names_of_a_report(tmp_path: Path) -> None:
         section, _, part = name.partition("/")
         if section == "resourceTags":
             return f"resource_tags_{part.replace(':', '_').replace('-', '_')}"
-        return pod_exports.bill.underscored(name)
+        return underscored(name)
 
     rows = [{renamed(n): v for n, v in row.items()} for row in CUR]
     told = "select * exclude (x_Labels) from pod_usage order by all"
