@@ -497,8 +497,10 @@ def test_parts_of_functions_and_managed_endpoints_sum_to_the_bill(**month: Any) 
 @given(**(MONTH | {"volumes": st.lists(VOLUME, min_size=1, max_size=6)}))
 def test_parts_of_volumes_sum_to_the_bill(**month: Any) -> None:
     disks = [DISK, "disk"]
+    # nothing that a `[[cluster_charge]]` takes before the volumes
+    plain = {"ServiceName": "EC2", "SkuMeter": None, "CommitmentDiscountStatus": None}
     month["charges"] = [
-        c | {"ServiceName": "EC2", "ResourceId": disks[n % 2], "CommitmentDiscountStatus": None}
+        c | plain | {"ResourceId": disks[n % 2], "ChargeCategory": ("Usage", "Tax")[n % 3 == 0]}
         for n, c in enumerate(month["charges"])
     ]
     connection = road(**month, rows_per_part=1)
