@@ -148,6 +148,7 @@ labelled_claim as (
         where x_Series = 'claim_labels'
     ) as claim_label
     group by x_HourStart, x_Series, x_Namespace, x_Workload, label_set, x_Value
+    order by x_HourStart, x_Namespace, x_Workload, x_Labels, x_Value
 ),
 
 -- ------------------------------------------------------------------------------- owners
