@@ -70,7 +70,7 @@ floor: $(VENV)/.installed
 	VIRTUAL_ENV=$(FLOOR) $(BIN)/uv pip sync --quiet --require-hashes requirements-dev.lock
 	VIRTUAL_ENV=$(FLOOR) $(BIN)/uv pip install --quiet duckdb==1.5.5
 	VIRTUAL_ENV=$(FLOOR) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
-	$(FLOOR)/bin/python -m pytest -q tests/test_cases.py tests/test_contracts.py tests/test_docs.py \
+	$(FLOOR)/bin/python -m pytest -q --numprocesses auto tests/test_cases.py tests/test_contracts.py tests/test_docs.py \
 		tests/test_bill.py tests/test_usage.py tests/test_findings.py tests/test_report.py
 
 ui: $(VENV)/.installed
