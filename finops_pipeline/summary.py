@@ -40,7 +40,7 @@ def summary(config: Config, period: str) -> str:
         told.append(
             _block(
                 "Coverage: how much of the bill has a named owner",
-                ["currency", "dimension", "covered", "idle", "unallocated"],
+                ["currency", "dimension", "covered", "idle and overhead", "unallocated"],
                 [
                     [
                         str(r[0]),

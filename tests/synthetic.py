@@ -153,7 +153,7 @@ def summarise(con: duckdb.DuckDBPyConnection) -> None:
             from (
                 select BillingPeriod, BillingCurrency, '{dimension}', sum(EffectiveCost) as cost,
                     coalesce(sum(EffectiveCost) filter ({column} not like '(%'), 0) as owned,
-                    coalesce(sum(EffectiveCost) filter ({column} = '(idle)'), 0),
+                    coalesce(sum(EffectiveCost) filter ({column} in ('(idle)', '(overhead)')), 0),
                     coalesce(sum(EffectiveCost) filter ({column} = '(unallocated)'), 0)
                 from showback group by all
             )

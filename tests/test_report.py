@@ -167,6 +167,25 @@ def test_the_smallest_bill(tmp_path: Path) -> None:
     assert "No change is proposed." in words
 
 
+def test_what_nodes_keep_for_their_system_never_hides_among_the_others(tmp_path: Path) -> None:
+    """Idle and it are apart in the spend, and together in the coverage."""
+    con = synthetic.empty(tmp_path / "showback.duckdb")
+    compute = (synthetic.date(2026, 10, 1), "Compute", "EC2")
+    synthetic.bill(con, "2026-10", [
+        *((*compute, "pod", (f"f{n}", "acme", "production"), "(none)", "5") for n in range(12)),
+        (*compute, "idle", synthetic.IDLE, "(none)", "1"),
+        (*compute, "overhead", ("(overhead)",) * 3, "(none)", "0.5"),
+    ])  # fmt: skip
+    synthetic.summarise(con)
+    con.close()
+
+    words = Page(report.write(tmp_path / "showback.duckdb", tmp_path).read_text("utf-8")).words
+
+    assert "Idle 1.00 1.6 %" in words
+    assert "System overhead 0.50 0.8 %" in words
+    assert "Feature 97.5 % 1.50 0.00" in words
+
+
 def test_an_empty_database_is_a_page_too(tmp_path: Path) -> None:
     synthetic.empty(tmp_path / "showback.duckdb").close()
 

@@ -44,6 +44,7 @@ OTHERS = {
     "rest": "var(--rest)",
     "none": "var(--none)",
     "idle": "var(--idle)",
+    "overhead": "var(--none)",
     "unallocated": "var(--unallocated)",
 }
 """Kind of line that is not a name -> its colour."""
@@ -70,7 +71,12 @@ class Line:
         """What the line is called on the page."""
         if self.kind == "rest":
             return f"{self.count} other{'' if self.count == 1 else 's'}"
-        special = {"none": "No model", "idle": "Idle", "unallocated": "Unallocated"}
+        special = {
+            "none": "No model",
+            "idle": "Idle",
+            "overhead": "System overhead",
+            "unallocated": "Unallocated",
+        }
         return special.get(self.kind, self.name)
 
     @property

@@ -1,9 +1,11 @@
 -- EffectiveCost by feature, tenant, environment, service category, service and model, the
--- largest $top of each by name and the others as one line. Idle and unallocated money keeps
--- lines of its own, whatever its size, so that it never hides among the others.
+-- largest $top of each by name and the others as one line. Idle and unallocated money, and what
+-- nodes keep for their system, have lines of their own, whatever their size, so that they never
+-- hide among the others.
 --
 -- One row per currency, dimension and line, with its sum over the period (x_ChargeDay null), and
--- one for each day it has charges on. x_Kind is `named`, `rest`, `none`, `idle`, `unallocated`.
+-- one for each day it has charges on. x_Kind is `named`, `rest`, `none`, `idle`,
+-- `overhead`, `unallocated`.
 with
 dimensions (x_Dimension) as (
     values ('feature'), ('tenant'), ('environment'), ('category'), ('service'), ('model')
@@ -34,6 +36,7 @@ by_line as (
         x_Line,
         case x_Line
             when '(idle)' then 'idle'
+            when '(overhead)' then 'overhead'
             when '(unallocated)' then 'unallocated'
             when '(none)' then 'none'
             else 'named'
@@ -86,7 +89,8 @@ order by
     d.BillingCurrency,
     d.x_Dimension,
     case f.x_Kind
-        when 'named' then 1 when 'rest' then 2 when 'none' then 3 when 'idle' then 4 else 5
+        when 'named' then 1 when 'rest' then 2 when 'none' then 3 when 'idle' then 4
+        when 'overhead' then 5 else 6
     end,
     f.x_Rank,
     d.x_ChargeDay nulls first;

@@ -1,6 +1,6 @@
 -- How much of the bill has a named owner, in each dimension. Idle capacity is counted apart, and with
--- it what the systems of nodes keep: it is not a missing tag, and it is nobody's use. What changed hands by policy is left out: it says
--- nothing of tags.
+-- it what the systems of nodes keep: it is not a missing tag, and it is nobody's use. What changed
+-- hands by policy is left out: it says nothing of tags.
 --
 -- One row per currency and dimension.
 with
