@@ -124,13 +124,7 @@ def read_file(
     def read(*, mended: bool) -> ReadFile:
         with _raw_rows(cursor, item, local, out, mended=mended) as found:
             raw = of_period(spoken, spelled(spoken, found, block.costs), block, period)
-            check_names(spoken, raw)
-            totals = _survey(cursor, spoken, raw, block.name, period)
-            if not _tells_tag_sets_apart(cursor):
-                raw = replace(raw, tags=())
-                totals = _survey(cursor, spoken, raw, block.name, period)
-            _await_end(raw)
-            _bind(cursor, spoken, raw)
+            raw, totals = _surveyed(cursor, spoken, raw, block.name, period)
             alike = _alike(cursor, spoken, raw)
             return _write(cursor, spoken, totals, alike, block, period, item, came, out)
 
@@ -168,14 +162,7 @@ def ask_rows(
 
     def read(*, mended: bool) -> None:
         with _raw_rows(cursor, item, local, scratch, mended=mended) as found:
-            raw = spelled(spoken, found, "both")
-            check_names(spoken, raw)
-            _survey(cursor, spoken, raw, "", "")
-            if not _tells_tag_sets_apart(cursor):
-                raw = replace(raw, tags=())
-                _survey(cursor, spoken, raw, "", "")
-            _await_end(raw)
-            _bind(cursor, spoken, raw)
+            _surveyed(cursor, spoken, spelled(spoken, found, "both"), "", "")
             ask(cursor)
 
     try:
@@ -183,6 +170,23 @@ def ask_rows(
     finally:
         cursor.close()
     _refuse_changed(item, local, before)
+
+
+def _surveyed(
+    cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: Raw, source: str, period: str
+) -> tuple[Raw, dict[str, Any]]:
+    """Bind `raw_billing` to a file whose names and sets of tags are known, and what `_survey` says.
+
+    Where two sets of tags share a hash they are told apart by their text, in a second pass.
+    """
+    check_names(spoken, raw)
+    totals = _survey(cursor, spoken, raw, source, period)
+    if not _tells_tag_sets_apart(cursor):
+        raw = replace(raw, tags=())
+        totals = _survey(cursor, spoken, raw, source, period)
+    _await_end(raw)
+    _bind(cursor, spoken, raw)
+    return raw, totals
 
 
 def _mending(item: Item, read: Callable[..., Read]) -> Read:
