@@ -798,7 +798,11 @@ def survey(config: Config, period: str) -> list[tuple[str, bool]]:
         found = open_transport(block.location, config).list(in_month(block.location, period))
         told.append((f"[[billing]] {block.name}: {len(found)} file(s) of {period}", bool(found)))
         dialect(block.dialect)
-    sources: list[MetricsSection | InferenceSection] = [*config.metrics, *config.inference]
+    sources: list[MetricsSection | InferenceSection | InvocationSection] = [
+        *config.metrics,
+        *config.inference,
+        *config.invocation,
+    ]
     for source in sources:
         if source.location is None:
             told.append((f"[[metrics]] {source.name}: asks a server when it runs", True))
