@@ -791,7 +791,7 @@ FIELDS: dict[str, Field] = {
     "x_LargestCharge": Field(
         MONEY,
         "EffectiveCost of the largest single charge of the group. It is at x_SourceFile and "
-        "x_SourceRow; of charges equal to the billionth, the first of the bill is.",
+        "x_SourceRow; of charges that are equal, the first of the bill is.",
     ),
     "x_OwnerValue": Field("VARCHAR", "Value of an owner dimension, normalised and after aliases."),
     "x_Spelling": Field("VARCHAR", "The value as its witness writes it, case and blanks kept."),

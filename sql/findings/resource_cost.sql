@@ -5,8 +5,8 @@
 -- a function that was called; whatever it is charged for, here it is one pool. The load balancer of
 -- a Service whose labels name somebody, and what a `[[cluster_charge]]` takes, are, too, where there
 -- was somebody to split it among in the month: what is kept with its tags needs them.
--- x_SourceFile and x_SourceRow are the row of the largest charge, the evidence a finding shows. Of
--- charges that are equal to the billionth it is the first of the bill.
+-- x_SourceFile and x_SourceRow are the row of the largest charge, the evidence a finding shows; of
+-- charges that are equal it is the first of the bill.
 --
 -- One row per provider, account, service, category of charge, part of a commitment, meter where a
 -- `[[cluster_charge]]` names it, resource, set of tags and currency.
@@ -51,12 +51,11 @@ charge as (
         count(*) as x_ChargeRows,
         max(EffectiveCost) as x_LargestCharge,
         -- The largest first, of equals the first place: a number is compared at a third of what
-        -- a struct of the three costs. What exceeds ten trillions is as large as that.
+        -- a struct of the three costs. What exceeds ten billions is as large as that.
         arg_max(
             place,
-            cast(
-                least(greatest(cast(EffectiveCost as double), -1e13), 1e13) * 1000000000 as hugeint
-            ) * 10000000000000000 - place
+            money_units(least(greatest(EffectiveCost, -10000000000), 10000000000))
+            * 10000000000000000 - place
         ) as place
     from (
         select
