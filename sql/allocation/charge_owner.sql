@@ -29,13 +29,6 @@ kind as (
         ) as kind_no
     from charge_kind
 ),
-named_resource as (
-    select ResourceId from owner_rule where ResourceId is not null
-    union
-    select ResourceId from inference_split where ResourceId is not null
-    union
-    select ResourceId from cluster_charge where ResourceId is not null
-),
 named_status as (
     select CommitmentDiscountStatus from owner_rule where CommitmentDiscountStatus is not null
     union
@@ -64,30 +57,53 @@ tag_set_owner as (
         and o.x_Tenant is not distinct from t.x_Tenant
         and o.x_Environment is not distinct from t.x_Environment
 ),
-endpoint as (
-    select distinct ResourceId, x_Pool, x_Function is not null as is_function from endpoint_id
-),
-in_cluster as (
-    select ResourceId, 'node/' || x_Cluster as cluster_pool from node_id
-    union all
-    select v.ResourceId, 'volume/' || v.x_Cluster as cluster_pool
-    from volume_id as v
-    anti join node_id as n on n.ResourceId = v.ResourceId
+-- What is known of a resource, so that ten million ids are looked up once.
+known_resource as (
+    select
+        ResourceId,
+        coalesce(
+            max(case told when 'node' then x_Pool end), max(case told when 'volume' then x_Pool end)
+        ) as cluster_pool,
+        max(case when told in ('endpoint', 'function') then x_Pool end) as endpoint_pool,
+        max(case told when 'service' then x_Pool end) as service_pool,
+        count(case told when 'function' then 1 end) > 0 as is_function,
+        count(case told when 'block' then 1 end) > 0 as is_named
+    from (
+        select ResourceId, 'node' as told, 'node/' || x_Cluster as x_Pool from node_id
+        union all
+        select ResourceId, 'volume' as told, 'volume/' || x_Cluster as x_Pool from volume_id
+        union all
+        select
+            ResourceId,
+            case when x_Function is null then 'endpoint' else 'function' end as told,
+            x_Pool
+        from endpoint_id
+        union all
+        select ResourceId, 'service' as told, x_Pool from load_balancer_id
+        union all
+        select ResourceId, 'block' as told, null as x_Pool from owner_rule
+        union all
+        select ResourceId, 'block' as told, null as x_Pool from inference_split
+        union all
+        select ResourceId, 'block' as told, null as x_Pool from cluster_charge
+    ) as known
+    where ResourceId is not null
+    group by ResourceId
 ),
 line as (
     select
         cast(c.ChargePeriodStart as date) as x_ChargeDay,
         kind.kind_no,
         tag_set_owner.owner_no,
-        in_cluster.cluster_pool,
+        r.cluster_pool,
         case
-            when endpoint.is_function
-                then endpoint.x_Pool || '/' || function_component(
+            when r.is_function
+                then r.endpoint_pool || '/' || function_component(
                     coalesce(c.SkuMeter, c.ChargeDescription), c.ConsumedUnit
                 )
-            else coalesce(endpoint.x_Pool, load_balancer_id.x_Pool)
+            else coalesce(r.endpoint_pool, r.service_pool)
         end as endpoint_pool,
-        named_resource.ResourceId,
+        case when r.is_named then c.ResourceId end as ResourceId,
         named_meter.SkuMeter,
         named_status.CommitmentDiscountStatus,
         case
@@ -111,11 +127,8 @@ line as (
         and kind.ServiceName = c.ServiceName
         and kind.ChargeCategory = c.ChargeCategory
     left join tag_set_owner on tag_set_owner.x_TagSetId = c.x_TagSetId
-    left join in_cluster on in_cluster.ResourceId = c.ResourceId
-    left join endpoint on endpoint.ResourceId = c.ResourceId
-    left join load_balancer_id on load_balancer_id.ResourceId = c.ResourceId
+    left join known_resource as r on r.ResourceId = c.ResourceId
     left join named_meter on named_meter.SkuMeter = c.SkuMeter
-    left join named_resource on named_resource.ResourceId = c.ResourceId
     left join named_status
         on named_status.CommitmentDiscountStatus = c.CommitmentDiscountStatus
 ),
