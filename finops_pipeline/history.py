@@ -390,7 +390,9 @@ def write_states(connection: duckdb.DuckDBPyConnection, generation: Path) -> Non
     columns = {name: kind for name, (kind, _) in PERIOD_STATE.items()}
     rows = tuple(tuple(state.get(c) for c in columns) for state in states)
     bind_rows(connection, "period_state", SmallTable(columns, rows))
-    connection.execute("create table published.period_state as from temp.main.period_state")
+    connection.execute(
+        "create or replace table published.period_state as from temp.main.period_state"
+    )
     connection.execute(f"comment on table published.period_state is {literal(PERIOD_STATE_DOC)}")
     for name, (_, meaning) in PERIOD_STATE.items():
         connection.execute(

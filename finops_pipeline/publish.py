@@ -7,7 +7,10 @@ kill at any point leaves something whole.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import duckdb
@@ -15,7 +18,7 @@ import duckdb
 from . import contracts, history
 from .contracts import Table
 from .contracts.fields import FIELDS
-from .warehouse import Warehouse, identifier, literal, two_at_a_time
+from .warehouse import STATE, State, Warehouse, digest, identifier, literal, two_at_a_time
 
 KEPT_STAGES = ("declared", "showback", "rightsizing")
 KEPT_TABLES = ("finding",)
@@ -46,26 +49,65 @@ def publish(warehouse: Warehouse) -> Path:
 def _renew(warehouse: Warehouse, generation: Path) -> Path:
     database = warehouse.config.database
     noted = warehouse.database_generation
-    stamp = f"{generation.name} {database}"
-    if database.exists() and noted.exists() and noted.read_text() == stamp:
+    stamp = f"{generation.name} {database} {_made_of()}"
+    known = noted.read_text(encoding="utf-8") if database.exists() and noted.exists() else ""
+    if known == stamp:
         return database
     database.parent.mkdir(parents=True, exist_ok=True)
     draft = database.with_name(f".{database.name}.{os.getpid()}")
     for left in database.parent.glob(f".{database.name}.*"):
         left.unlink()
-    write_database(generation, draft)
+    number, _, rest = known.partition(" ")
+    before = generation.with_name(number) if stamp == f"{generation.name} {rest}" else None
+    if before is None or not before.is_dir() or not renew(before, generation, database, draft):
+        write_database(generation, draft)
     with open(draft, "rb") as file:
         os.fsync(file.fileno())
     os.replace(draft, database)
-    noted.write_text(stamp)
+    noted.write_text(stamp, encoding="utf-8")
     return database
 
 
-def write_database(generation: Path, to: Path) -> None:
-    """A DuckDB file of every table, in storage version v1.0.0, which any client can open.
+def _made_of() -> str:
+    """What the tables of a database are besides their rows: with another, all is written anew."""
+    told = [
+        (t.name, t.doc, t.columns, is_kept(t), [FIELDS[n].description for n in t.names])
+        for t in contracts.tables().values()
+    ]
+    return digest(told, history.PERIOD_STATE, duckdb.__version__)
 
-    Two tables are written at a time, each by one thread: rows of a table that several threads
-    append are compressed twice, and take more room.
+
+def write_database(generation: Path, to: Path) -> None:
+    """A DuckDB file of every table, in storage version v1.0.0, which any client can open."""
+    _each_table(generation, to, lambda session, table: _write_table(session, table, generation))
+
+
+def renew(before: Path, generation: Path, database: Path, to: Path) -> bool:
+    """The database of the generation `before` as that of `generation`: what differs is written.
+
+    So a day costs what it changed, however many months are there. Returns whether it has the rows
+    it should have; where it has not, somebody else wrote to it, and all of it is to be written.
+    """
+    shutil.copyfile(database, to)
+    try:
+        _each_table(
+            generation, to, lambda session, table: _renew_table(session, table, before, generation)
+        )
+        right = _has_its_rows(generation, to)
+    except duckdb.Error:
+        right = False
+    if not right:
+        to.unlink()
+    return right
+
+
+def _each_table(
+    generation: Path, to: Path, make: Callable[[duckdb.DuckDBPyConnection, Table], None]
+) -> None:
+    """Make the tables of a database, each in a transaction, and last what it tells of bills.
+
+    Two tables are made at a time, each by one thread: rows of a table that several threads append
+    are compressed twice, and take more room.
     """
     with contextlib.closing(duckdb.connect()) as connection:
         connection.execute("set global TimeZone = 'UTC'")
@@ -80,7 +122,7 @@ def write_database(generation: Path, to: Path) -> None:
         def write(table: Table) -> None:
             with contextlib.closing(connection.cursor()) as session:
                 session.execute("begin transaction")
-                _write_table(session, table, generation)
+                make(session, table)
                 session.execute("commit")
 
         def size(table: Table) -> int:
@@ -97,13 +139,11 @@ def write_database(generation: Path, to: Path) -> None:
 
 def _write_table(connection: duckdb.DuckDBPyConnection, table: Table, generation: Path) -> None:
     name = f"published.{identifier(table.name)}"
-    names = ", ".join(identifier(c) for c in table.names)
     files = generation / table.name / "*" / "*.parquet"
     there = any((generation / table.name).glob("*/*.parquet"))
-    select = f"select {names} from read_parquet({literal(files)}, hive_partitioning = false)"
-    kind = "table" if is_kept(table) or not there else "view"
+    kind = _kind(table, generation)
     if kind == "view":
-        connection.execute(f"create view {name} as {select}")
+        connection.execute(f"create view {name} as {_rows_of(table, [files])}")
     else:
         few = _of_few_values(connection, files) if there else set()
         columns = ", ".join(
@@ -112,7 +152,7 @@ def _write_table(connection: duckdb.DuckDBPyConnection, table: Table, generation
         )
         connection.execute(f"create table {name} ({columns})")
         if there:
-            connection.execute(f"insert into {name} {select}")
+            connection.execute(f"insert into {name} {_rows_of(table, [files])}")
     connection.execute(f"comment on {kind} {name} is {literal(table.doc)}")
     if kind == "table":
         for column in table.names:
@@ -120,6 +160,99 @@ def _write_table(connection: duckdb.DuckDBPyConnection, table: Table, generation
                 f"comment on column {name}.{identifier(column)} "
                 f"is {literal(FIELDS[column].description)}"
             )
+
+
+def _kind(table: Table, generation: Path) -> str:
+    """A view has to have a file: what nobody filled yet is an empty table."""
+    there = any((generation / table.name).glob("*/*.parquet"))
+    return "table" if is_kept(table) or not there else "view"
+
+
+def _rows_of(table: Table, files: Iterable[Path]) -> str:
+    names = ", ".join(identifier(c) for c in table.names)
+    listed = ", ".join(literal(f) for f in files)
+    return f"select {names} from read_parquet([{listed}], hive_partitioning = false)"
+
+
+def _renew_table(
+    connection: duckdb.DuckDBPyConnection, table: Table, before: Path, generation: Path
+) -> None:
+    """Write what differs between two generations of a table that has the rows of the first."""
+    name = f"published.{identifier(table.name)}"
+    old, new = _files(before / table.name), _files(generation / table.name)
+    changed = {f for f in old.keys() | new.keys() if old.get(f) != new.get(f)}
+    if not is_kept(table) or 2 * len(changed) > len(new):
+        connection.execute(f"drop {_kind(table, before)} {name}")
+        _write_table(connection, table, generation)
+        return
+    if table.name == "finding":
+        # Those of bills are told again, by what is known of them now.
+        connection.execute(f"delete from {name} where x_FindingKind = 'closed_period_changed'")
+    for partition in sorted({p for p, _ in changed}):
+        for where, files in _pieces(table, partition, changed, old.keys(), new.keys()):
+            connection.execute(f"delete from {name} where {where}")
+            if files:
+                there = [generation / table.name / partition / f for f in files]
+                connection.execute(f"insert into {name} {_rows_of(table, there)}")
+
+
+def _pieces(
+    table: Table,
+    partition: str,
+    changed: Iterable[tuple[str, str]],
+    old: Iterable[tuple[str, str]],
+    new: Iterable[tuple[str, str]],
+) -> list[tuple[str, list[str]]]:
+    """What of a partition is to go, as SQL, and the files that come for it.
+
+    Of a table kept by day, whose files are named by their first day, that is a range of days.
+    """
+    everything = f"{identifier(table.partition)} = {literal(partition)}"
+    was, names, other = ([f for p, f in sorted(of) if p == partition] for of in (old, new, changed))
+    if not table.by_day or was != names:
+        return [(everything, names)]
+    until = dict(itertools.pairwise(names))
+    return [
+        (
+            f"{everything} and x_ChargeDay >= date {literal(Path(f).stem)}"
+            + (f" and x_ChargeDay < date {literal(Path(until[f]).stem)}" if f in until else ""),
+            [f],
+        )
+        for f in other
+    ]
+
+
+def _files(folder: Path) -> dict[tuple[str, str], str]:
+    """Partition and name of each file of a table -> its bytes' SHA-256."""
+    return {
+        (place.parent.name, name): sha256
+        for place in folder.glob(f"*/{STATE}")
+        for name, sha256 in _state(place.parent).content.items()
+    }
+
+
+def _state(folder: Path) -> State:
+    state = State.read(folder)
+    assert state is not None
+    return state
+
+
+def _has_its_rows(generation: Path, database: Path) -> bool:
+    """Whether the tables of a database have as many rows, month by month, as were published."""
+    with contextlib.closing(duckdb.connect(str(database), read_only=True)) as connection:
+        for table in filter(is_kept, contracts.tables().values()):
+            of = identifier(table.partition) if table.partition else "'all'"
+            told = "where x_FindingKind <> 'closed_period_changed'" * (table.name == "finding")
+            found = connection.execute(
+                f"select {of}, count(*) from {identifier(table.name)} {told} group by 1"
+            ).fetchall()
+            states = {
+                p.parent.name: _state(p.parent).rows
+                for p in (generation / table.name).glob(f"*/{STATE}")
+            }
+            if dict(found) != {p: rows for p, rows in states.items() if rows}:
+                return False
+    return True
 
 
 def _of_few_values(connection: duckdb.DuckDBPyConnection, files: Path) -> set[str]:

@@ -18,6 +18,7 @@ import polars as pl
 import pytest
 
 from finops_pipeline import bill, contracts, pipeline, queries
+from finops_pipeline import publish as publishing
 from finops_pipeline.contracts.fields import TYPES
 from finops_pipeline.errors import (
     Busy,
@@ -247,13 +248,13 @@ def test_the_database_never_asks_a_generation_that_is_gone(
     small.run()
     small.deliver(V2)
     answers: list[Any] = []
-    writing = pipeline.publish.__globals__["write_database"]
+    writing = publishing.renew
 
-    def slowly(*args: Any) -> None:
+    def slowly(*args: Any) -> bool:
         answers.append(small.ask("select sum(EffectiveCost) from cost_and_usage")[0][0])
-        writing(*args)
+        return writing(*args)
 
-    monkeypatch.setitem(pipeline.publish.__globals__, "write_database", slowly)
+    monkeypatch.setattr(publishing, "renew", slowly)
     small.run()
 
     assert answers == [Decimal("100.00")]
