@@ -28,6 +28,7 @@ SMALL = 100_000
 STAGE_TARGET, ROAD_TARGET, MEMORY_TARGET = 2.0, 3.0, 4096
 GROWTH = (1_000_000, 10_000_000, 20_000_000)
 RESULTS = Path(__file__).parent / "results"
+STEPS = [*(s.name for s in pipeline.steps()), "publish"]
 
 
 def main() -> None:
@@ -36,6 +37,12 @@ def main() -> None:
     parser.add_argument("--pod-hours", type=int, default=1_000_000, help="pods times hours")
     parser.add_argument("--calls", type=int, default=20_000_000, help="inference calls")
     parser.add_argument("--keep", type=Path, help="folder to keep the data in and use it again")
+    parser.add_argument(
+        "--until",
+        choices=STEPS,
+        metavar="STEP",
+        help="measure the road as far as this step, and no second run",
+    )
     parser.add_argument(
         "--plot",
         action="store_true",
@@ -55,9 +62,9 @@ def main() -> None:
         elif given.plot:
             _save("growth", growth(folder, size))
         else:
-            _save("road", road(folder, size))
+            _save("road", road(folder, size, given.until))
             shared = os.environ.get("FINOPS_SHARED_DATA")
-            if shared:
+            if shared and given.until is None:
                 _save("servegen", real_calls(folder, Path(shared)))
 
 
@@ -99,8 +106,11 @@ def measured(module: str, *arguments: object) -> dict[str, Any]:
 # ------------------------------------------------------------------------------- the whole road
 
 
-def road(folder: Path, size: inputs.Size) -> dict[str, Any]:
-    """Each step beside its bound, then runs with nothing, a day, and a file changed."""
+def road(folder: Path, size: inputs.Size, until: str | None = None) -> dict[str, Any]:
+    """Each step beside its bound, then runs with nothing, a day, and a file changed.
+
+    With `until`, the steps as far as that one, and no second run.
+    """
     home = folder / "month"
     _make(home, size)
     shutil.rmtree(home / "warehouse", ignore_errors=True)
@@ -110,7 +120,7 @@ def road(folder: Path, size: inputs.Size) -> dict[str, Any]:
         "| step | rows in | rows out | seconds | bound | ratio | CPU s | bound CPU s | peak MB |\n"
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|"
     )
-    for step in [*(s.name for s in pipeline.steps()), "publish"]:
+    for step in STEPS[: STEPS.index(until or STEPS[-1]) + 1]:
         took = measured("stage", config, inputs.PERIOD, step)
         floor = measured("bounds", config, inputs.PERIOD, step)
         steps.append({**took, "bound": floor})
@@ -125,6 +135,13 @@ def road(folder: Path, size: inputs.Size) -> dict[str, Any]:
         f"(target {ROAD_TARGET:g}); largest process {peak:,.0f} MB (target {MEMORY_TARGET:,}). "
         f"Starting takes {start:.1f} s, once a run, and is not counted.\n"
     )
+    again = {} if until else second_runs(home, size)
+    return {"size": size.__dict__, "steps": steps, "stages": stages, "again": again}
+
+
+def second_runs(home: Path, size: inputs.Size) -> dict[str, Any]:
+    """What the road costs where nothing, a day, or a file changed; the inputs are left as before."""
+    config = home / "finops.toml"
     print("| run | seconds | peak MB | engines started | partitions built | tables built |")
     print("|---|--:|--:|--:|--:|---|")
     with contextlib.closing(inputs.engine()) as engine:
@@ -133,10 +150,9 @@ def road(folder: Path, size: inputs.Size) -> dict[str, Any]:
         again["a day changed"] = _again(config, "a day changed")
         inputs.bill_file(engine, home, size, 4, restated=1)
         again["a file restated"] = _again(config, "a file restated")
-        # As it was, for whoever keeps the data.
         inputs.calls_day(engine, home, size, 20, f"{inputs.PERIOD}-21")
         inputs.bill_file(engine, home, size, 4)
-    return {"size": size.__dict__, "steps": steps, "stages": stages, "again": again}
+    return again
 
 
 def _stages(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -147,7 +163,7 @@ def _stages(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
         "|---|--:|--:|--:|--:|--:|--:|"
     )
     found = []
-    for stage in dict.fromkeys(stage_of.values()):
+    for stage in dict.fromkeys(stage_of[s["step"]] for s in steps):
         mine = [s for s in steps if stage_of[s["step"]] == stage]
         told = {
             "stage": stage,
