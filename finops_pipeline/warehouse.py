@@ -182,6 +182,7 @@ class Warehouse:
         self._tables = bindings.small_tables(config)
         self._parameters = bindings.parameters(config)
         self._instance: duckdb.DuckDBPyConnection | None = None
+        self._known: dict[str, dict[str, State]] | None = None
         self._starting = threading.Lock()
 
     # ---------------------------------------------------------------- reading
@@ -225,9 +226,12 @@ class Warehouse:
                     f"another run holds {self.home}; wait for it to end and run again"
                 ) from None
             self._prepare()
+            # Nobody else writes while the lock is held.
+            self._known = _read_states(self.next)
             try:
                 yield self
             finally:
+                self._known = None
                 self._stop_engine()
 
     def _prepare(self) -> None:
@@ -262,12 +266,21 @@ class Warehouse:
 
     def state(self, table: str, partition: str) -> State | None:
         """The state of a partition of the working generation."""
+        if self._known is not None:
+            return self._known.get(table, {}).get(partition or "all")
         return State.read(self.folder(table, partition))
 
     def partitions(self, table: str) -> list[str]:
         """Partitions of a table in the working generation, sorted."""
+        if self._known is not None:
+            return sorted(self._known.get(table, ()))
         found = (self.next / table).glob(f"*/{STATE}")
         return sorted(p.parent.name for p in found)
+
+    def _keep(self, table: str, partition: str, state: State) -> None:
+        """Know the state of a partition that was put in its place."""
+        if self._known is not None:
+            self._known.setdefault(table, {})[partition or "all"] = state
 
     def inputs(
         self, table: Table, partition: str, reads: Iterable[str], part: DayRange | None = None
@@ -337,7 +350,7 @@ class Warehouse:
         started = time.monotonic()
         table = contracts.table(name)
         place = self.folder(name, partition)
-        known = State.read(place)
+        known = self.state(name, partition)
         fingerprint = digest(fingerprint, *_demands(table))
         draft = self.work / f"{name}.{partition or 'all'}"
         shutil.rmtree(draft, ignore_errors=True)
@@ -350,6 +363,7 @@ class Warehouse:
                 known.write(draft)
                 os.replace(draft / STATE, place / STATE)
                 draft.rmdir()
+                self._keep(name, partition, known)
             return Built(name, partition, known, True, time.monotonic() - started)
         draft.mkdir(parents=True)
         note = make(draft) or {}
@@ -371,6 +385,7 @@ class Warehouse:
         if place.exists():
             place.rename(old)
         draft.rename(place)
+        self._keep(name, partition, state)
         shutil.rmtree(old, ignore_errors=True)
         return Built(name, partition, state, False, time.monotonic() - started)
 
@@ -570,14 +585,12 @@ class Warehouse:
         if fresh:
             table.validate(fresh)
         with self.engine() as connection:
-            if fresh:
+            bound: DayRange | None = None
+            if fresh and fresh != files:
                 bind_files(connection, table, fresh)
-                _refuse_shared_keys(connection, table)
+                _counted(connection, table, keys=True)
             bind_files(connection, table, files)
-            columns = ["count(*)", *(f"coalesce(sum({m}), 0)" for m in table.money)]
-            rows, *totals = connection.execute(
-                f"select {', '.join(columns)} from {identifier(table.name)}"
-            ).fetchall()[0]
+            rows, totals = _counted(connection, table, keys=fresh == files)
             passed = []
             for check in queries.checks(table.name):
                 others = check.reads - {table.name}
@@ -586,12 +599,14 @@ class Warehouse:
                 full.update({n: list(p) for n, p in more.items() if p is not None})
                 parts = new if new is not None and asked_of_parts(check) else (None,)
                 for part in parts:
-                    bind_files(connection, table, [draft / part.file] if part else files)
+                    if part is not bound:
+                        bind_files(connection, table, [draft / part.file] if part else files)
+                        bound = part
                     self.bind(connection, full, others, part)
                     self._ask(connection, check, table, partition)
                 passed.append(check.name)
         sums = {m: str(v) for m, v in zip(table.money, totals, strict=True)}
-        return int(rows), sums, tuple(passed)
+        return rows, sums, tuple(passed)
 
     def _ask(
         self,
@@ -637,18 +652,18 @@ class Warehouse:
         again keeps what it was made from, and is not stale for it.
         """
         found = []
-        for folder in sorted(self.next.glob(f"*/*/{STATE}")):
-            state = State.read(folder.parent)
-            assert state is not None
-            of_a_time = contracts.table(folder.parent.parent.name).partition != ""
-            for name, fingerprint in state.inputs.items():
-                table, part = name.split("/", 1)
-                if of_a_time and contracts.table(table).partition == "":
-                    continue
-                now = self.state(table, part)
-                if now is None or now.identity != fingerprint:
-                    found.append(f"{folder.parent.parent.name}/{folder.parent.name}")
-                    break
+        states = _read_states(self.next)
+        for table, partitions in sorted(states.items()):
+            of_a_time = contracts.table(table).partition != ""
+            for partition, state in sorted(partitions.items()):
+                for name, identity in state.inputs.items():
+                    source, part = name.split("/", 1)
+                    if of_a_time and contracts.table(source).partition == "":
+                        continue
+                    now = states.get(source, {}).get(part or "all")
+                    if now is None or now.identity != identity:
+                        found.append(f"{table}/{partition}")
+                        break
         return found
 
     def changed(self) -> bool:
@@ -656,7 +671,7 @@ class Warehouse:
         current = self.current
         if current is None:
             return True
-        return _states(self.next) != _states(current)
+        return _differ(self.next, current)
 
     def publish(self) -> Path:
         """Make the working generation the published one: one rename, one symlink swap."""
@@ -693,22 +708,28 @@ def _demands(table: Table) -> tuple[object, ...]:
     return table.columns, table.key, [c.digest for c in queries.checks(table.name)]
 
 
-def _refuse_shared_keys(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
-    """Raise `ContractBroken` where two rows of a bound table have the same key."""
-    if not table.key:
-        return
-    key = ", ".join(identifier(k) for k in table.key)
+def _counted(
+    connection: duckdb.DuckDBPyConnection, table: Table, *, keys: bool
+) -> tuple[int, list[Any]]:
+    """Rows and summed money of a bound table.
+
+    With `keys`, raise `ContractBroken` where two rows have the same key.
+    """
     name = identifier(table.name)
+    key = ", ".join(identifier(k) for k in table.key)
     # Rows whose keys have different hashes have different keys.
-    rows, keys = connection.execute(
-        f"select count(*), count(distinct hash({key})) from {name}"
+    different = f"count(distinct hash({key}))" if keys and key else "count(*)"
+    columns = ["count(*)", different, *(f"coalesce(sum({m}), 0)" for m in table.money)]
+    rows, unlike, *totals = connection.execute(
+        f"select {', '.join(columns)} from {name}"
     ).fetchall()[0]
-    if rows != keys:
+    if rows != unlike:
         twice = connection.execute(
             f"select {key}, count(*) from {name} group by {key} having count(*) > 1 limit 3"
         ).fetchall()
         if twice:
             raise ContractBroken(table.name, f"rows share the key ({key}): {twice}")
+    return int(rows), totals
 
 
 def bind_files(connection: duckdb.DuckDBPyConnection, table: Table, files: Sequence[Path]) -> None:
@@ -817,14 +838,36 @@ def _hard_link_tree(source: Path, target: Path) -> None:
             os.link(Path(folder) / name, here / name)
 
 
-def _states(generation: Path) -> dict[str, Any]:
-    """What a generation is: its partitions, and where the bills of its stamp stand."""
+def _read_states(generation: Path) -> dict[str, dict[str, State]]:
+    """Table -> folder of a partition -> its state, of each whole partition of a generation."""
+    found: dict[str, dict[str, State]] = {}
+    for place in generation.glob(f"*/*/{STATE}"):
+        state = State.read(place.parent)
+        assert state is not None
+        found.setdefault(place.parent.parent.name, {})[place.parent.name] = state
+    return found
+
+
+def _differ(one: Path, other: Path) -> bool:
+    """Whether generations differ in their partitions, or in where the bills of a stamp stand."""
+    ours, theirs = (
+        {str(p.relative_to(g)): p for p in g.glob(f"*/*/{STATE}")} for g in (one, other)
+    )
+    if ours.keys() != theirs.keys() or _bill_states(one) != _bill_states(other):
+        return True
+    # What was not made anew is the same file.
+    written = [(p, theirs[name]) for name, p in ours.items() if not p.samefile(theirs[name])]
+    return any(_fingerprint(a) != _fingerprint(b) for a, b in written)
+
+
+def _bill_states(generation: Path) -> Any:
     stamp = generation / STAMP
-    states = {STAMP: json.loads(stamp.read_text())["states"] if stamp.exists() else None}
-    return states | {
-        str(p.parent.relative_to(generation)): json.loads(p.read_text())["fingerprint"]
-        for p in generation.glob(f"*/*/{STATE}")
-    }
+    return json.loads(stamp.read_text())["states"] if stamp.exists() else None
+
+
+def _fingerprint(state: Path) -> str:
+    found: str = json.loads(state.read_text())["fingerprint"]
+    return found
 
 
 def _cell(value: object) -> str:
