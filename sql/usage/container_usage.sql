@@ -142,7 +142,8 @@ pod_of_day as (
     group by x_Cluster, x_PodUid
 ),
 
--- Cases, not filters: each of those takes a selection of the rows first.
+-- Cases, not filters: each of those takes a selection of the rows first. GPUs are apart, for few
+-- rows are theirs and every aggregate is asked of every row.
 container_hour as (
     select
         x_Cluster,
@@ -163,6 +164,18 @@ container_hour as (
         cast(sum(case x_Series when 'memory_usage' then x_Value end) as bigint) as memory_usage,
         max(case x_Series when 'memory_peak' then x_Value end) as memory_peak,
         max(case x_Series when 'memory_limit' then x_Value end) as memory_limit,
+        cast(sum(case x_Series when 'oom_kills' then x_Value end) as bigint) as oom_kills
+    from identified
+    where x_Container is not null
+    group by x_Cluster, x_HourStart, x_PodUid, x_Container
+),
+
+gpu_hour as (
+    select
+        x_Cluster,
+        x_HourStart,
+        x_PodUid,
+        x_Container,
         cast(sum(case x_Series when 'gpu_request' then x_Value end) as bigint) as gpu_request,
         cast(sum(
             case x_Series
@@ -179,10 +192,10 @@ container_hour as (
         ) as seen_devices,
         cast(coalesce(sum(
             case x_Series when 'gpu_busy' then mig_slices(x_Labels) end
-        ), 0) as bigint) as seen_slices,
-        cast(sum(case x_Series when 'oom_kills' then x_Value end) as bigint) as oom_kills
+        ), 0) as bigint) as seen_slices
     from identified
-    where x_Container is not null
+    where x_Series in ('gpu_request', 'gpu_busy')
+        and x_Container is not null
     group by x_Cluster, x_HourStart, x_PodUid, x_Container
 ),
 
@@ -209,20 +222,25 @@ told as (
         container_hour.memory_usage,
         container_hour.memory_peak,
         container_hour.memory_limit,
-        coalesce(container_hour.gpu_request, 0) as gpu_request,
-        coalesce(container_hour.gpu_devices, 0) as gpu_devices,
-        coalesce(container_hour.gpu_slices, 0) as gpu_slices,
-        coalesce(container_hour.gpu_request, 0) = 0 and container_hour.seen > 0 as is_claimed,
-        container_hour.gpu_busy,
-        container_hour.seen,
-        container_hour.seen_devices,
-        container_hour.seen_slices,
+        coalesce(gpu_hour.gpu_request, 0) as gpu_request,
+        coalesce(gpu_hour.gpu_devices, 0) as gpu_devices,
+        coalesce(gpu_hour.gpu_slices, 0) as gpu_slices,
+        coalesce(gpu_hour.gpu_request, 0) = 0 and gpu_hour.seen > 0 as is_claimed,
+        gpu_hour.gpu_busy,
+        gpu_hour.seen,
+        gpu_hour.seen_devices,
+        gpu_hour.seen_slices,
         container_hour.oom_kills
     from pod_hour
     full outer join container_hour
         on container_hour.x_Cluster = pod_hour.x_Cluster
         and container_hour.x_HourStart = pod_hour.x_HourStart
         and container_hour.x_PodUid = pod_hour.x_PodUid
+    left join gpu_hour
+        on gpu_hour.x_Cluster = container_hour.x_Cluster
+        and gpu_hour.x_HourStart = container_hour.x_HourStart
+        and gpu_hour.x_PodUid = container_hour.x_PodUid
+        and gpu_hour.x_Container = container_hour.x_Container
     where pod_hour.x_RunningMs > 0
         or container_hour.cpu_usage is not null
         or container_hour.memory_usage is not null
