@@ -8,23 +8,20 @@ dialect; the split into readable and quarantined rows. What a dialect asks of a 
 
 from __future__ import annotations
 
-import codecs
-import csv
-import gzip
 import hashlib
 import os
 import re
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 
+from . import text
 from .config import BillingSection
 from .contracts import table
 from .dialect import (
@@ -58,13 +55,6 @@ KNOWN_TAG_SETS = 500_000
 FEW_TAG_SETS = 16_384
 """Tag sets of a file that are written as an enum."""
 IN_ORDER = "order by x_SourceRow"
-NO_TEXT = (csv.Error, OSError, EOFError, UnicodeError, zlib.error)
-UNPACKED_TIMES = 50
-"""How much larger than its gzip file a bill may lie on the disk; bills are 5 to 20 times larger."""
-LONGEST_RECORD = 2**21
-"""Characters of a CSV record; a longer one is no bill, and is not held in memory. DuckDB's own."""
-PIECE = 2**17
-"""Bytes of a text that are looked at in one go: they stay in the processor's cache."""
 
 
 # --------------------------------------------------------------------------- reading a file
@@ -123,7 +113,8 @@ def read_file(
 
     def read(*, mended: bool) -> ReadFile:
         with _raw_rows(cursor, item, local, out, mended=mended) as found:
-            raw = of_period(spoken, spelled(spoken, found, block.costs), block, period)
+            held = _held(cursor, spoken, spelled(spoken, found, block.costs))
+            raw = of_period(spoken, held, block, period)
             raw, totals = _surveyed(cursor, spoken, raw, block.name, period)
             alike = _alike(cursor, spoken, raw)
             return _write(cursor, spoken, totals, alike, block, period, item, came, out)
@@ -184,7 +175,8 @@ def _surveyed(
     if not _tells_tag_sets_apart(cursor):
         raw = replace(raw, tags=())
         totals = _survey(cursor, spoken, raw, source, period)
-    _await_end(raw)
+    if raw.text is not None:
+        raw.text.await_end(raw.item)
     _bind(cursor, spoken, raw)
     return raw, totals
 
@@ -277,8 +269,8 @@ def _write(
         else write(
             "quarantine",
             unsound,
-            f"{charges} inner join (select x_SourceRow, x_RawRow from raw_billing) as delivered "
-            f"using (x_SourceRow) where x_Reason is not null {IN_ORDER}",
+            f"{charges} inner join raw_row as delivered using (x_SourceRow) "
+            f"where x_Reason is not null {IN_ORDER}",
         )
     )
     if readable + refused != totals["x_Rows"]:
@@ -319,8 +311,8 @@ def _alike(cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: Raw) -> dict
     They are those that are made of nothing but what is the same in every row.
     """
     given = {"x_costbasis", *(c.name.casefold() for c in spoken.columns if raw.is_alike(c.name))}
-    text = {n for n, kind in table("cost_and_usage").duckdb.items() if kind == "VARCHAR"}
-    names = [n for n, of in told_by(spoken).items() if n in text and of <= given]
+    texts = {n for n, kind in table("cost_and_usage").duckdb.items() if kind == "VARCHAR"}
+    names = [n for n, of in told_by(spoken).items() if n in texts and of <= given]
     if not names:
         return {}
     found = cursor.execute(
@@ -468,11 +460,18 @@ def _bind(cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: Raw) -> None:
     columns.append(f"case when {unsound} then concat_ws('; ', {said}) end as x_Unreadable")
     columns.append(f"{literal(raw.costs)} as x_CostBasis")
     pairs = ", ".join(f"{literal(n)}, c{i}" for i, n in enumerate(raw.written[: raw.width]))
-    columns.append(f"left(cast(json_object({pairs}) as varchar), 4096) as x_RawRow")
+    whole = f"left(cast(json_object({pairs}) as varchar), 4096) as x_RawRow"
+    columns.append("cast(null as varchar) as x_RawRow" if raw.whole else whole)
     # A lookup by position in a list, for a join would mix up the order of the rows.
     cursor.execute(
         f"create or replace temp view raw_billing as select {', '.join(columns)} from "
         f"(select *, {', '.join(read)} from {raw.scan}) as numbered cross join tag_list"
+    )
+    # Parsed again where a row is quarantined, and there alone.
+    rows = f"row + 1 as x_SourceRow, {whole} from {raw.whole}"
+    cursor.execute(
+        "create or replace temp view raw_row as select "
+        + (rows if raw.whole else "x_SourceRow, x_RawRow from raw_billing")
     )
 
 
@@ -542,42 +541,60 @@ def _raw_rows(
 ) -> Iterator[Raw]:
     """The file's rows, with names and types read exactly.
 
-    A CSV file is read where it lies, as often as it takes: writing its text as Parquet costs more
-    than parsing it again. `mended` is for one that DuckDB cannot read: Python's csv goes through
-    it, record by record, and makes it Parquet text.
+    A CSV file is gone through to its end beside what is done with it. `mended` is for one that
+    DuckDB cannot read: Python's csv goes through it, record by record, and makes it Parquet text.
     """
     if _is_parquet(item):
         yield _parquet(connection, item, local, None, malformed=False)
         return
-    names, skip = _header(item, local)
+    names, skip = text.header(item, local)
     if mended:
         kept = out / ".raw.parquet"
         try:
-            _damaged_csv_to_parquet(item, local, kept, len(names))
+            text.mended(item, local, kept, len(names))
             yield _parquet(connection, item, kept, names, malformed=True)
         finally:
             kept.unlink(missing_ok=True)
         return
-    plain = out / ".raw.csv"
+    refs = tuple(f"c{i}" for i in range(len(names)))
+    with ThreadPoolExecutor(1) as beside:
+        yield Raw(
+            item,
+            text.csv_scan(local, refs, skip),
+            names=tuple(names),
+            types=("VARCHAR",) * len(names),
+            refs=refs,
+            width=len(names),
+            malformed=False,
+            text=text.Through(local, beside),
+        )
+
+
+def _held(cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: Raw) -> Raw:
+    """A text file whose columns that the dialect reads are a table of the engine.
+
+    It is gone through several times, and parsing is what costs; a table has places for its rows,
+    where a number for each record of a text would have them all go through one thread. One that
+    turns out far larger than a bill is read as it lies, as often as it takes.
+    """
+    if raw.text is None:
+        return raw
+    asked = [raw.ref(c.name) for c in spoken.columns if raw.has(c.name)]
+    asked += [tags_of(spoken, raw), *(raw.ref(n) for n in [spoken.period] if n and raw.has(n))]
+    places = sorted({int(i) for i in re.findall(r"\bc(\d+)\b", " ".join(asked))})
+    columns = ", ".join(f"c{i}" for i in places if i < raw.width)
     try:
-        whole = _unpack(local, plain) if _is_gzip(local) else None
-        text = local if whole is None else plain
-        with ThreadPoolExecutor(1) as beside:
-            refs = tuple(f"c{i}" for i in range(len(names)))
-            yield Raw(
-                item,
-                _csv_scan(text, refs, skip),
-                names=tuple(names),
-                types=("VARCHAR",) * len(names),
-                refs=refs,
-                width=len(names),
-                malformed=False,
-                sound=beside.submit(_ends_with_a_record, text)
-                if whole is None
-                else beside.submit(bool, whole),
+        with raw.text.stopping(cursor.interrupt):
+            cursor.execute(
+                f"create or replace temp table delivered as select {columns} from {raw.scan}"
             )
-    finally:
-        plain.unlink(missing_ok=True)
+    except duckdb.InterruptException:
+        if not raw.text.is_large:
+            raise
+    if raw.text.is_large:
+        return raw
+    scan = "(select *, rowid as row from temp.delivered) as delivered"
+    return replace(raw, scan=scan, whole=raw.scan)
 
 
 def _is_parquet(item: Item) -> bool:
@@ -665,184 +682,6 @@ def _unwrapped(kind: str, ref: str) -> tuple[str, str]:
     if [n for n, _ in inner] != ["element"]:
         return kind, ref
     return f"{inner[0][1]}[]", f"list_transform({ref}.list, lambda wrapped: wrapped.element)"
-
-
-# -------------------------------------------------------------------------------------- CSV
-
-
-def _header(item: Item, local: Path) -> tuple[list[str], int]:
-    """The header of a CSV file (plain or gzip), read exactly, and the lines it takes."""
-    try:
-        with _open_text(local) as file:
-            reader = csv.reader(_Lines(file), strict=True)
-            names = next(reader, None)
-            skip = reader.line_num
-    except NO_TEXT as error:
-        raise UnreadableFile(
-            f"{item.address}: not a CSV file ({error}); deliver it again"
-        ) from error
-    if not names:
-        raise UnreadableFile(f"{item.address}: is empty, without even a header; deliver it again")
-    return names, skip
-
-
-def _csv_scan(local: Path, refs: Iterable[str], skip: int) -> str:
-    """SQL of the records of a sound CSV file, as text, with their numbers in file order."""
-    columns = ", ".join(f"'{ref}': 'VARCHAR'" for ref in refs)
-    compression = "gzip" if _is_gzip(local) else "none"
-    scan = (
-        f"read_csv({literal(str(local))}, auto_detect = false, header = false, skip = {skip}, "
-        f"columns = {{{columns}}}, delim = ',', quote = '\"', escape = '\"', "
-        f"nullstr = ['', 'NULL'], strict_mode = true, compression = '{compression}', "
-        f"max_line_size = {LONGEST_RECORD}, buffer_size = {2 * LONGEST_RECORD})"
-    )
-    return f"(select *, row_number() over () - 1 as row from {scan}) as delivered"
-
-
-def _await_end(raw: Raw) -> None:
-    """Wait for what is known of a text file when all of it was gone through once."""
-    try:
-        if raw.sound is not None and not raw.sound.result():
-            raise csv.Error(f"the last record has more than {LONGEST_RECORD} characters")
-    except NO_TEXT as error:
-        raise UnreadableFile(
-            f"{raw.item.address}: cannot be read to its end ({error}); deliver it again"
-        ) from error
-
-
-def _damaged_csv_to_parquet(item: Item, local: Path, kept: Path, width: int) -> None:
-    """A CSV file as Parquet text columns c0, c1, ... in file order.
-
-    Records with a wrong number of fields are rows of nulls with a complaint in one more column. A
-    torn last record means that more may be missing: the file is refused, with its line.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    fields = [pa.field(f"c{i}", pa.string()) for i in range(width + 1)]
-    schema = pa.schema(fields)
-    short = 0
-    line = 0
-    try:
-        with _open_text(local) as file, pq.ParquetWriter(kept, schema) as writer:
-            lines = _Lines(file)
-            reader = csv.reader(lines, strict=True)
-            next(reader)
-            batch: list[list[str | None]] = []
-            for record in reader:
-                line, lines.held = reader.line_num, 0
-                short = 0
-                if len(record) == width:
-                    batch.append([None if f in ("", "NULL") else f for f in record] + [None])
-                elif record:
-                    short = line if len(record) < width else 0
-                    why = f"the record that ends in line {line} has {len(record)} of {width} fields"
-                    batch.append([None] * width + [why])
-                if len(batch) == 10_000:
-                    _write_batch(writer, schema, batch)
-                    batch = []
-            _write_batch(writer, schema, batch)
-    except NO_TEXT as error:
-        raise UnreadableFile(
-            f"{item.address}: cannot be read after line {line} ({error}); deliver it again"
-        ) from error
-    if short:
-        raise UnreadableFile(
-            f"{item.address}: the last line, {short}, is torn, so more may be missing; "
-            "deliver it again"
-        )
-
-
-class _Lines:
-    """Lines of a text, where no record may be longer than `LONGEST_RECORD`.
-
-    A small file of gzip can hold a line of many gigabytes. `held` is what the reader of records
-    has of one that has not ended; whoever gets a record sets it back.
-    """
-
-    def __init__(self, file: IO[str]) -> None:
-        self.file = file
-        self.held = 0
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = self.file.readline(LONGEST_RECORD + 1 - self.held)
-        self.held += len(line)
-        if self.held > LONGEST_RECORD:
-            raise csv.Error(f"a record of more than {LONGEST_RECORD} characters")
-        if not line:
-            raise StopIteration
-        return line
-
-
-def _write_batch(writer: Any, schema: Any, batch: list[list[str | None]]) -> None:
-    import pyarrow as pa
-
-    columns = [list(c) for c in zip(*batch, strict=True)] or [[] for _ in schema]
-    writer.write_table(
-        pa.Table.from_arrays(
-            [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema
-        )
-    )
-
-
-def _ends_with_a_record(local: Path, kept: Callable[[bytes], object] = len) -> bool:
-    """Whether the last record is not too long: DuckDB leaves one out that its buffer cannot hold.
-
-    All of the file is gone through, and each piece of it `kept`: DuckDB looks at the columns it
-    needs and compares no checksums of gzip, but all must be text, to the end.
-    """
-    size = start = 0  # of the file, and where its last record begins
-    ended = False
-    decode = codecs.getincrementaldecoder("utf-8")().decode
-    with gzip.open(local) if _is_gzip(local) else local.open("rb") as file:
-        while chunk := file.read(PIECE):
-            decode(chunk)
-            kept(chunk)
-            record = chunk.rstrip(b"\r\n")
-            if record:
-                before = max(record.rfind(b"\n"), record.rfind(b"\r"))
-                if before >= 0 or ended:
-                    start = size + before + 1
-                ended = False
-            ended = ended or record != chunk
-            size += len(chunk)
-        decode(b"", final=True)
-    return size <= LONGEST_RECORD or size - start <= LONGEST_RECORD + 1
-
-
-def _unpack(local: Path, to: Path) -> bool | None:
-    """Unpack a gzip file, for it is gone through more than once; whether it ends with a record.
-
-    None where that cannot be, or where it is far larger than a bill becomes: it is then read as it
-    lies.
-    """
-    most = max(2**24, UNPACKED_TIMES * local.stat().st_size)
-    with to.open("wb") as text:
-
-        def keep(chunk: bytes) -> None:
-            text.write(chunk)
-            if text.tell() > most:
-                raise OverflowError
-
-        try:
-            return _ends_with_a_record(local, keep)
-        except (OverflowError, *NO_TEXT):
-            return None
-
-
-def _is_gzip(local: Path) -> bool:
-    with local.open("rb") as file:
-        return file.read(2) == b"\x1f\x8b"
-
-
-def _open_text(local: Path) -> IO[str]:
-    """A CSV file as text, with a byte order mark taken off."""
-    if _is_gzip(local):
-        return gzip.open(local, "rt", encoding="utf-8-sig", newline="")
-    return local.open(encoding="utf-8-sig", newline="")
 
 
 def _first_line(error: BaseException) -> str:

@@ -51,7 +51,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cache
@@ -62,6 +61,7 @@ from .config import BillingSection
 from .errors import ConfigError, UnreadableFile
 from .periods import names_month
 from .queries import Query, made_from, query, stems
+from .text import Through
 from .transports import Item
 from .warehouse import identifier, literal
 
@@ -214,8 +214,9 @@ class Raw:
     `record.field`; `refs` and `types` are in the same order. The first `width` are columns.
     `written` are the file's own names, where the dialect has others for them. `tags` are the
     columns of tags, where rows can be compared by them without writing them as one text. `alike`
-    are texts and times that the file says to be the same in every row, as SQL. `sound` tells, some
-    time, whether a text file ends with a record; nobody asks where it is None.
+    are texts and times that the file says to be the same in every row, as SQL. `text` goes through
+    a text file beside its reading. `whole` is the scan of all columns, where `scan` has but those
+    that the dialect reads.
     """
 
     item: Item
@@ -229,7 +230,8 @@ class Raw:
     written: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     alike: Mapping[str, str] = field(default_factory=dict)
-    sound: Future[bool] | None = None
+    text: Through | None = None
+    whole: str | None = None
 
     def has(self, name: str) -> bool:
         """Whether a column is there; `list[].field` must be a list of records with that field."""
