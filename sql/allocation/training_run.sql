@@ -3,12 +3,14 @@
 -- Found by label: pods whose labels name a run, or say of what kind it is; a run that only its
 -- kind is known of is called by its workload. Found by registry: workloads and resources that the
 -- run of a model version names. Found by the job's own bill: charges whose tags name a run, or that
--- a `[[training_job]]` matches, off the nodes of a cluster, for those are split among pods.
+-- a `[[training_job]]` matches, off the nodes and volumes of a cluster, for those are split among
+-- pods.
 --
--- Pods cost what allocated_cost gave their workload that day; where others than the run have pods
--- of the same workload and owner, it is cut by what they held, in the price weights of CPU, memory
--- and GPU. It is cut by cumulative rounding: each gets what is rounded down up to them, less what
--- is rounded down before them, in the order of run ids, so that the parts are the whole.
+-- Pods cost what allocated_cost gave their workload that day for nodes, volumes and network; where
+-- others than the run have pods of the same workload, and for nodes of the same owner, it is cut by
+-- what they held of nodes, in the price weights of CPU, memory and GPU. It is cut by cumulative
+-- rounding: each gets what is rounded down up to them, less what is rounded down before them, in
+-- the order of run ids, so that the parts are the whole.
 --
 -- A run is of the version its labels name, if they agree; else of the first version that a
 -- registry has of it; else of `(unassigned)`.
@@ -63,12 +65,20 @@ held_hour as (
         and l.x_Labels = p.x_Labels
     where p.x_Node is not null and l.x_Endpoint in (select x_Endpoint from run_workload)
 ),
+-- By the cluster's nodes and the owner; and by neither, for what is not of its nodes: the owner of a
+-- volume is whom its claim names.
 held_day as (
     select
         on_day, x_Pool, x_Endpoint, x_Feature, x_Tenant, x_Environment, run_id,
         greatest(sum(weight), 1) as weight
     from held_hour
     group by on_day, x_Pool, x_Endpoint, x_Feature, x_Tenant, x_Environment, run_id
+    union all
+    select
+        on_day, null as x_Pool, x_Endpoint, null as x_Feature, null as x_Tenant,
+        null as x_Environment, run_id, greatest(sum(weight), 1) as weight
+    from held_hour
+    group by on_day, x_Endpoint, run_id
 ),
 held_month as (
     select
@@ -81,20 +91,25 @@ pod_cost as (
         row_number() over (
             order by
                 BillingCurrency, x_ChargeDay, x_Pool, x_Endpoint, x_Feature, x_Tenant,
-                x_Environment
+                x_Environment, is_of_nodes
         ) as cost_no,
         BillingCurrency, x_ChargeDay, x_Pool, x_Endpoint, x_Feature, x_Tenant, x_Environment,
+        case when is_of_nodes then x_Pool end as held_pool,
+        case when is_of_nodes then x_Feature end as held_feature,
+        case when is_of_nodes then x_Tenant end as held_tenant,
+        case when is_of_nodes then x_Environment end as held_environment,
         money_units(BilledCost) as billed, money_units(EffectiveCost) as effective
     from (
         select
             BillingCurrency, x_ChargeDay, x_Pool, x_Endpoint, x_Feature, x_Tenant,
-            x_Environment, sum(BilledCost) as BilledCost, sum(EffectiveCost) as EffectiveCost
+            x_Environment, x_AllocationMethod = 'pod' as is_of_nodes,
+            sum(BilledCost) as BilledCost, sum(EffectiveCost) as EffectiveCost
         from allocated_cost
-        where x_AllocationMethod = 'pod'
+        where x_AllocationMethod in ('pod', 'volume', 'network')
             and x_Endpoint in (select x_Endpoint from run_workload)
         group by
             BillingCurrency, x_ChargeDay, x_Pool, x_Endpoint, x_Feature, x_Tenant,
-            x_Environment
+            x_Environment, x_AllocationMethod = 'pod'
     ) as summed
 ),
 by_day as (
@@ -102,22 +117,22 @@ by_day as (
     from pod_cost as c
     inner join held_day as h
         on h.on_day = c.x_ChargeDay
-        and h.x_Pool = c.x_Pool
         and h.x_Endpoint = c.x_Endpoint
-        and h.x_Feature = c.x_Feature
-        and h.x_Tenant = c.x_Tenant
-        and h.x_Environment = c.x_Environment
+        and h.x_Pool is not distinct from c.held_pool
+        and h.x_Feature is not distinct from c.held_feature
+        and h.x_Tenant is not distinct from c.held_tenant
+        and h.x_Environment is not distinct from c.held_environment
 ),
 -- A charge for a month stands on its first day, whenever in it the pods were.
 by_month as (
     select c.cost_no, h.run_id, h.weight
     from pod_cost as c
     inner join held_month as h
-        on h.x_Pool = c.x_Pool
-        and h.x_Endpoint = c.x_Endpoint
-        and h.x_Feature = c.x_Feature
-        and h.x_Tenant = c.x_Tenant
-        and h.x_Environment = c.x_Environment
+        on h.x_Endpoint = c.x_Endpoint
+        and h.x_Pool is not distinct from c.held_pool
+        and h.x_Feature is not distinct from c.held_feature
+        and h.x_Tenant is not distinct from c.held_tenant
+        and h.x_Environment is not distinct from c.held_environment
     anti join by_day on by_day.cost_no = c.cost_no
 ),
 weighed as (
@@ -195,6 +210,7 @@ job_charge as (
         sum(c.BilledCost) as BilledCost, sum(c.EffectiveCost) as EffectiveCost
     from job_line as c
     anti join node_id as n on n.ResourceId = c.ResourceId
+    anti join volume_id as v on v.ResourceId = c.ResourceId
     group by
         cast(c.ChargePeriodStart as date), c.BillingCurrency, c.ProviderName, c.SubAccountId,
         c.ServiceName, c.ServiceCategory, c.ChargeCategory, c.ResourceId,
