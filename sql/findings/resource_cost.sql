@@ -40,23 +40,24 @@ kind as (
 file as (
     select
         x_Source, x_SourceFile,
-        10000000000 * row_number() over (order by x_Source, x_SourceFile) as first_place
+        1000000000 * row_number() over (order by x_Source, x_SourceFile) as first_place
     from (select distinct x_Source, x_SourceFile from cost_and_usage) as delivered
 ),
-charge as (
+summed as (
     select
         kind_no, CommitmentDiscountStatus, SkuMeter, ResourceId, x_TagSetId,
         max(ResourceName) as ResourceName,
         sum(EffectiveCost) as EffectiveCost,
         count(*) as x_ChargeRows,
         max(EffectiveCost) as x_LargestCharge,
-        -- The largest first, of equals the first place: a number is compared at a third of what
-        -- a struct of the three costs. What exceeds ten billions is as large as that.
-        arg_max(
-            place,
-            money_units(least(greatest(EffectiveCost, -10000000000), 10000000000))
-            * 10000000000000000 - place
-        ) as place
+        -- The largest, of equals the first, as one number whose last fifteen digits are the place:
+        -- it is compared at a tenth of what a struct of the three costs. What exceeds ten billions
+        -- is as large as that.
+        max(
+            cast(least(greatest(EffectiveCost, -9999999999), 9999999999) as decimal(22, 12))
+            * cast(1000000000000000 as decimal(16, 0))
+            - cast(place as decimal(16, 0)) * cast(0.000000000001 as decimal(12, 12))
+        ) as largest
     from (
         select
             kind.kind_no, c.CommitmentDiscountStatus, m.SkuMeter, c.ResourceId, c.x_TagSetId,
@@ -73,6 +74,12 @@ charge as (
         left join named_meter as m on m.SkuMeter = c.SkuMeter
     ) as line
     group by kind_no, CommitmentDiscountStatus, SkuMeter, ResourceId, x_TagSetId
+),
+charge as (
+    select
+        * exclude (below),
+        cast(money_units(case when below < 0 then below + 1000 else below end) as bigint) as place
+    from (select * exclude (largest), -largest % 1000 as below from summed) as found
 ),
 endpoint as (
     select distinct ResourceId, x_Pool, x_Function is not null as is_function from endpoint_id
@@ -168,10 +175,10 @@ select
     cast(c.x_ChargeRows as bigint) as x_ChargeRows,
     cast(c.x_LargestCharge as decimal(38, 12)) as x_LargestCharge,
     file.x_SourceFile,
-    c.place % 10000000000 as x_SourceRow
+    c.place % 1000000000 as x_SourceRow
 from charge as c
 inner join kind as k on k.kind_no = c.kind_no
-inner join file on file.first_place = c.place - c.place % 10000000000
+inner join file on file.first_place = c.place - c.place % 1000000000
 left join node on node.ResourceId = c.ResourceId
 left join volume_id as v on v.ResourceId = c.ResourceId
 left join endpoint as f on f.is_function and f.ResourceId = c.ResourceId
