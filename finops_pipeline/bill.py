@@ -113,8 +113,9 @@ def read_file(
 
     def read(*, mended: bool) -> ReadFile:
         with _raw_rows(cursor, item, local, out, mended=mended) as found:
-            held = _held(cursor, spoken, spelled(spoken, found, block.costs))
-            raw = of_period(spoken, held, block, period)
+            named = spelled(spoken, found, block.costs)
+            check_names(spoken, named)
+            raw = of_period(spoken, _held(cursor, spoken, named), block, period)
             raw, totals = _surveyed(cursor, spoken, raw, block.name, period)
             alike = _alike(cursor, spoken, raw)
             return _write(cursor, spoken, totals, alike, block, period, item, came, out)
@@ -153,7 +154,9 @@ def ask_rows(
 
     def read(*, mended: bool) -> None:
         with _raw_rows(cursor, item, local, scratch, mended=mended) as found:
-            _surveyed(cursor, spoken, spelled(spoken, found, "both"), "", "")
+            named = spelled(spoken, found, "both")
+            check_names(spoken, named)
+            _surveyed(cursor, spoken, named, "", "")
             ask(cursor)
 
     try:
@@ -170,7 +173,6 @@ def _surveyed(
 
     Where two sets of tags share a hash they are told apart by their text, in a second pass.
     """
-    check_names(spoken, raw)
     totals = _survey(cursor, spoken, raw, source, period)
     if not _tells_tag_sets_apart(cursor):
         raw = replace(raw, tags=())
