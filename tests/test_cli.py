@@ -162,11 +162,11 @@ def test_check_tells_each_input(company: Path) -> None:
     assert there.code == 0, there.out
     assert "every key is known" in there.out
     bills = ("aws", "azure", "azure-amortized", "google", "databricks")
-    for name in (*bills, "acme-main", "otel", "gateway", "acme-gitops"):
+    for name in (*bills, "acme-main", "otel", "gateway", "functions", "acme-gitops"):
         assert re.search(rf"^  ok  .*{name}: [1-9]", there.out, re.MULTILINE), name
     assert absent.code == 1
     assert re.search(r"^  --  \[\[billing\]\] aws: 0 file", absent.out, re.MULTILINE)
-    assert "9 input(s) not found; a run would go on without them" in absent.out
+    assert "10 input(s) not found; a run would go on without them" in absent.out
 
 
 # ------------------------------------------------------------------------------------ a run
@@ -324,7 +324,7 @@ def owners(road: Ran) -> list[tuple[str, str, str]]:
 def test_explained_parts_sum_to_the_showback_and_end_at_file_and_row(road: Ran) -> None:
     told = owners(road)
     assert {m for _, _, m in told} >= {"tag", "rule", "pod", "inference", "idle"}
-    for feature, tenant, _ in told:
+    for feature, tenant in sorted({(feature, tenant) for feature, tenant, _ in told}):
         text = explained(road, "--feature", feature, "--tenant", tenant)
         where = f"where x_Feature = '{feature}' and x_Tenant = '{tenant}'"
         # what is shared by policy moves beside the pools, and is told apart

@@ -412,7 +412,7 @@ def road(
     return connection
 
 
-@settings(MONTHS, max_examples=30)
+@settings(MONTHS, max_examples=20)
 @given(**MONTH)
 def test_parts_sum_to_the_bill(**month: Any) -> None:
     connection = road(**month, rows_per_part=1)
