@@ -17,6 +17,7 @@ from finops_pipeline import contracts, queries
 from .test_cases import engine, fill
 
 ROAD = (
+    "allocation/node_id",
     "allocation/charge_kind",
     "allocation/tag_owner",
     "findings/resource_cost",

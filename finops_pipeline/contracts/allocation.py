@@ -13,9 +13,9 @@ TABLES = tables_of(
             "BillingPeriod x_TagSetId Tags x_Feature? x_Tenant? x_Environment? x_Conflict? x_Normalised",
         ),
         "node_id": (
-            """One row per node on the bill that a cluster knows.""",
+            """One row per id of a node on the bill that a cluster knows.""",
             "ResourceId",
-            "BillingPeriod ResourceId x_Cluster",
+            "BillingPeriod ResourceId x_NodeResourceId x_Cluster",
         ),
         "volume_id": (
             """One row per disk on the bill that is a volume of a cluster.""",

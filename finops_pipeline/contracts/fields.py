@@ -263,6 +263,9 @@ FIELDS: dict[str, Field] = {
     "x_PodUid": Field("VARCHAR", "Pod UID; names are reused, UIDs are not."),
     "x_Container": Field("VARCHAR", "Container name."),
     "x_Node": Field("VARCHAR", "Node name."),
+    "x_NodeResourceId": Field(
+        "VARCHAR", "ResourceId of the node as the cluster knows it, which the bill may have longer."
+    ),
     "x_ProviderId": Field(
         "VARCHAR", "spec.providerID of the node, such as `aws:///us-east-1a/i-0abc`."
     ),

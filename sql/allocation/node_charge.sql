@@ -10,7 +10,7 @@ line as (
     select
         cast(c.ChargePeriodStart as date) as x_ChargeDay,
         c.InvoiceId, c.BillingCurrency, c.ProviderName, c.SubAccountId, c.ServiceCategory,
-        c.ServiceName, c.ChargeCategory, c.ResourceId, node_id.x_Cluster,
+        c.ServiceName, c.ChargeCategory, node_id.x_NodeResourceId as ResourceId, node_id.x_Cluster,
         case
             when $unused_commitment = 'users' and c.CommitmentDiscountStatus = 'Used'
                 then c.CommitmentDiscountId

@@ -6,8 +6,8 @@
 with
 node as (
     select ResourceId, min(x_Cluster) as x_Cluster
-    from node_usage
-    where ResourceId is not null
+    from node_id
+    where BillingPeriod = $period
     group by ResourceId
 ),
 volume as (

@@ -67,18 +67,18 @@ node_part as (
     with
     held as (
         select
-            n.ResourceId, n.x_Cluster, p.x_Namespace || '/' || p.x_Workload as x_Workload,
+            i.ResourceId, n.x_Cluster, p.x_Namespace || '/' || p.x_Workload as x_Workload,
             p.x_Labels, sum(p.x_CpuAllocatedCoreMs) as held
         from node_usage as n
+        inner join node_id as i on i.x_NodeResourceId = n.ResourceId
         inner join pod_usage as p
             on p.x_Cluster = n.x_Cluster
             and p.x_HourStart = n.x_HourStart
             and p.x_Node = n.x_Node
         where
-            n.ResourceId is not null
-            and n.x_HourStart >= cast($period || '-01' as timestamp)
+            n.x_HourStart >= cast($period || '-01' as timestamp)
             and n.x_HourStart < cast($period || '-01' as timestamp) + interval 1 month
-        group by n.ResourceId, n.x_Cluster, p.x_Namespace || '/' || p.x_Workload, p.x_Labels
+        group by i.ResourceId, n.x_Cluster, p.x_Namespace || '/' || p.x_Workload, p.x_Labels
     ),
     held_total as (
         select x_Cluster, x_Workload, sum(held) as held

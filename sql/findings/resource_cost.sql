@@ -11,12 +11,6 @@
 -- One row per provider, account, service, category of charge, part of a commitment, meter where a
 -- `[[cluster_charge]]` names it, resource, set of tags and currency.
 with
-node as (
-    select ResourceId, min(x_Cluster) as x_Cluster
-    from node_usage
-    where ResourceId is not null
-    group by ResourceId
-),
 named_meter as (
     select distinct SkuMeter from cluster_charge where SkuMeter is not null
 ),
@@ -179,7 +173,7 @@ select
 from charge as c
 inner join kind as k on k.kind_no = c.kind_no
 inner join file on file.first_place = c.place - c.place % 1000000000
-left join node on node.ResourceId = c.ResourceId
+left join node_id as node on node.ResourceId = c.ResourceId
 left join volume_id as v on v.ResourceId = c.ResourceId
 left join endpoint as f on f.is_function and f.ResourceId = c.ResourceId
 left join named_resource as n on n.ResourceId = c.ResourceId

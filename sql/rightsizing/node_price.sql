@@ -7,7 +7,7 @@
 with
 node_hour as (
     select
-        n.ResourceId, n.x_HourStart,
+        i.ResourceId, n.x_HourStart,
         max(n.x_Cluster) as x_Cluster,
         max(n.x_Node) as x_Node,
         sum(
@@ -17,9 +17,9 @@ node_hour as (
             + cast(n.x_GpuCapacityMs as hugeint) * 1024 * w.x_GpuWeight
         ) as worth
     from node_usage as n
+    inner join node_id as i on i.x_NodeResourceId = n.ResourceId
     inner join price_ratio as w on w.x_Cluster = n.x_Cluster
-    where n.ResourceId is not null
-    group by n.ResourceId, n.x_HourStart
+    group by i.ResourceId, n.x_HourStart
 ),
 node_line as (
     select

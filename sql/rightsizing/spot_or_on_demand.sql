@@ -10,12 +10,12 @@
 with
 node_hour as (
     select
-        ResourceId, x_HourStart,
-        max(x_InstanceType) as x_InstanceType,
-        max(x_RunningMs) as running_ms
-    from node_usage
-    where ResourceId is not null
-    group by ResourceId, x_HourStart
+        i.ResourceId, n.x_HourStart,
+        max(n.x_InstanceType) as x_InstanceType,
+        max(n.x_RunningMs) as running_ms
+    from node_usage as n
+    inner join node_id as i on i.x_NodeResourceId = n.ResourceId
+    group by i.ResourceId, n.x_HourStart
 ),
 node_line as (
     select

@@ -11,7 +11,7 @@
 with
 node_hour as (
     select
-        x_Cluster, ResourceId, x_HourStart,
+        n.x_Cluster, i.ResourceId, n.x_HourStart,
         coalesce(
             max(x_InstanceType),
             concat_ws(
@@ -22,9 +22,10 @@ node_hour as (
         max(x_CpuCapacityCoreMs) as cpu,
         max(x_MemoryCapacityByteSeconds) as memory,
         max(x_GpuCapacityMs) as gpu
-    from node_usage
-    where ResourceId is not null and x_RunningMs = 3600000 and $price_ratio = 'regression'
-    group by x_Cluster, ResourceId, x_HourStart
+    from node_usage as n
+    inner join node_id as i on i.x_NodeResourceId = n.ResourceId
+    where n.x_RunningMs = 3600000 and $price_ratio = 'regression'
+    group by n.x_Cluster, i.ResourceId, n.x_HourStart
 ),
 node_line as (
     select
