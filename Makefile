@@ -42,7 +42,7 @@ demo: $(VENV)/.installed
 	$(BIN)/finops sample $(DEMO) --days $(DEMO_DAYS)
 	$(BIN)/finops run --config $(DEMO)/finops.toml --period $(DEMO_PERIOD)
 
-# A file of tests is one worker's, in the order of their names: the long ones do not come last.
+# A file of tests is one worker's, the long ones first (tests/conftest.py).
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 

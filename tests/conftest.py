@@ -12,6 +12,14 @@ import pytest
 
 from finops_pipeline import sample
 
+LONG = ("test_survive.py", "test_conservation.py", "test_benchmarks.py", "test_deliveries.py")
+"""Files that take minutes: first, so that at the end no worker waits for another."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long files first, the others in the order of their names."""
+    items.sort(key=lambda item: (item.path.name not in LONG, item.path.name))
+
 
 @dataclass(frozen=True)
 class Ran:
