@@ -486,8 +486,8 @@ def showback_proposal(
     spent = " and ".join(display(amount, currency) for (currency,), amount in sums)
     body = _paragraphs(
         f"What each feature, tenant and environment cost in {period}: {spent or 'nothing'} of "
-        "EffectiveCost, `(unallocated)` and `(idle)` included, so that every table adds up to the "
-        "bill.",
+        "EffectiveCost, `(unallocated)`, `(idle)` and `(overhead)` included, so that every table "
+        "adds up to the bill.",
         "\n".join(_coverage_lines(coverage)),
         f"The files are in `{folder}`, computed by `sql/showback/showback.sql`. When the provider "
         "restates the period this branch is renewed, unless somebody has committed to it.",

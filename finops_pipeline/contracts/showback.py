@@ -8,7 +8,7 @@ TABLES = tables_of(
     {
         "showback": (
             """One row per day, invoice, feature, tenant, environment, service and model: the whole
-            bill again, `(unallocated)` and `(idle)` included.""",
+            bill again, `(unallocated)`, `(idle)` and `(overhead)` included.""",
             """x_ChargeDay InvoiceId BillingCurrency ProviderName ServiceCategory ServiceName x_Feature
             x_Tenant x_Environment x_Model x_AllocationMethod""",
             """BillingPeriod x_ChargeDay InvoiceId BillingCurrency ProviderName ServiceCategory

@@ -1,7 +1,7 @@
 -- What each feature, tenant and environment cost, by day, service and model: the table people
--- read. It holds the whole bill: `(unallocated)`, `(idle)` and quarantined rows are in it. What
--- changes hands by `[[shared_cost]]` is rows of the method `shared`, which sum to zero: without
--- them it is the direct allocation.
+-- read. It holds the whole bill: `(unallocated)`, `(idle)`, `(overhead)` and quarantined rows are
+-- in it. What changes hands by `[[shared_cost]]` is rows of the method `shared`, which sum to zero:
+-- without them it is the direct allocation.
 -- Asked for the days from $from_day until $until_day.
 --
 -- One row per day, invoice, service, feature, tenant, environment, model and method.
