@@ -169,7 +169,7 @@ def test_no_more_is_borne_than_is_left(cost: Decimal, expected: int, calls: list
     assert (cost > 0 and left > 0 and sum(rest) > 0) or rest == []
 
 
-@settings(MONTHS, max_examples=20)
+@settings(MONTHS, max_examples=12)
 @given(runs=st.lists(st.sampled_from(["r", "s"]), min_size=8, max_size=8), **MONTH)
 def test_runs_of_a_workload_cost_what_the_workload_was_allocated(
     runs: list[str], **month: Any
