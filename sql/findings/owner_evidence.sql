@@ -67,18 +67,18 @@ node_part as (
     with
     held as (
         select
-            i.ResourceId, n.x_Cluster, p.x_Namespace || '/' || p.x_Workload as x_Workload,
+            n.ResourceId, n.x_Cluster, p.x_Namespace || '/' || p.x_Workload as x_Workload,
             p.x_Labels, sum(p.x_CpuAllocatedCoreMs) as held
         from node_usage as n
-        inner join node_id as i on i.x_NodeResourceId = n.ResourceId
         inner join pod_usage as p
             on p.x_Cluster = n.x_Cluster
             and p.x_HourStart = n.x_HourStart
             and p.x_Node = n.x_Node
         where
-            n.x_HourStart >= cast($period || '-01' as timestamp)
+            n.ResourceId is not null
+            and n.x_HourStart >= cast($period || '-01' as timestamp)
             and n.x_HourStart < cast($period || '-01' as timestamp) + interval 1 month
-        group by i.ResourceId, n.x_Cluster, p.x_Namespace || '/' || p.x_Workload, p.x_Labels
+        group by n.ResourceId, n.x_Cluster, p.x_Namespace || '/' || p.x_Workload, p.x_Labels
     ),
     held_total as (
         select x_Cluster, x_Workload, sum(held) as held
@@ -91,13 +91,14 @@ node_part as (
         group by x_Pool, x_Workload, BillingCurrency
     )
     select
-        h.ResourceId, h.x_Cluster, h.x_Workload, h.x_Labels, c.BillingCurrency, h.held,
+        i.ResourceId, h.x_Cluster, h.x_Workload, h.x_Labels, c.BillingCurrency, h.held,
         greatest(t.held, 1) as total,
         greatest(
             apportion(coalesce(c.units, 0), cast(h.held as hugeint), greatest(t.held, 1)), 1
         ) as weight
     from held as h
-    inner join resource on resource.ResourceId = h.ResourceId
+    inner join node_id as i on i.x_NodeResourceId = h.ResourceId
+    inner join resource on resource.ResourceId = i.ResourceId
     inner join held_total as t on t.x_Cluster = h.x_Cluster and t.x_Workload = h.x_Workload
     left join workload_cost as c
         on c.x_Pool = 'node/' || h.x_Cluster and c.x_Workload = h.x_Workload
