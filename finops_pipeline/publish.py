@@ -181,7 +181,7 @@ def _renew_table(
     name = f"published.{identifier(table.name)}"
     old, new = _files(before / table.name), _files(generation / table.name)
     changed = {f for f in old.keys() | new.keys() if old.get(f) != new.get(f)}
-    if not is_kept(table) or 2 * len(changed) > len(new):
+    if not is_kept(table) or 2 * len(changed) > len(new) or (changed and not table.partition):
         connection.execute(f"drop {_kind(table, before)} {name}")
         _write_table(connection, table, generation)
         return

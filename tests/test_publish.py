@@ -154,3 +154,25 @@ def test_of_a_month_in_parts_the_part_that_changed_is_written(
     assert publish.renew(before, after, tmp_path / "before.duckdb", renewed)
     assert deleted == len(seen)
     assert fresh(after, tmp_path / "fresh.duckdb") == told(renewed)
+
+
+def test_of_a_table_without_months_all_is_written(tmp_path: Path) -> None:
+    """What Git declares has a file for each repository, and no column that tells them apart."""
+    table = contracts.table("declared_workload")
+    columns = ", ".join(f"cast(null as {t}) as {n}" for n, t in table.duckdb.items())
+    generations = [tmp_path / "000001", tmp_path / "000002"]
+    for number, made in enumerate(generations):
+        place = made / table.name / "all"
+        place.mkdir(parents=True)
+        content = {}
+        for repository in ("a", "b", "c"):
+            rows = 2 if (number, repository) == (1, "c") else 1
+            file = place / f"{repository}.parquet"
+            duckdb.sql(f"copy (select {columns} from range({rows})) to {literal(file)}")
+            content[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
+        State("", {}, 3 + number, {}, content=content).write(place)
+    publish.write_database(generations[0], tmp_path / "before.duckdb")
+    renewed = tmp_path / "renewed.duckdb"
+
+    assert publish.renew(*generations, tmp_path / "before.duckdb", renewed)
+    assert fresh(generations[1], tmp_path / "fresh.duckdb") == told(renewed)
