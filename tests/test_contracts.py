@@ -161,3 +161,27 @@ def test_a_contract_refuses_another_type_and_a_null(tmp_path: Path) -> None:
 def test_arrow_and_duckdb_agree() -> None:
     for table in contracts.tables().values():
         assert list(table.names) == table.arrow().names
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "select u.x, cast(sum(amount) as bigint) {} group by u.x order by u.x",
+        "select u.x, sum(amount) {} group by u.x having sum(amount) > 5",
+        "select u.x, case when sum(amount) > 5 then sum(amount) end {} group by u.x",
+    ],
+)
+@pytest.mark.parametrize(
+    "joined", ["t on t.hour = u.hour where u.hour >= 4", "t on t.x = u.x and t.hour = 9"]
+)
+def test_a_sum_over_an_empty_join_is_what_it_is(question: str, joined: str) -> None:
+    """docs/decisions/0029: an optimizer of DuckDB 2.0.0 believes it is zero."""
+    with duckdb.connect() as connection:
+        connection.execute(queries.macros())
+        connection.execute("create table u (hour int, x varchar, amount bigint)")
+        connection.execute("insert into u values (5, 'a', 2000000), (5, 'b', 0)")
+        connection.execute("create table t (hour int, x varchar)")
+
+        found = connection.execute(question.format(f"from u left join {joined}")).fetchall()
+
+    assert ("a", 2000000) in found
