@@ -16,7 +16,10 @@ standard_call as (
         end as batch_units,
         min(x_Reason) as x_Reason
     from list_cost
-    where x_ServiceTier = 'standard'
+    where
+        x_ServiceTier = 'standard'
+        and x_ChargeDay >= cast($period || '-01' as date)
+        and x_ChargeDay < cast($period || '-01' as date) + interval 1 month
     group by x_Provider, x_Model, coalesce(PricingCurrency, 'XXX')
 ),
 judged as (

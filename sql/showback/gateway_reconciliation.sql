@@ -73,6 +73,10 @@ call as (
     select e.x_Pool, l.*
     from list_cost as l
     inner join endpoint_split as e on e.x_Endpoint = l.x_Endpoint
+    -- those of the day before and after are of other months, and there for the split
+    where
+        l.x_ChargeDay >= cast($period || '-01' as date)
+        and l.x_ChargeDay < cast($period || '-01' as date) + interval 1 month
 ),
 -- ------------------------------------------------------------- which model and key a charge is of
 sku as (
