@@ -189,7 +189,8 @@ def _renew_table(
         # Those of bills are told again, by what is known of them now.
         connection.execute(f"delete from {name} where x_FindingKind = 'closed_period_changed'")
     for partition in sorted({p for p, _ in changed}):
-        for where, files in _pieces(table, partition, changed, old.keys(), new.keys()):
+        folder = before / table.name / partition
+        for where, files in _pieces(table, folder, changed, old.keys(), new.keys()):
             connection.execute(f"delete from {name} where {where}")
             if files:
                 there = [generation / table.name / partition / f for f in files]
@@ -198,17 +199,29 @@ def _renew_table(
 
 def _pieces(
     table: Table,
-    partition: str,
+    folder: Path,
     changed: Iterable[tuple[str, str]],
     old: Iterable[tuple[str, str]],
     new: Iterable[tuple[str, str]],
 ) -> list[tuple[str, list[str]]]:
     """What of a partition is to go, as SQL, and the files that come for it.
 
-    Of a table kept by day, whose files are named by their first day, that is a range of days.
+    `folder` is where the partition was. Of a table kept by day, whose files are named by their
+    first day, that is a range of days; of the list of findings, whose files are those of several
+    tables, the findings of a file.
     """
+    partition = folder.name
     everything = f"{identifier(table.partition)} = {literal(partition)}"
     was, names, other = ([f for p, f in sorted(of) if p == partition] for of in (old, new, changed))
+    if table.name == "finding":
+        in_file = "x_FindingId in (select x_FindingId from read_parquet({}))"
+        return [
+            (
+                f"{everything} and {in_file.format(literal(folder / f))}" if f in was else "false",
+                [f] if f in names else [],
+            )
+            for f in other
+        ]
     if not table.by_day or was != names:
         return [(everything, names)]
     until = dict(itertools.pairwise(names))

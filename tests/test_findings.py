@@ -23,10 +23,13 @@ ROAD = (
     "findings/resource_cost",
     "findings/owner_tag",
     "findings/known_value",
+    "findings/witness_weight",
     "findings/owner_evidence",
     "findings/account_value",
+    "findings/tag_fault",
     "findings/untagged_spend",
     "findings/misattributed_spend",
+    "findings/shared_spend",
     "findings/drift",
     "findings/finding",
 )
@@ -582,9 +585,26 @@ def test_the_values_of_a_witness_are_ranked_by_weight_then_name() -> None:
         [part("node/c", "ns/llm", c, x_Tenant=t) for t, c in (("c", "1"), ("a", "1"), ("b", "2"))],
         [pod("llm", "n", {})],
     )
-    ranked = "select x_OwnerValue, x_Rank from owner_evidence where x_Witness = 'use' order by all"
+    ranked = "select x_OwnerValue, x_Rank from owner_evidence order by all"
 
     assert [("a", 2), ("b", 1), ("c", 3)] == con.execute(ranked).fetchall()
+
+
+def test_evidence_is_the_same_where_only_amounts_changed() -> None:
+    def evidence(amount: str) -> list[tuple[Any, ...]]:
+        con = node(
+            {"tenant": "a"},
+            [
+                part("node/c", "ns/llm", amount, x_Tenant="a"),
+                part("node/c", "ns/llm", "1", x_Tenant="b"),
+            ],
+            [pod("llm", "n", {"tenant": "a"})],
+            [git("llm", {"tenant": "a"})],
+        )
+        rows: list[tuple[Any, ...]] = con.execute("from owner_evidence order by all").fetchall()
+        return rows
+
+    assert evidence("3") == evidence("4") != []
 
 
 @pytest.mark.parametrize(("mine", "kinds"), [("9", []), ("8", [("shared_as_one",)])])

@@ -128,7 +128,7 @@ def test_a_union_of_whole_tables_is_links_to_their_files(small: Small) -> None:
     small.run()
     united = queries.query("findings/finding").unites
 
-    assert {"drift", "misattributed_spend", "untagged_spend"} == set(united)
+    assert {"drift", "misattributed_spend", "shared_spend", "untagged_spend"} == set(united)
     assert sorted(
         file.stat().st_ino
         for name in united

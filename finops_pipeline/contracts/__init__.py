@@ -29,6 +29,7 @@ BY_DAY = frozenset(
         "charge_owner",
         "list_cost",
         "token_time",
+        "caller_day",
         "usage_share",
         "endpoint_share",
         "volume_share",

@@ -197,6 +197,13 @@ TABLES = tables_of(
             x_CachedInputTokens x_OutputTokens x_InputTokenWork x_TokenWork x_GpuMs x_GpuMsCalls
             x_PrefillNs x_DecodeNs x_PhaseMsCalls""",
         ),
+        "caller_day": (
+            """What each caller did in a day: one row per day, endpoint, caller as logged and model.""",
+            "x_ChargeDay x_Endpoint x_Feature x_Tenant x_Environment x_Model",
+            """BillingPeriod x_ChargeDay x_Endpoint x_Feature? x_Tenant? x_Environment? x_Model
+            x_Calls x_FailedCalls x_UnknownTokenCalls x_InputTokens x_CachedInputTokens
+            x_OutputTokens x_Images x_GpuMs x_GpuMsCalls x_PrefillNs x_DecodeNs x_PhaseMsCalls""",
+        ),
         "list_cost": (
             """What calls cost by the price book: one row per day, endpoint, caller as logged, model,
             key, service tier and context class. Calls without a price have a reason instead.""",

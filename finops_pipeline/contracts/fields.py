@@ -807,6 +807,16 @@ FIELDS: dict[str, Field] = {
         "Place of the value among those its witness names for the resource, the heaviest is 1.",
         ge=1,
     ),
+    "x_TagFault": Field(
+        "VARCHAR",
+        "What is wrong with the tag, or that it is right.",
+        isin=("right", "conflict", "wrong_case", "swapped", "typo", "stale"),
+    ),
+    "x_RightValue": Field(
+        "VARCHAR",
+        "The value the tag should have, as far as its spelling and the other tags beside it tell; of a right one its own.",
+    ),
+    "x_RightTagKey": Field("VARCHAR", "The other tag that has that value."),
     "x_Witness": Field(
         "VARCHAR",
         "Who says it: cluster labels, the inference log, Git, the configuration; `use` is the measured use, by calls where there are any, else by labels.",

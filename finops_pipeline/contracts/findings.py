@@ -33,12 +33,23 @@ TABLES = tables_of(
             "x_Dimension x_OwnerValue x_Spelling x_Witness",
             "BillingPeriod x_Dimension x_OwnerValue x_Spelling x_Witness x_Where",
         ),
-        "owner_evidence": (
-            """Who says whose a resource is: one row per resource, dimension, witness, value
-            and currency of the weight.""",
+        "witness_weight": (
+            """Who says whose a resource is, and how much that weighs: one row per resource,
+            dimension, witness, value and currency of the weight.""",
             "ResourceId x_Dimension x_Witness x_OwnerValue BillingCurrency",
             """BillingPeriod ResourceId x_Dimension x_Witness x_OwnerValue BillingCurrency?
-            x_Weight x_Decides x_Rank x_Where""",
+            x_Weight x_Where""",
+        ),
+        "owner_evidence": (
+            """Who says whose a resource is: one row per resource, dimension, witness and value.""",
+            "ResourceId x_Dimension x_Witness x_OwnerValue",
+            """BillingPeriod ResourceId x_Dimension x_Witness x_OwnerValue x_Decides x_Rank x_Where""",
+        ),
+        "tag_fault": (
+            """What is wrong in a set of tags of the bill: one row per set, dimension and fault.""",
+            "x_TagSetId x_Dimension x_TagFault",
+            """BillingPeriod x_TagSetId x_Dimension x_TagFault x_TagKey x_TagValue x_RightValue?
+            x_RightTagKey?""",
         ),
         "account_value": (
             """What the tagged resources of an account agree on: one row per account and
@@ -56,6 +67,12 @@ TABLES = tables_of(
         "misattributed_spend": (
             """Spend whose tag is wrong: one row per resource, dimension, kind of fault and
             tag, with the witnesses against the tag.""",
+            "x_FindingId BillingCurrency",
+            FINDING,
+        ),
+        "shared_spend": (
+            """Spend that several use and one is billed for: one row per resource, dimension and
+            tag.""",
             "x_FindingId BillingCurrency",
             FINDING,
         ),

@@ -1,6 +1,5 @@
 -- How often each model version was called, by whom, and what work that was: what its training is
--- borne by, and what the ways to split an endpoint are compared by. Prefill and decode are those of
--- the log, or of the engine where token_time has the hour.
+-- borne by, and what the ways to split an endpoint are compared by.
 --
 -- Owners are those that calls have in the allocation: as logged, after aliases; what a caller left
 -- out is that of the endpoint's pods.
@@ -24,6 +23,37 @@ version as (
     from served_version as s
     inner join token_ratio as r
         on s.x_ChargeDay >= r.x_FromDay and s.x_ChargeDay < r.x_UntilDay
+),
+-- Grouped as logged first: spellings are few, days many.
+logged as (
+    select
+        u.x_Endpoint, u.x_Feature, u.x_Tenant, u.x_Environment, u.x_Model, v.x_RegisteredModel,
+        v.x_ModelVersion,
+        sum(u.x_Calls) as x_Calls,
+        sum(u.x_UnknownTokenCalls) as x_UnknownTokenCalls,
+        sum(u.x_InputTokens) as x_InputTokens,
+        sum(u.x_CachedInputTokens) as x_CachedInputTokens,
+        sum(u.x_OutputTokens) as x_OutputTokens,
+        sum(token_work(
+            u.x_InputTokens, u.x_CachedInputTokens, 0, v.x_InputWeight, v.x_CachedInputWeight, 0
+        )) as x_InputTokenWork,
+        sum(token_work(
+            u.x_InputTokens, u.x_CachedInputTokens, u.x_OutputTokens,
+            v.x_InputWeight, v.x_CachedInputWeight, v.x_OutputWeight
+        )) as x_TokenWork,
+        sum(u.x_GpuMs) as x_GpuMs,
+        sum(u.x_GpuMsCalls) as x_GpuMsCalls,
+        sum(u.x_PrefillNs) as x_PrefillNs,
+        sum(u.x_DecodeNs) as x_DecodeNs,
+        sum(u.x_PhaseMsCalls) as x_PhaseMsCalls
+    from caller_day as u
+    inner join version as v
+        on v.x_ChargeDay = u.x_ChargeDay
+        and v.x_Endpoint = u.x_Endpoint
+        and v.x_Model = u.x_Model
+    group by
+        u.x_Endpoint, u.x_Feature, u.x_Tenant, u.x_Environment, u.x_Model, v.x_RegisteredModel,
+        v.x_ModelVersion
 )
 select
     $period as BillingPeriod,
@@ -32,44 +62,22 @@ select
     coalesce(e.x_To, normal_value(u.x_Environment), label.x_Environment, '(unallocated)')
         as x_Environment,
     u.x_Model,
-    v.x_RegisteredModel,
-    v.x_ModelVersion,
+    u.x_RegisteredModel,
+    u.x_ModelVersion,
     u.x_Endpoint,
     cast(sum(u.x_Calls) as bigint) as x_Calls,
     cast(sum(u.x_UnknownTokenCalls) as bigint) as x_UnknownTokenCalls,
     cast(sum(u.x_InputTokens) as bigint) as x_InputTokens,
     cast(sum(u.x_CachedInputTokens) as bigint) as x_CachedInputTokens,
     cast(sum(u.x_OutputTokens) as bigint) as x_OutputTokens,
-    cast(sum(token_work(
-        u.x_InputTokens, u.x_CachedInputTokens, 0, v.x_InputWeight, v.x_CachedInputWeight, 0
-    )) as decimal(38, 0)) as x_InputTokenWork,
-    cast(sum(token_work(
-        u.x_InputTokens, u.x_CachedInputTokens, u.x_OutputTokens,
-        v.x_InputWeight, v.x_CachedInputWeight, v.x_OutputWeight
-    )) as decimal(38, 0)) as x_TokenWork,
+    cast(sum(u.x_InputTokenWork) as decimal(38, 0)) as x_InputTokenWork,
+    cast(sum(u.x_TokenWork) as decimal(38, 0)) as x_TokenWork,
     cast(sum(u.x_GpuMs) as bigint) as x_GpuMs,
     cast(sum(u.x_GpuMsCalls) as bigint) as x_GpuMsCalls,
-    cast(sum(case
-        when t.x_Endpoint is null then cast(u.x_PrefillMs as hugeint) * 1000000
-        else token_work(
-            u.x_InputTokens, u.x_CachedInputTokens, 0,
-            cast(t.x_InputTokenNs as hugeint), cast(t.x_CachedInputTokenNs as hugeint), 0
-        )
-    end) as decimal(38, 0)) as x_PrefillNs,
-    cast(sum(case
-        when t.x_Endpoint is null then cast(u.x_DecodeMs as hugeint) * 1000000
-        else u.x_OutputTokens * cast(t.x_OutputTokenNs as hugeint)
-    end) as decimal(38, 0)) as x_DecodeNs,
-    cast(sum(case
-        when t.x_Endpoint is null then u.x_PhaseMsCalls else u.x_Calls - u.x_UnknownTokenCalls
-    end) as bigint) as x_PhaseMsCalls
-from inference_usage as u
-inner join version as v
-    on v.x_ChargeDay = cast(u.x_HourStart as date)
-    and v.x_Endpoint = u.x_Endpoint
-    and v.x_Model = u.x_Model
-left join token_time as t
-    on t.x_HourStart = u.x_HourStart and t.x_Endpoint = u.x_Endpoint
+    cast(sum(u.x_PrefillNs) as decimal(38, 0)) as x_PrefillNs,
+    cast(sum(u.x_DecodeNs) as decimal(38, 0)) as x_DecodeNs,
+    cast(sum(u.x_PhaseMsCalls) as bigint) as x_PhaseMsCalls
+from logged as u
 left join label on label.x_Endpoint = u.x_Endpoint
 left join value_alias as f
     on f.x_Dimension = 'feature' and f.x_From = normal_value(u.x_Feature)
@@ -77,7 +85,5 @@ left join value_alias as t
     on t.x_Dimension = 'tenant' and t.x_From = normal_value(u.x_Tenant)
 left join value_alias as e
     on e.x_Dimension = 'environment' and e.x_From = normal_value(u.x_Environment)
-where u.x_HourStart >= cast($period || '-01' as timestamp)
-    and u.x_HourStart < cast($period || '-01' as timestamp) + interval 1 month
 group by 2, 3, 4, 5, 6, 7, 8
 order by 2, 3, 4, 5, 6, 7, 8

@@ -8,10 +8,8 @@
 -- One row per day, endpoint and model.
 with
 seen as (
-    select distinct cast(x_HourStart as date) as x_ChargeDay, x_Endpoint, x_Model
-    from inference_usage
-    where x_HourStart >= cast($period || '-01' as timestamp)
-        and x_HourStart < cast($period || '-01' as timestamp) + interval 1 month
+    select distinct x_ChargeDay, x_Endpoint, x_Model
+    from caller_day
     union
     select distinct x_ChargeDay, x_Endpoint, x_Model
     from allocated_cost

@@ -8,4 +8,6 @@ select * from untagged_spend
 union all
 select * from misattributed_spend
 union all
+select * from shared_spend
+union all
 select * from drift

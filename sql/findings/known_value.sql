@@ -32,10 +32,7 @@ labels as (
 ),
 logged as (
     select x_Feature, x_Tenant, x_Environment, min(x_Endpoint) as x_Where
-    from inference_usage
-    where
-        x_HourStart >= cast($period || '-01' as timestamp)
-        and x_HourStart < cast($period || '-01' as timestamp) + interval 1 month
+    from caller_day
     group by x_Feature, x_Tenant, x_Environment
 ),
 spelt as (

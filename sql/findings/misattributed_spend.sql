@@ -1,201 +1,28 @@
--- Spend whose tag is there but wrong.
+-- Spend whose tag is there but wrong: the faults of tag_fault, where money carries them, and what
+-- the witnesses of the resource say to it.
 --
--- conflict: tags of the set name different values for the dimension; of the same trust they name
---   nobody, else the most trusted holds. The account's other resources may settle it.
--- wrong_case: a value that differs from the right one only by case or outer blanks, and is spelt
---   so by no witness. Allocated right already; an alias is not a fault.
--- swapped: unknown here, but a known value of another dimension.
--- typo: unknown, and at most two edits (and a third of its length, never a digit) from known
---   values. Near one of them, that is the likely value; near several, it is left open.
--- stale: unknown to Git, cluster, logs and configuration in this period, and the name of no
---   namespace. Likely is what the witnesses of the resource say, else what those of other
---   resources with the same tag say.
--- witness_disagrees: the tag's value is known, but all witnesses of the resource name another
---   one: two at least, or the calls themselves where they are what the charges are split by.
--- shared_as_one: the tag names one of several that measurably use the resource, none of them
---   with nine tenths. EffectiveCost is what allocation charged the others.
--- A dimension that no Git label, pod or log names at all is not judged: no typo, swap or stale.
+-- conflict: the account's other resources may settle it.
+-- wrong_case: allocated right already; an alias is not a fault.
+-- stale: likely is what the witnesses of the resource say, else what those of other resources with
+--   the same tag say.
+-- witness_disagrees: the tag is right as such, but all witnesses of the resource name another
+--   value: two at least, or the calls themselves where they are what the charges are split by.
 --
--- EffectiveCost is else the sum of the charges that carry the tag. One likely value only where
--- no witness says otherwise.
+-- EffectiveCost is the sum of the charges that carry the tag. One likely value only where no
+-- witness says otherwise.
 --
 -- A fault on a hundred thousand resources is one question to the witnesses: what they say and the
 -- words of it are made once a question, and joined to the resources by numbers at the end.
 --
 -- One row per resource (or service and account), dimension, kind of fault, tag and currency.
 with
-bill_tag as (
-    select t.x_TagSetId, t.x_Dimension, t.x_TagKey, t.x_TagValue, t.x_OwnerValue, t.x_Decides
-    from owner_tag as t
-    semi join tag_set on tag_set.x_TagSetId = t.x_TagSetId
-),
 -- Tags that contradict each other, and what each of them says.
-in_conflict as (
-    select t.x_TagSetId, t.x_Dimension, t.x_TagKey, t.x_TagValue, t.x_OwnerValue, t.x_Decides
-    from bill_tag as t
-    semi join (
-        select x_TagSetId, x_Dimension
-        from bill_tag
-        group by x_TagSetId, x_Dimension
-        having min(x_OwnerValue) <> max(x_OwnerValue)
-    ) as c
-        on c.x_TagSetId = t.x_TagSetId and c.x_Dimension = t.x_Dimension
-),
-contradicting as (
-    select
-        x_TagSetId, x_Dimension,
-        string_agg(x_TagKey, ',' order by x_TagKey) as x_TagKey,
-        string_agg(x_TagValue, ',' order by x_TagKey) as x_TagValue,
-        max(x_OwnerValue) filter (where x_Decides) as guess
-    from in_conflict
-    group by x_TagSetId, x_Dimension
-),
 contradicting_tag as (
-    select distinct c.x_Dimension, c.x_TagKey, c.x_TagValue, t.x_TagKey as one_key, t.x_OwnerValue
-    from contradicting as c
-    inner join in_conflict as t
-        on t.x_TagSetId = c.x_TagSetId and t.x_Dimension = c.x_Dimension
-),
--- ------------------------------------------------------------------- what is wrong in a set
-set_fault as (
-    with
-    decided as (
-        select t.x_TagSetId, t.x_Dimension, t.x_TagKey, t.x_TagValue, t.x_OwnerValue
-        from bill_tag as t
-        anti join contradicting as c
-            on c.x_TagSetId = t.x_TagSetId and c.x_Dimension = t.x_Dimension
-        where t.x_Decides
-    ),
-    judged as (
-        select distinct x_Dimension from known_value where x_Witness <> 'configuration'
-    ),
-    namespace as (
-        select lower(x_Namespace) as x_Namespace
-        from (
-            select distinct x_Namespace from pod_usage
-            union
-            select x_Namespace from declared_workload
-        ) as spelt
-        group by lower(x_Namespace)
-    ),
-    bill_value as (
-        select distinct x_Dimension, x_TagValue, x_OwnerValue from decided
-    ),
-    unknown as (
-        select v.x_Dimension, v.x_OwnerValue
-        from (select distinct x_Dimension, x_OwnerValue from bill_value) as v
-        inner join judged as j on j.x_Dimension = v.x_Dimension
-        anti join known_value as k
-            on k.x_Dimension = v.x_Dimension and k.x_OwnerValue = v.x_OwnerValue
-    ),
-    elsewhere as (
-        select u.x_Dimension, u.x_OwnerValue, min(k.x_Dimension) as x_RightDimension
-        from unknown as u
-        inner join known_value as k
-            on k.x_OwnerValue = u.x_OwnerValue and k.x_Dimension <> u.x_Dimension
-        group by u.x_Dimension, u.x_OwnerValue
-    ),
-    right_spelling as (
-        select x_Dimension, normal_value(x_Spelling) as spelling, x_OwnerValue from known_value
-        union
-        select x_Dimension, x_OwnerValue as spelling, x_OwnerValue from known_value
-        union
-        select x_Dimension, x_From as spelling, x_To as x_OwnerValue from value_alias
-    ),
-    near as (
-        select
-            u.x_Dimension, u.x_OwnerValue,
-            case when min(r.x_OwnerValue) = max(r.x_OwnerValue) then min(r.x_OwnerValue) end
-                as guess
-        from unknown as u
-        inner join right_spelling as r
-            on r.x_Dimension = u.x_Dimension
-            and abs(length(r.spelling) - length(u.x_OwnerValue)) <= 2
-            and regexp_replace(r.spelling, '[^0-9]', '', 'g')
-            = regexp_replace(u.x_OwnerValue, '[^0-9]', '', 'g')
-            and levenshtein(r.spelling, u.x_OwnerValue) <= 2
-            and 3 * levenshtein(r.spelling, u.x_OwnerValue) <= length(u.x_OwnerValue)
-        group by u.x_Dimension, u.x_OwnerValue
-    ),
-    value_fault as (
-        select
-            v.x_Dimension, v.x_TagValue, v.x_OwnerValue, e.x_RightDimension,
-            case
-                when u.x_OwnerValue is null then 'wrong_case'
-                when e.x_RightDimension is not null then 'swapped'
-                when n.x_OwnerValue is not null then 'typo'
-                else 'stale'
-            end as kind,
-            case
-                when u.x_OwnerValue is null then v.x_OwnerValue
-                when e.x_RightDimension is null then n.guess
-            end as guess
-        from bill_value as v
-        left join unknown as u
-            on u.x_Dimension = v.x_Dimension and u.x_OwnerValue = v.x_OwnerValue
-        left join elsewhere as e
-            on e.x_Dimension = v.x_Dimension and e.x_OwnerValue = v.x_OwnerValue
-        left join near as n
-            on n.x_Dimension = v.x_Dimension and n.x_OwnerValue = v.x_OwnerValue
-        left join namespace as s on s.x_Namespace = v.x_OwnerValue
-        left join (select distinct x_Dimension, x_OwnerValue, x_Spelling from known_value) as k
-            on k.x_Dimension = v.x_Dimension
-            and k.x_OwnerValue = v.x_OwnerValue
-            and k.x_Spelling = v.x_TagValue
-        where
-            case
-                when u.x_OwnerValue is null then
-                    k.x_Spelling is null
-                    and v.x_TagValue <> normal_value(v.x_TagValue)
-                    and normal_value(v.x_TagValue) = v.x_OwnerValue
-                else
-                    e.x_RightDimension is not null or n.x_OwnerValue is not null
-                    or s.x_Namespace is null
-            end
-    ),
-    unknown_or_misspelt as (
-        select
-            f.kind, d.x_TagSetId, d.x_Dimension, d.x_TagKey, d.x_TagValue, f.guess, f.x_RightDimension
-        from decided as d
-        inner join value_fault as f
-            on f.x_Dimension = d.x_Dimension
-            and f.x_TagValue = d.x_TagValue
-            and f.x_OwnerValue = d.x_OwnerValue
-    ),
-    -- The value this dimension should have may stand under the tag it was swapped with.
-    swapped_with as (
-        select u.x_TagSetId, u.x_Dimension, min(o.x_OwnerValue) as guess, min(o.x_TagKey) as x_TagKey
-        from unknown_or_misspelt as u
-        inner join decided as o
-            on o.x_TagSetId = u.x_TagSetId and o.x_Dimension = u.x_RightDimension
-        semi join known_value as k
-            on k.x_Dimension = u.x_Dimension and k.x_OwnerValue = o.x_OwnerValue
-        where u.kind = 'swapped'
-        group by u.x_TagSetId, u.x_Dimension
-    ),
-    -- A right tag matters only where somebody else says whose the resource is.
-    witnessed_set as (
-        select distinct r.x_TagSetId
-        from resource_cost as r
-        semi join owner_evidence as e on e.ResourceId = r.ResourceId
-    )
-    select 'conflict' as kind, x_TagSetId, x_Dimension, x_TagKey, x_TagValue, guess,
-        cast(null as varchar) as guess_where
-    from contradicting
-    union all
-    select
-        u.kind, u.x_TagSetId, u.x_Dimension, u.x_TagKey, u.x_TagValue,
-        coalesce(u.guess, s.guess) as guess, s.x_TagKey as guess_where
-    from unknown_or_misspelt as u
-    left join swapped_with as s
-        on u.kind = 'swapped' and s.x_TagSetId = u.x_TagSetId and s.x_Dimension = u.x_Dimension
-    union all
-    select 'right' as kind, d.x_TagSetId, d.x_Dimension, d.x_TagKey, d.x_TagValue,
-        d.x_OwnerValue as guess, cast(null as varchar) as guess_where
-    from decided as d
-    semi join witnessed_set as w on w.x_TagSetId = d.x_TagSetId
-    anti join unknown as u
-        on u.x_Dimension = d.x_Dimension and u.x_OwnerValue = d.x_OwnerValue
+    select distinct
+        c.x_Dimension, c.x_TagKey, c.x_TagValue, t.x_TagKey as one_key, t.x_OwnerValue
+    from tag_fault as c
+    inner join owner_tag as t on t.x_TagSetId = c.x_TagSetId and t.x_Dimension = c.x_Dimension
+    where c.x_TagFault = 'conflict'
 ),
 -- Numbered so that the least number is the first key and value, with a guess where there is one.
 numbered as (
@@ -207,28 +34,22 @@ numbered as (
         ) as fault_number,
         dense_rank() over (order by kind, x_Dimension, x_TagKey, x_TagValue) as tag_number
     from (
-        select distinct kind, x_Dimension, x_TagKey, x_TagValue, guess, guess_where
-        from set_fault
+        select distinct
+            x_TagFault as kind, x_Dimension, x_TagKey, x_TagValue, x_RightValue as guess,
+            x_RightTagKey as guess_where
+        from tag_fault
     ) as fault
 ),
 set_tag as (
-    with
-    -- Several keys may carry the same value: the first stands for all.
-    one_fault as (
-        select s.x_TagSetId, min(n.fault_number) as fault_number
-        from set_fault as s
-        inner join numbered as n
-            on n.kind = s.kind
-            and n.x_Dimension = s.x_Dimension
-            and n.x_TagKey = s.x_TagKey
-            and n.x_TagValue = s.x_TagValue
-            and n.guess is not distinct from s.guess
-            and n.guess_where is not distinct from s.guess_where
-        group by s.x_TagSetId, s.kind, s.x_Dimension
-    )
-    select o.x_TagSetId, o.fault_number, n.tag_number
-    from one_fault as o
-    inner join numbered as n on n.fault_number = o.fault_number
+    select f.x_TagSetId, n.fault_number, n.tag_number
+    from tag_fault as f
+    inner join numbered as n
+        on n.kind = f.x_TagFault
+        and n.x_Dimension = f.x_Dimension
+        and n.x_TagKey = f.x_TagKey
+        and n.x_TagValue = f.x_TagValue
+        and n.guess is not distinct from f.x_RightValue
+        and n.guess_where is not distinct from f.x_RightTagKey
 ),
 -- -------------------------------------------------------------------- which charges have it
 spend as (
@@ -251,14 +72,6 @@ spend as (
         case when r.ResourceId is null then r.ServiceName end, r.BillingCurrency
 ),
 -- ------------------------------------------------------------------- what the witnesses say
-evidence as (
-    select
-        ResourceId, x_Dimension, x_Witness, x_OwnerValue, bool_and(x_Decides) as x_Decides,
-        min(x_Where) as x_Where, min(x_Rank) as x_Rank
-    from owner_evidence
-    where x_Witness <> 'use'
-    group by ResourceId, x_Dimension, x_Witness, x_OwnerValue
-),
 -- A witness that decides may still name others with a small part: they are not held against it.
 agreed as (
     select
@@ -271,7 +84,7 @@ agreed as (
         select
             ResourceId, x_Dimension, x_Witness, bool_or(x_Decides) as decides,
             max(x_OwnerValue) filter (where x_Decides or x_Rank = 1) as x_OwnerValue
-        from evidence
+        from owner_evidence
         group by ResourceId, x_Dimension, x_Witness
     ) as witness
     group by ResourceId, x_Dimension
@@ -326,58 +139,13 @@ guessed as (
         and b.ProviderName = s.ProviderName
         and b.SubAccountId = s.SubAccountId
 ),
--- -------------------------------------------------------------------- what use was measured
--- Where the tag is on part of the charges, that part of the use counts; proportions in 10^-9.
-shared as (
-    with
-    use_total as (
-        select
-            ResourceId, x_Dimension, BillingCurrency, sum(x_Weight) as weight, count(*) as users
-        from owner_evidence
-        where x_Witness = 'use'
-        group by ResourceId, x_Dimension, BillingCurrency
-        having count(*) >= 2
-    ),
-    resource_total as (
-        select r.ResourceId, r.BillingCurrency, sum(r.EffectiveCost) as EffectiveCost
-        from resource_cost as r
-        semi join use_total as u on u.ResourceId = r.ResourceId
-        group by r.ResourceId, r.BillingCurrency
-        having sum(r.EffectiveCost) > 0
-    )
-    select
-        g.fault_number, g.evidence_number, g.ProviderName, g.SubAccountId, g.ResourceId,
-        g.bare_service, g.BillingCurrency, g.x_Pool, g.x_ChargeRows, g.largest, t.users,
-        units_money(apportion(
-            cast(t.weight - u.x_Weight as hugeint),
-            cast(g.EffectiveCost * 1000000000 as hugeint),
-            cast(r.EffectiveCost * 1000000000 as hugeint)
-        )) as EffectiveCost
-    from guessed as g
-    inner join use_total as t
-        on t.ResourceId = g.ResourceId
-        and t.x_Dimension = g.x_Dimension
-        and t.BillingCurrency = g.BillingCurrency
-    inner join owner_evidence as u
-        on u.ResourceId = g.ResourceId
-        and u.x_Dimension = g.x_Dimension
-        and u.BillingCurrency = g.BillingCurrency
-        and u.x_Witness = 'use'
-        and u.x_OwnerValue = g.guess
-    inner join resource_total as r
-        on r.ResourceId = g.ResourceId and r.BillingCurrency = g.BillingCurrency
-    where
-        g.kind = 'right' and 10 * u.x_Weight < 9 * t.weight
-        and not coalesce(g.is_one and g.witnesses >= 2 and g.agreed_value <> g.guess, false)
-        and g.EffectiveCost > 0
-),
 -- ----------------------------------------------------------------------------- the findings
 fault as (
     select
         case kind when 'right' then 'witness_disagrees' else kind end as kind,
-        fault_number, evidence_number, account_number, is_tagged_alike,
-        cast(0 as bigint) as users, ProviderName, SubAccountId, ResourceId, bare_service,
-        BillingCurrency, x_Pool, EffectiveCost, x_ChargeRows, largest
+        fault_number, evidence_number, account_number, is_tagged_alike, ProviderName,
+        SubAccountId, ResourceId, bare_service, BillingCurrency, x_Pool, EffectiveCost,
+        x_ChargeRows, largest
     from guessed
     where
         EffectiveCost <> 0
@@ -386,23 +154,16 @@ fault as (
             or is_one and agreed_value <> guess
             and (witnesses >= 2 or coalesce(starts_with(x_Pool, 'inference/'), false))
         )
-    union all
-    select
-        'shared_as_one' as kind, fault_number, evidence_number, cast(0 as bigint) as account_number,
-        false as is_tagged_alike, users, ProviderName, SubAccountId, ResourceId, bare_service,
-        BillingCurrency, x_Pool, EffectiveCost, x_ChargeRows, largest
-    from shared
-    where EffectiveCost <> 0
 ),
 answer as materialized (
     with
     -- What is asked of the witnesses, once for all resources alike.
     asked as (
         select
-            q.kind, q.fault_number, q.evidence_number, q.account_number, q.is_tagged_alike, q.users,
+            q.kind, q.fault_number, q.evidence_number, q.account_number, q.is_tagged_alike,
             row_number() over (
                 order by q.kind, q.fault_number, q.evidence_number, q.account_number,
-                    q.is_tagged_alike, q.users
+                    q.is_tagged_alike
             ) as question,
             n.x_Dimension, n.x_TagKey, n.x_TagValue, n.guess_where,
             coalesce(n.guess, r.guess, b.guess) as guess,
@@ -411,7 +172,7 @@ answer as materialized (
             a.ResourceId, a.is_one, a.x_OwnerValue as agreed_value
         from (
             select distinct
-                kind, fault_number, evidence_number, account_number, is_tagged_alike, users
+                kind, fault_number, evidence_number, account_number, is_tagged_alike
             from fault
         ) as q
         inner join numbered as n on n.fault_number = q.fault_number
@@ -424,7 +185,6 @@ answer as materialized (
         select
             q.question,
             case
-                when q.kind = 'shared_as_one' then null
                 when q.kind = 'witness_disagrees' then q.agreed_value
                 when q.kind = 'wrong_case' then q.guess
                 when q.is_one is null then q.guess
@@ -432,7 +192,7 @@ answer as materialized (
                 when not q.is_one and e.x_OwnerValue is not null then q.guess
             end as x_LikelyValue
         from asked as q
-        left join (select distinct ResourceId, x_Dimension, x_OwnerValue from evidence) as e
+        left join (select distinct ResourceId, x_Dimension, x_OwnerValue from owner_evidence) as e
             on e.ResourceId = q.ResourceId
             and e.x_Dimension = q.x_Dimension
             and e.x_OwnerValue = q.guess
@@ -441,14 +201,14 @@ answer as materialized (
     witness as (
         select q.question, e.x_Witness, e.x_OwnerValue, e.x_Where
         from asked as q
-        inner join evidence as e
+        inner join owner_evidence as e
             on e.ResourceId = q.ResourceId and e.x_Dimension = q.x_Dimension and e.x_Rank <= 10
         union all
         select q.question, k.x_Witness, q.guess as x_OwnerValue, min(k.x_Where) as x_Where
         from asked as q
         inner join known_value as k
             on k.x_Dimension = q.x_Dimension and k.x_OwnerValue = q.guess
-        anti join evidence as e
+        anti join owner_evidence as e
             on e.ResourceId = q.ResourceId
             and e.x_Dimension = q.x_Dimension
             and e.x_Witness = k.x_Witness
@@ -499,7 +259,7 @@ answer as materialized (
         group by l.question
     )
     select
-        q.kind, q.fault_number, q.evidence_number, q.account_number, q.is_tagged_alike, q.users,
+        q.kind, q.fault_number, q.evidence_number, q.account_number, q.is_tagged_alike,
         q.x_Dimension, q.x_TagKey, q.x_TagValue, l.x_LikelyValue,
         coalesce(w.witnesses, 0) as x_WitnessCount,
         coalesce(w.x_Witnesses, '[]') as x_Witnesses,
@@ -507,9 +267,6 @@ answer as materialized (
             when 'wrong_case' then
                 'Counted as ' || q.guess
                 || ' already; write the tag so, to be found by exact filters.'
-            when 'shared_as_one' then
-                q.users || ' values of ' || q.x_Dimension || ' use it, the tag names one; the cost '
-                || 'is what the others used. Let use split it, and tag it as shared.'
             when 'witness_disagrees' then
                 'The tag says ' || q.guess || ', its witnesses (' || w.who || ') '
                 || l.x_LikelyValue || '. Check who owns it, then correct the tag.'
@@ -578,5 +335,4 @@ inner join answer as a
     and a.evidence_number = f.evidence_number
     and a.account_number = f.account_number
     and a.is_tagged_alike = f.is_tagged_alike
-    and a.users = f.users
 order by x_FindingId, f.BillingCurrency

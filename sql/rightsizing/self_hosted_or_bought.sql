@@ -47,10 +47,8 @@ used as (
         sum(u.x_InputTokens - u.x_CachedInputTokens) as input,
         sum(u.x_CachedInputTokens) as cached,
         sum(u.x_OutputTokens) as output
-    from inference_usage as u
+    from caller_day as u
     semi join endpoint as e on e.x_Endpoint = u.x_Endpoint
-    where u.x_HourStart >= cast($period || '-01' as timestamp)
-        and u.x_HourStart < cast($period || '-01' as timestamp) + interval 1 month
     group by u.x_Model
 ),
 -- Per token or call, in parts of 9 * 10^9 of 10^-12: every `per` of the book divides that number.

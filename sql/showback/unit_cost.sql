@@ -24,7 +24,7 @@ label as (
     inner join tag_owner as o on o.Tags = p.x_Labels
     group by p.x_Namespace || '/' || p.x_Workload
 ),
--- Grouped as logged first: spellings are few, hours many.
+-- Grouped as logged first: spellings are few, days many.
 logged as (
     select
         x_Endpoint, x_Feature, x_Tenant, x_Environment, x_Model,
@@ -34,10 +34,7 @@ logged as (
         sum(x_InputTokens) as x_InputTokens,
         sum(x_OutputTokens) as x_OutputTokens,
         sum(x_Images) as x_Images
-    from inference_usage
-    where
-        x_HourStart >= cast($period || '-01' as timestamp)
-        and x_HourStart < cast($period || '-01' as timestamp) + interval 1 month
+    from caller_day
     group by x_Endpoint, x_Feature, x_Tenant, x_Environment, x_Model
 ),
 call as (
