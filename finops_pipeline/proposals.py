@@ -556,13 +556,19 @@ def _readme(
 
 
 def _coverage_lines(coverage: pl.DataFrame) -> list[str]:
-    wanted = ["BillingCurrency", "x_Dimension", "x_CoveragePermille", "x_UnallocatedCost"]
+    """A table whose rows add up to the bill, as they are shown."""
+    parts = ["x_AllocatedCost", "x_IdleCost", "x_UnallocatedCost"]
+    wanted = ["BillingCurrency", "x_Dimension", "x_CoveragePermille", *parts]
     rows = sorted(coverage.select(wanted).iter_rows())
     if not rows:
         return []
-    lines = ["| dimension | has an owner | has none |", "| --- | ---: | ---: |"]
-    for currency, dimension, permille, unallocated in rows:
-        lines.append(f"| {dimension} | {_permille(permille)} | {display(unallocated, currency)} |")
+    lines = [
+        "| dimension | has an owner | cost | idle, overhead | has no owner | all |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for currency, dimension, permille, *amounts in rows:
+        shown = [*figures(amounts, currency), display(total(amounts), currency)]
+        lines.append(f"| {dimension} | {_permille(permille)} | {' | '.join(shown)} |")
     return lines
 
 

@@ -230,7 +230,8 @@ def showback_frames() -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
             for f, c in (("chat", third), ("search", third), ("(idle)", third), ("chat", 50))
         )),
         frame("coverage", {"x_Dimension": "feature", "x_CoveragePermille": 777,
-                           "x_UnallocatedCost": Decimal(0), "EffectiveCost": Decimal(150)}),
+                           "x_AllocatedCost": third + 50, "x_IdleCost": third,
+                           "x_UnallocatedCost": third, "EffectiveCost": Decimal(150)}),
         frame("unit_cost", {"x_Model": "m", "x_Calls": 1000, "EffectiveCost": Decimal(5)}),
     )  # fmt: skip
 
@@ -252,7 +253,7 @@ def test_showback_is_published_as_markdown_and_csv() -> None:
     assert ["| chat | 83.34 |", "| (idle) | 33.33 |", "| search | 33.33 |"] == feature[4:7]
     assert "| a\\|b | 150.00 |" in texts["showback/2026-10/showback-by-tenant.md"]
     assert "83.333333333333\n" in texts["showback/2026-10/showback.csv"]
-    assert "| feature | 77.7 % | 0.00 USD |" in proposal.body
+    assert "| feature | 77.7 % | 83.34 | 33.33 | 33.33 | 150.00 USD |" in proposal.body
 
 
 def test_showback_of_a_restated_period_has_the_same_branch_and_identity() -> None:
