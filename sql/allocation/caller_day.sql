@@ -1,7 +1,8 @@
 -- What each caller did in a day: the hours of inference_usage together, for all who ask for no hour.
 --
 -- Prefill and decode are those of the log, or of the engine where token_time has the hour.
--- Asked for the days from $from_day until $until_day; no row depends on how a month is cut.
+-- Asked for the days from $from_day until $until_day; no row depends on how a month is cut. The days
+-- before and after the month are there, too, for charges of theirs on its bill.
 --
 -- One row per day, endpoint, caller as logged and model.
 select
@@ -39,7 +40,5 @@ from inference_usage as u
 left join token_time as t
     on t.x_HourStart = u.x_HourStart and t.x_Endpoint = u.x_Endpoint
 where u.x_HourStart >= cast($from_day as date) and u.x_HourStart < cast($until_day as date)
-    and u.x_HourStart >= cast($period || '-01' as timestamp)
-    and u.x_HourStart < cast($period || '-01' as timestamp) + interval 1 month
 group by 2, 3, 4, 5, 6, 7
 order by 2, 3, 4, 5, 6, 7

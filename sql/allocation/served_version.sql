@@ -10,6 +10,9 @@ with
 seen as (
     select distinct x_ChargeDay, x_Endpoint, x_Model
     from caller_day
+    where
+        x_ChargeDay >= cast($period || '-01' as date)
+        and x_ChargeDay < cast($period || '-01' as date) + interval 1 month
     union
     select distinct x_ChargeDay, x_Endpoint, x_Model
     from allocated_cost

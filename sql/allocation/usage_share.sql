@@ -9,7 +9,8 @@
 -- or as the engine measured it for a token, else by tokens weighted by the ratio of the day, else by
 -- calls. Node-hours the cluster did not measure stay `unmeasured`.
 -- Inference pools: by what the calls of the day cost by the price book, where all of them have a
--- price in one currency; else by the same work, over the day.
+-- price in one currency; else by the same measures, the best that every call of the day has. A call
+-- without token counts weighs what a known call of its endpoint does.
 -- x_WeightUnit is the weakest measure that any hour of the consumer was weighed by.
 --
 -- Weights are integers in 10^-15 of the currency of the node-hour, so that no order of threads
@@ -405,12 +406,6 @@ served_caller as (
     group by s.share_no, c.caller_no
 ),
 -- Callers of bought APIs and shared endpoints, by the work of the day.
-split_hour as (
-    select distinct
-        'inference/' || s.x_Name as x_Pool, cast(h.x_HourStart as date) as x_ChargeDay, h.hour_no
-    from inference_split as s
-    inner join called_hour as h on h.x_Endpoint like s.x_Endpoint escape '\'
-),
 -- Half a list would charge the other half to those who are on it: all calls have a price, or none.
 listed_call as (
     select
@@ -431,12 +426,83 @@ listed_split as (
         and min(PricingCurrency) = max(PricingCurrency)
         and sum(units) > 0
 ),
-split_caller as (
-    select s.x_Pool, s.x_ChargeDay, c.caller_no, max(c.unit_no) as unit_no, sum(c.work) as weight
-    from caller as c
-    inner join split_hour as s on s.hour_no = c.hour_no
+split_endpoint as (
+    select distinct 'inference/' || s.x_Name as x_Pool, c.x_ChargeDay, c.x_Endpoint
+    from inference_split as s
+    inner join (
+        select distinct x_ChargeDay, x_Endpoint
+        from caller_day
+        where x_ChargeDay >= cast($from_day as date) and x_ChargeDay < cast($until_day as date)
+    ) as c
+        on c.x_Endpoint like s.x_Endpoint escape '\'
+),
+split_call as (
+    select
+        s.x_Pool, u.x_ChargeDay, u.x_Endpoint, u.x_Feature, u.x_Tenant, u.x_Environment, u.x_Model,
+        u.x_Calls as calls,
+        u.x_UnknownTokenCalls as unknown_calls,
+        u.x_GpuMsCalls as gpu_calls,
+        cast(u.x_GpuMs as hugeint) as gpu_ms,
+        u.x_PhaseMsCalls as phase_calls,
+        cast(u.x_PrefillNs + u.x_DecodeNs as hugeint) as phase_ns,
+        token_work(
+            u.x_InputTokens, u.x_CachedInputTokens, u.x_OutputTokens,
+            cast(r.x_InputWeight as hugeint), cast(r.x_CachedInputWeight as hugeint),
+            cast(r.x_OutputWeight as hugeint)
+        ) as token_work
+    from caller_day as u
+    inner join split_endpoint as s
+        on s.x_ChargeDay = u.x_ChargeDay and s.x_Endpoint = u.x_Endpoint
+    inner join token_ratio as r
+        on u.x_ChargeDay >= r.x_FromDay and u.x_ChargeDay < r.x_UntilDay
     anti join listed_split as l on l.x_Pool = s.x_Pool and l.x_ChargeDay = s.x_ChargeDay
-    group by s.x_Pool, s.x_ChargeDay, c.caller_no
+),
+-- One measure for all calls of a pool in a day: milliseconds and tokens do not add up.
+split_measure as (
+    select
+        x_Pool, x_ChargeDay,
+        case
+            when sum(gpu_calls) = sum(calls) and sum(gpu_ms) > 0 then 1
+            when sum(phase_calls) = sum(calls) and sum(phase_ns) > 0 then 2
+            when sum(token_work) > 0 then 3
+            else 4
+        end as unit_no,
+        sum(token_work) // greatest(sum(calls) - sum(unknown_calls), 1) as known_call_work
+    from split_call
+    group by x_Pool, x_ChargeDay
+),
+split_known as (
+    select
+        x_Pool, x_ChargeDay, x_Endpoint,
+        sum(token_work) // (sum(calls) - sum(unknown_calls)) as known_call_work
+    from split_call
+    group by x_Pool, x_ChargeDay, x_Endpoint
+    having sum(calls) > sum(unknown_calls)
+),
+split_caller as (
+    select
+        c.x_Pool, c.x_ChargeDay, n.caller_no, m.unit_no,
+        sum(case m.unit_no
+            when 1 then c.gpu_ms
+            when 2 then c.phase_ns
+            when 3 then
+                c.token_work
+                + c.unknown_calls * coalesce(k.known_call_work, m.known_call_work)
+            else c.calls
+        end) as weight
+    from split_call as c
+    inner join split_measure as m on m.x_Pool = c.x_Pool and m.x_ChargeDay = c.x_ChargeDay
+    left join split_known as k
+        on k.x_Pool = c.x_Pool
+        and k.x_ChargeDay = c.x_ChargeDay
+        and k.x_Endpoint = c.x_Endpoint
+    inner join logged_caller as n
+        on n.x_Endpoint = c.x_Endpoint
+        and n.x_Feature is not distinct from c.x_Feature
+        and n.x_Tenant is not distinct from c.x_Tenant
+        and n.x_Environment is not distinct from c.x_Environment
+        and n.x_Model = c.x_Model
+    group by c.x_Pool, c.x_ChargeDay, n.caller_no, m.unit_no
     union all
     select
         c.x_Pool, c.x_ChargeDay, n.caller_no, 5 as unit_no,

@@ -33,6 +33,9 @@ labels as (
 logged as (
     select x_Feature, x_Tenant, x_Environment, min(x_Endpoint) as x_Where
     from caller_day
+    where
+        x_ChargeDay >= cast($period || '-01' as date)
+        and x_ChargeDay < cast($period || '-01' as date) + interval 1 month
     group by x_Feature, x_Tenant, x_Environment
 ),
 spelt as (

@@ -35,6 +35,9 @@ logged as (
         sum(x_OutputTokens) as x_OutputTokens,
         sum(x_Images) as x_Images
     from caller_day
+    where
+        x_ChargeDay >= cast($period || '-01' as date)
+        and x_ChargeDay < cast($period || '-01' as date) + interval 1 month
     group by x_Endpoint, x_Feature, x_Tenant, x_Environment, x_Model
 ),
 call as (
