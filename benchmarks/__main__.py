@@ -316,8 +316,8 @@ def _focus_converter(home: Path, lines: int) -> dict[str, Any] | None:
         print("focus-converter was left out: FINOPS_FOCUS_CONVERTER does not name it.")
         return None
     took = dialects.focus_converter(command, home / "aws_cur.parquet", home)
-    if took is None:
-        print(f"focus-converter did not end well within {dialects.PATIENCE} s.")
+    if isinstance(took, str):
+        print(f"focus-converter did not end well within {dialects.PATIENCE} s: {took}")
         return None
     print(
         f"focus-converter, the same Parquet file of aws_cur, whole process: {took['seconds']:.1f} s, "

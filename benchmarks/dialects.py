@@ -435,8 +435,8 @@ def _timed(once: Callable[[duckdb.DuckDBPyConnection, Path], int]) -> dict[str, 
 # ---------------------------------------------------------------------------- beside another
 
 
-def focus_converter(command: str, file: Path, folder: Path) -> dict[str, Any] | None:
-    """What focus-converter took for the Parquet file of AWS, whole process; None if it did not end.
+def focus_converter(command: str, file: Path, folder: Path) -> dict[str, Any] | str:
+    """What focus-converter took for the Parquet file of AWS, whole process, or how it ended.
 
     It reads no maps, so the tags are text for it, and from CSV no times. It has no tags, and its
     money is floating point.
@@ -452,12 +452,12 @@ def focus_converter(command: str, file: Path, folder: Path) -> dict[str, Any] | 
         )
     asked = "--provider aws --data-format parquet --parquet-data-format file"
     asked += f" --data-path {given} --export-path {target}"
+    said = target.with_suffix(".txt")
     started = time.perf_counter()
-    child = subprocess.Popen(
-        [command, "convert", *asked.split()],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    with said.open("wb") as errors:
+        child = subprocess.Popen(
+            [command, "convert", *asked.split()], stdout=subprocess.DEVNULL, stderr=errors
+        )
     while not (ended := os.wait4(child.pid, os.WNOHANG))[0]:
         time.sleep(0.05)
         if time.perf_counter() - started > PATIENCE:
@@ -467,7 +467,8 @@ def focus_converter(command: str, file: Path, folder: Path) -> dict[str, Any] | 
     _, status, used = ended
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
-        return None
+        last = said.read_text(errors="replace").strip().rpartition("\n")[2]
+        return f"exit code {child.returncode}, {last or 'without a word'}"
     return {
         "seconds": time.perf_counter() - started,
         "cpu": used.ru_utime + used.ru_stime,

@@ -387,7 +387,7 @@ def value_of(column: Column, raw: Raw) -> str:
             # A plain cast drops an offset such as +02:00 without a word.
             offset = r":\d\d(\.\d+)?[+-]\d\d(:?\d\d)?$"
             return (
-                f"case when regexp_matches({ref}, '{offset}') "
+                f"case when not ends_with({ref}, 'Z') and regexp_matches({ref}, '{offset}') "
                 f"then timezone('UTC', try_cast({ref} as timestamptz)) "
                 f"else try_cast({ref} as timestamp) end"
             )
@@ -415,15 +415,18 @@ def number_of(ref: str, duck_type: str) -> str | None:
         return f"try_cast(cast({ref} as varchar) as decimal(38, 12))"
     if duck_type == "DOUBLE":
         # The shortest decimal that reads back as this double is what was exported. It lies within
-        # half a unit in the last place of the double, and so does the product below, within half a
-        # unit of its own: together less than 2.3e-16 of it. Where no half of the twelfth decimal
-        # is that near, both round to the same; the rest goes through text, thirty times slower.
-        scaled = f"({ref} * 1e12)"
+        # half a unit in the last place of the double, 1.2e-16 of it. What is below one is taken off
+        # exactly, and its product is within 1.2e-4 of a twelfth decimal. Where no half of the
+        # twelfth decimal is as near as both, all round to the same; the rest goes through text,
+        # thirty times slower.
+        rest = f"({ref} - trunc({ref}))"
+        scaled = f"({rest} * 1e12)"
         return (
             f"case when {ref} = round({ref}) and abs({ref}) < 1e15 "
             f"then cast(cast({ref} as bigint) as decimal(38, 12)) "
-            f"when abs({scaled} - round({scaled})) < 0.499999 - abs({ref}) * 3e-4 "
-            f"then cast({ref} as decimal(38, 12)) "
+            f"when abs({scaled} - round({scaled})) < 0.4997 - abs({ref}) * 1.2e-4 "
+            f"then cast(cast(trunc({ref}) as bigint) as decimal(38, 12)) "
+            f"+ cast({rest} as decimal(38, 12)) "
             f"else try_cast(cast({ref} as varchar) as decimal(38, 12)) end"
         )
     return None
@@ -550,10 +553,12 @@ def written_tags(spoken: Dialect) -> str:
     return TAGS_OF_LISTS.format(prefix=f"case list_number {prefixes} end") + TAG_SET_TEXT
 
 
-# The tags of the sets that no file before had, as a JSON object.
+# The tags of the sets that no file before had, as a JSON object. Sets have numbers here: to group
+# and to join by their long texts takes longer.
 TAGS_OF_OBJECT = """
 with judged as (
     select
+        rowid as number,
         x_RawTags,
         case when json_valid(x_RawTags) then json_type(x_RawTags) = 'OBJECT' else false end
             as is_readable,
@@ -561,8 +566,8 @@ with judged as (
     from new_tag_set
 ),
 tag as (
-    select x_RawTags, {key} as tag_key, entry.value ->> '$' as tag_value
-    from (select x_RawTags from judged where is_readable) as readable,
+    select number, {key} as tag_key, entry.value ->> '$' as tag_value
+    from (select number, x_RawTags from judged where is_readable) as readable,
         json_each(x_RawTags) as entry
 ),
 """
@@ -573,6 +578,7 @@ tag as (
 TAGS_OF_LISTS = """
 with judged as (
     select
+        rowid as number,
         x_RawTags,
         case when json_valid(x_RawTags) then json_type(x_RawTags) = 'ARRAY' else false end
             as is_readable,
@@ -581,12 +587,12 @@ with judged as (
 ),
 listed as (
     select
-        x_RawTags,
+        number,
         cast(list.key as integer) as list_number,
         entry.value ->> 'key' as list_key,
         entry.value ->> 'value' as tag_value,
         coalesce((entry.value ->> 'namespace') || '/', '') as namespace
-    from (select x_RawTags from judged where is_readable) as readable,
+    from (select number, x_RawTags from judged where is_readable) as readable,
         json_each(x_RawTags) as list,
         json_each(list.value) as entry
 ),
@@ -597,12 +603,12 @@ ranked as (
         first_value(tag_value) over of_key as first_tag_value
     from listed
     window of_key as (
-        partition by x_RawTags, list_key order by list_number, namespace, tag_value
+        partition by number, list_key order by list_number, namespace, tag_value
     )
 ),
 tag as (
     select
-        x_RawTags,
+        number,
         case when place = 1 then list_key else {prefix} || namespace || list_key end as tag_key,
         tag_value
     from ranked
@@ -615,15 +621,15 @@ tag as (
 TAG_SET_TEXT = """
 written as (
     select
-        x_RawTags,
+        number,
         '{' || string_agg(
             cast(to_json(tag_key) as varchar) || ':'
             || coalesce(cast(to_json(tag_value) as varchar), 'null'),
             ',' order by tag_key
         ) || '}' as Tags,
-        count(*) > count(distinct tag_key) as is_ambiguous
+        count(*) > list_unique(list(tag_key)) as is_ambiguous
     from tag
-    group by x_RawTags
+    group by number
 ),
 identified as (
     select
@@ -636,7 +642,7 @@ identified as (
             when written.is_ambiguous then 'Tags has a key twice'
         end as x_Reason
     from judged
-    left join written on written.x_RawTags = judged.x_RawTags
+    left join written on written.number = judged.number
 )
 select x_RawTags, Tags, x_TagSetId, x_Reason from identified
 """

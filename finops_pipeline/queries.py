@@ -126,15 +126,8 @@ def made_from(path: str, given: frozenset[str]) -> dict[str, frozenset[str]]:
     """
     (statement,) = _parsed(query(path).text)
     behind: dict[str, set[str]] = {}
-    stack: list[Any] = [statement]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, dict):
-            for column in node.get("select_list", ()):
-                if column["class"] != "STAR":
-                    behind.setdefault(_alias(column).casefold(), set()).update(_named(column))
-        stack.extend(node.values() if isinstance(node, dict) else node)
-        stack = [n for n in stack if isinstance(n, dict | list)]
+    for column in _selected(statement):
+        behind.setdefault(_alias(column).casefold(), set()).update(_named(column))
     for names in behind.values():
         more = [*names]
         while more:
@@ -147,6 +140,72 @@ def made_from(path: str, given: frozenset[str]) -> dict[str, frozenset[str]]:
     }
     columns = [_alias(c) for c in statement["node"]["select_list"]]
     return {name: frozenset(found[name.casefold()]) for name in columns}
+
+
+@cache
+def with_enums(path: str) -> tuple[str, dict[str, str]]:
+    """A query whose columns of a few texts of its own are enums, and the types of those columns.
+
+    They are CASEs between literals, also where a CTE has them.
+    """
+    text = query(path).text.encode()
+    (statement,) = _parsed(text.decode())
+    made: dict[str, list[Any]] = {}
+    for column in _selected(statement):
+        made.setdefault(_alias(column).casefold(), []).append(column)
+    types: dict[str, str] = {}
+    cast: dict[int, tuple[int, str]] = {}
+    for column in statement["node"]["select_list"]:
+        behind, followed = column, set()
+        while behind["class"] == "COLUMN_REF":
+            name = behind["column_names"][-1].casefold()
+            others = [m for m in made.get(name, ()) if [*_named(m)] != [name]]
+            if name in followed or len(others) != 1:
+                break
+            followed.add(name)
+            (behind,) = others
+        places = _literals(behind) if behind["class"] != "CONSTANT" else None
+        if not places:
+            continue
+        kind = f"enum({', '.join(sorted({text[a:b].decode() for a, b in places}))})"
+        types[_alias(column)] = kind
+        cast |= {a: (b, kind) for a, b in places}
+    for start, (end, kind) in sorted(cast.items(), reverse=True):
+        text = b"%scast(%s as %s)%s" % (text[:start], text[start:end], kind.encode(), text[end:])
+    return text.decode(), types
+
+
+def _literals(node: Any) -> list[tuple[int, int]] | None:
+    """Where the literals that an expression is one of are written; None if it may be another."""
+    parts: list[Any] = []
+    match node["class"], node["type"]:
+        case "CONSTANT", _ if node["literal"]["kind"] == "NULL_LITERAL":
+            return []
+        case "CONSTANT", _ if node["literal"]["kind"] == "STRING":
+            start = node["query_location"]
+            return [(start, start + node["query_location_length"])]
+        case "CASE", _:
+            parts = [*(check["then_expr"] for check in node["case_checks"]), node["else_expr"]]
+        case _, "OPERATOR_COALESCE":
+            parts = node["children"]
+        case _, "ARRAY_EXTRACT" if node["children"][0].get("function_name") == "map":
+            _, values = node["children"][0]["arguments"]
+            parts = [each["expression"] for each in values["expression"]["arguments"]]
+    found = [_literals(part) for part in parts]
+    if not parts or None in found:
+        return None
+    return [place for places in found for place in places or ()]
+
+
+def _selected(tree: Any) -> Iterator[Any]:
+    """The expressions of all select lists in a parsed query."""
+    stack: list[Any] = [tree]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, dict):
+            yield from (c for c in node.get("select_list", ()) if c["class"] != "STAR")
+        stack.extend(node.values() if isinstance(node, dict) else node)
+        stack = [n for n in stack if isinstance(n, dict | list)]
 
 
 def _alias(column: dict[str, Any]) -> str:

@@ -26,7 +26,7 @@ from finops_pipeline import bill
 from finops_pipeline import text as plain
 from finops_pipeline.dialect import Dialect, Raw, dialect, number_of, told_by
 from finops_pipeline.errors import UnreadableFile
-from finops_pipeline.queries import macros
+from finops_pipeline.queries import macros, with_enums
 
 from .test_bill import CUR, CUR_TYPES, FOCUS, Read, Reader, read, write_parquet
 
@@ -405,6 +405,20 @@ def test_what_a_parquet_file_says_of_its_columns_changes_nothing(
     assert [{**row, "x_SourceFile": ""} for row in expected] == [
         {**row, "x_SourceFile": ""} for row in found
     ]
+
+
+def test_columns_between_a_few_literals_are_enums() -> None:
+    """Also where a CTE, a map or a CASE in a CASE has them; not where one is a column."""
+    asked, google = with_enums("bill/gcp")
+    _, amazon = with_enums("bill/aws_cur")
+    _, azure = with_enums("bill/azure")
+
+    assert "enum('Adjustment', 'Purchase', 'Tax', 'Usage')" == google["ChargeCategory"]
+    assert f"when cost_type = 'tax' then cast('Tax' as {google['ChargeCategory']})" in asked
+    assert "enum('One-Time', 'Recurring', 'Usage-Based')" == azure["ChargeFrequency"]
+    assert "'Compute'" in amazon["ServiceCategory"]
+    assert "'Other'" in amazon["ServiceCategory"]
+    assert not {"PublisherName", "ProviderName", "SkuId", "Tags"} & google.keys()
 
 
 def test_what_decides_a_column_of_a_dialect_is_known() -> None:
