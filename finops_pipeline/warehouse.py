@@ -150,6 +150,21 @@ def connect(config: Config, spill: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
+@contextlib.contextmanager
+def every_optimizer(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All optimizers of the engine, for what has no sum above a join: docs/decisions/0029.
+
+    They are of the engine, not of a session: nothing else may ask it meanwhile.
+    """
+    name = "disabled_optimizers"
+    ((left_out,),) = connection.execute("select current_setting(?)", [name]).fetchall()
+    connection.execute(f"set {name} = ''")
+    try:
+        yield
+    finally:
+        connection.execute(f"set {name} = {literal(left_out)}")
+
+
 def two_at_a_time(make: Callable[[Asked], Made], of: Iterable[Asked]) -> list[Made]:
     """What `make` makes of each, in order, while the next one is made beside it.
 

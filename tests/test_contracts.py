@@ -13,7 +13,7 @@ from finops_pipeline import bindings, contracts, pipeline, queries
 from finops_pipeline.contracts import STAGES
 from finops_pipeline.contracts.fields import FIELDS, TYPES
 from finops_pipeline.errors import ContractBroken
-from finops_pipeline.warehouse import identifier
+from finops_pipeline.warehouse import every_optimizer, identifier
 
 from .test_cases import engine
 
@@ -185,3 +185,16 @@ def test_a_sum_over_an_empty_join_is_what_it_is(question: str, joined: str) -> N
         found = connection.execute(question.format(f"from u left join {joined}")).fetchall()
 
     assert ("a", 2000000) in found
+
+
+def test_a_bill_is_read_with_every_optimizer_and_nothing_after_it() -> None:
+    with duckdb.connect() as connection:
+        connection.execute(queries.macros())
+        asked = "select current_setting('disabled_optimizers')"
+        before = connection.execute(asked).fetchall()
+
+        with pytest.raises(duckdb.Error), every_optimizer(connection.cursor()):
+            assert [("",)] == connection.execute(asked).fetchall()
+            connection.execute("select nothing")
+
+        assert [("statistics_propagation",)] == connection.execute(asked).fetchall() == before
