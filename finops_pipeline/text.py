@@ -15,13 +15,17 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
+
+from isal import igzip, isal_zlib
 
 from .errors import UnreadableFile
 from .transports import Item
 from .warehouse import literal
 
-NO_TEXT = (csv.Error, OSError, EOFError, UnicodeError, zlib.error)
+NOT_PACKED = cast("type[Exception]", isal_zlib.error)
+"""The stub has an instance where there is a class."""
+NO_TEXT = (csv.Error, OSError, EOFError, UnicodeError, zlib.error, NOT_PACKED)
 UNPACKED_TIMES = 50
 """How much larger than its gzip file a bill is held; bills are 5 to 20 times larger."""
 LONGEST_RECORD = 2**21
@@ -192,7 +196,9 @@ def ends_with_a_record(local: Path, passed: Callable[[bytes], object] = len) -> 
     size = start = 0  # of the file, and where its last record begins
     ended = False
     decode = codecs.getincrementaldecoder("utf-8")().decode
-    with gzip.open(local) if is_gzip(local) else local.open("rb") as file:
+    # Half the time of the standard library's gzip; its stubs tell no types.
+    unpack = cast("Callable[[Path], IO[bytes]]", igzip.IGzipFile)
+    with unpack(local) if is_gzip(local) else local.open("rb") as file:
         while chunk := file.read(PIECE):
             decode(chunk)
             passed(chunk)

@@ -193,8 +193,7 @@ def test_a_bill_is_read_with_every_optimizer_and_nothing_after_it() -> None:
         asked = "select current_setting('disabled_optimizers')"
         before = connection.execute(asked).fetchall()
 
-        with pytest.raises(duckdb.Error), every_optimizer(connection.cursor()):
+        with every_optimizer(connection.cursor()):
             assert [("",)] == connection.execute(asked).fetchall()
-            connection.execute("select nothing")
 
         assert [("statistics_propagation",)] == connection.execute(asked).fetchall() == before
