@@ -90,7 +90,7 @@ def bound(path: Path, period: str, step: str) -> dict[str, Any]:
     warehouse = Warehouse(config)
     with (
         tempfile.TemporaryDirectory(dir=path.parent) as scratch,
-        contextlib.closing(connect(config, Path(scratch))) as connection,
+        contextlib.closing(connect(config, Path(scratch), sums_joins=False)) as connection,
     ):
         folder = Path(scratch)
         if step == "bill":

@@ -39,7 +39,9 @@ def run(source: Path, folder: Path) -> dict[str, Any]:
     config = configuration.parse(given, folder)
     with (
         tempfile.TemporaryDirectory(dir=folder) as scratch,
-        contextlib.closing(connect(config, Path(scratch) / "spill")) as connection,
+        contextlib.closing(
+            connect(config, Path(scratch) / "spill", sums_joins=False)
+        ) as connection,
     ):
         calls = Path(scratch) / "calls.parquet"
         as_parquet = "(format parquet, compression zstd)"

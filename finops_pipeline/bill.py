@@ -46,7 +46,7 @@ from .errors import CheckFailed, ConfigError, IncompleteDelivery, UnreadableFile
 from .landed import digest_of
 from .queries import with_enums
 from .transports import Item
-from .warehouse import every_optimizer, identifier, literal
+from .warehouse import identifier, literal
 
 Read = TypeVar("Read")
 COPY = "(format parquet, compression zstd, compression_level 1, write_bloom_filter false)"
@@ -122,8 +122,7 @@ def read_file(
             return _write(cursor, spoken, totals, alike, block, period, item, came, out)
 
     try:
-        with every_optimizer(cursor):
-            result = _mending(item, read)
+        result = _mending(item, read)
     except CheckFailed:
         _refuse_changed(item, local, before)
         raise

@@ -254,7 +254,7 @@ def _read_bill_file(
 ) -> None:
     local = transport.fetch(item, warehouse.landing)
     sha256 = transport.digest(item)
-    with warehouse.engine() as connection:
+    with warehouse.engine(sums_joins=False) as connection:
         bill.read_file(connection, block, period, item, local, into, rows, sha256, manifest)
 
 
@@ -432,7 +432,7 @@ def _read_calls(
     found: list[tuple[Transport, Item]],
     into: Path,
 ) -> None:
-    with warehouse.engine() as connection:
+    with warehouse.engine(sums_joins=False) as connection:
         files = _local(warehouse, found)
         usage.read_calls(connection, block, date.fromisoformat(day), files, into)
 

@@ -134,8 +134,12 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def connect(config: Config, spill: Path) -> duckdb.DuckDBPyConnection:
-    """An in-memory engine with the run's limits, UTC, and the macros of sql/macros.sql."""
+def connect(config: Config, spill: Path, *, sums_joins: bool = True) -> duckdb.DuckDBPyConnection:
+    """An in-memory engine with the run's limits, UTC, and the macros of sql/macros.sql.
+
+    One that `sums_joins` does without the optimizer that makes wrong sums above an outer join:
+    docs/decisions/0029. Whoever asks no such thing can have all.
+    """
     connection = duckdb.connect()
     for statement in (
         # Global, for cursors are sessions of their own.
@@ -147,22 +151,9 @@ def connect(config: Config, spill: Path) -> duckdb.DuckDBPyConnection:
     ):
         connection.execute(statement)
     connection.execute(queries.macros())
+    if not sums_joins:
+        connection.execute("set disabled_optimizers = ''")
     return connection
-
-
-@contextlib.contextmanager
-def every_optimizer(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """All optimizers of the engine, for what has no sum above a join: docs/decisions/0029.
-
-    They are of the engine, not of a session: nothing else may ask it meanwhile.
-    """
-    name = "disabled_optimizers"
-    ((left_out,),) = connection.execute("select current_setting(?)", [name]).fetchall()
-    connection.execute(f"set {name} = ''")
-    try:
-        yield
-    finally:
-        connection.execute(f"set {name} = {literal(left_out)}")
 
 
 def two_at_a_time(make: Callable[[Asked], Made], of: Iterable[Asked]) -> list[Made]:
@@ -196,7 +187,7 @@ class Warehouse:
         self.landing = self.home / "landing"
         self._tables = bindings.small_tables(config)
         self._parameters = bindings.parameters(config)
-        self._instance: duckdb.DuckDBPyConnection | None = None
+        self._instances: dict[bool, duckdb.DuckDBPyConnection] = {}
         self._known: dict[str, dict[str, State]] | None = None
         self._starting = threading.Lock()
 
@@ -214,18 +205,21 @@ class Warehouse:
         return self.home / "database.generation"
 
     @contextlib.contextmanager
-    def engine(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A session of this run's engine: what is bound in it is seen by no other."""
+    def engine(self, *, sums_joins: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A session of this run's engine: what is bound in it is seen by no other.
+
+        The engine without `sums_joins` is another one, with every optimizer: see `connect`.
+        """
         with self._starting:
-            if self._instance is None:
-                self._instance = connect(self.config, self.work / "spill")
-        with contextlib.closing(self._instance.cursor()) as session:
+            if sums_joins not in self._instances:
+                spill = self.work / ("spill" if sums_joins else "spill-of-reading")
+                self._instances[sums_joins] = connect(self.config, spill, sums_joins=sums_joins)
+        with contextlib.closing(self._instances[sums_joins].cursor()) as session:
             yield session
 
-    def _stop_engine(self) -> None:
-        if self._instance is not None:
-            self._instance.close()
-            self._instance = None
+    def _stop_engines(self) -> None:
+        while self._instances:
+            self._instances.popitem()[1].close()
 
     # ---------------------------------------------------------------- one run
 
@@ -247,7 +241,7 @@ class Warehouse:
                 yield self
             finally:
                 self._known = None
-                self._stop_engine()
+                self._stop_engines()
 
     def _prepare(self) -> None:
         """Make `next` whole: continue a killed run, or start from what is published."""

@@ -8,12 +8,13 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
+import sqlglot
 
-from finops_pipeline import bindings, contracts, pipeline, queries
+from finops_pipeline import bindings, config, contracts, pipeline, queries
 from finops_pipeline.contracts import STAGES
 from finops_pipeline.contracts.fields import FIELDS, TYPES
 from finops_pipeline.errors import ContractBroken
-from finops_pipeline.warehouse import every_optimizer, identifier
+from finops_pipeline.warehouse import Warehouse, identifier
 
 from .test_cases import engine
 
@@ -187,13 +188,25 @@ def test_a_sum_over_an_empty_join_is_what_it_is(question: str, joined: str) -> N
     assert ("a", 2000000) in found
 
 
-def test_a_bill_is_read_with_every_optimizer_and_nothing_after_it() -> None:
-    with duckdb.connect() as connection:
-        connection.execute(queries.macros())
-        asked = "select current_setting('disabled_optimizers')"
-        before = connection.execute(asked).fetchall()
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(f"bill/{s}" for s in queries.stems("bill")),
+        *(f"usage/calls/{s}" for s in queries.stems("usage/calls")),
+        "usage/inference_usage",
+        "usage/unread_usage",
+    ],
+)
+def test_what_is_read_with_every_optimizer_has_no_outer_join(path: str) -> None:
+    tree = sqlglot.parse_one(queries.query(path).text, dialect="duckdb")
+    assert [] == [join.sql() for join in tree.find_all(sqlglot.exp.Join) if join.side]
 
-        with every_optimizer(connection.cursor()):
-            assert [("",)] == connection.execute(asked).fetchall()
 
-        assert [("statistics_propagation",)] == connection.execute(asked).fetchall() == before
+def test_the_engine_of_reading_has_every_optimizer(tmp_path: Path) -> None:
+    warehouse = Warehouse(config.parse({}, tmp_path))
+    with warehouse.writing():
+        for sums_joins, left_out in ((True, "statistics_propagation"), (False, "")):
+            with warehouse.engine(sums_joins=sums_joins) as session:
+                found = session.execute("select current_setting('disabled_optimizers')").fetchall()
+
+            assert [(left_out,)] == found
