@@ -412,7 +412,7 @@ def road(
     return connection
 
 
-@settings(MONTHS, max_examples=15)
+@settings(MONTHS, max_examples=12)
 @given(**MONTH)
 def test_parts_sum_to_the_bill(**month: Any) -> None:
     connection = road(**month, rows_per_part=1)
@@ -439,7 +439,7 @@ def as_cluster(month: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@settings(MONTHS, max_examples=8)
+@settings(MONTHS, max_examples=6)
 @given(**MONTH)
 def test_the_lines_of_a_cluster_sum_to_the_bill(**month: Any) -> None:
     connection = road(**as_cluster(month), rows_per_part=1)
@@ -475,7 +475,7 @@ def serve(month: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@settings(MONTHS, max_examples=8)
+@settings(MONTHS, max_examples=6)
 @given(**MONTH)
 def test_parts_of_functions_and_managed_endpoints_sum_to_the_bill(**month: Any) -> None:
     connection = road(**serve(month), rows_per_part=1)
@@ -493,7 +493,7 @@ def test_parts_of_functions_and_managed_endpoints_sum_to_the_bill(**month: Any) 
     assert borne == shown
 
 
-@settings(MONTHS, max_examples=8)
+@settings(MONTHS, max_examples=6)
 @given(**(MONTH | {"volumes": st.lists(VOLUME, min_size=1, max_size=6)}))
 def test_parts_of_volumes_sum_to_the_bill(**month: Any) -> None:
     disks = [DISK, "disk"]
@@ -523,7 +523,7 @@ def test_parts_of_volumes_sum_to_the_bill(**month: Any) -> None:
     assert charged == borne
 
 
-@settings(MONTHS, max_examples=8)
+@settings(MONTHS, max_examples=6)
 @given(**MONTH)
 def test_no_row_depends_on_how_the_month_is_cut(**month: Any) -> None:
     whole, cut = (road(**month, rows_per_part=n) for n in (10**9, 1))
@@ -534,7 +534,7 @@ def test_no_row_depends_on_how_the_month_is_cut(**month: Any) -> None:
         assert whole.execute(rows).fetchall() == cut.execute(rows).fetchall(), name
 
 
-@settings(MONTHS, max_examples=8)
+@settings(MONTHS, max_examples=6)
 @given(**(MONTH | {"shared": st.lists(SHARED, min_size=1, max_size=4)}))
 def test_sharing_moves_and_neither_makes_nor_loses(**month: Any) -> None:
     shared = road(**month, rows_per_part=1)
@@ -561,7 +561,7 @@ def test_sharing_moves_and_neither_makes_nor_loses(**month: Any) -> None:
         assert [] == shared.execute(asked).fetchall()
 
 
-@settings(MONTHS, max_examples=8)
+@settings(MONTHS, max_examples=6)
 @given(**MONTH)
 def test_what_is_unused_goes_to_who_its_policy_says(**month: Any) -> None:
     month |= {"unused": "buyer", "shared": []}
