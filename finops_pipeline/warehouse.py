@@ -421,7 +421,7 @@ class Warehouse:
                 if part is not None:
                     reads = self.inputs(table, partition, query.reads, part)
                 self.bind(connection, reads, query.reads, part)
-                copy(connection, query.text, to, bound, table.names[0])
+                copy(connection, query.text, to, bound)
 
         def whole(draft: Path) -> None:
             ask(draft / "part.parquet")
@@ -448,7 +448,6 @@ class Warehouse:
                         "from month where x_ChargeDay >= $from_day and x_ChargeDay < $until_day",
                         draft / part.file,
                         {"from_day": part.start, "until_day": part.until},
-                        table.names[0],
                     )
 
             two_at_a_time(take, self.day_ranges(partition))
@@ -774,20 +773,8 @@ def copy(
     select: str,
     to: Path,
     parameters: Mapping[str, Scalar | None] | None = None,
-    column: str | None = None,
 ) -> None:
-    """Stream a SELECT into a Parquet file.
-
-    With `column`, the name of one of its columns, every column may be null in the file. DuckDB 2.0
-    would else say that one may not where its statistics show so, which it has of an input of one
-    file and not of the same rows in two: the bytes would tell how the input was cut. A row of nulls
-    that never comes, for a reason it cannot know before, leaves it without.
-    """
-    if column is not None:
-        select = (
-            f"from (\n{select}\n) as made "
-            f"union all by name select null as {identifier(column)} where random() < -1"
-        )
+    """Stream a SELECT into a Parquet file, by all threads, in its order."""
     connection.execute(
         f"copy (\n{select}\n) to {literal(to)} "
         # the first level takes a quarter less time for text, and not more room
