@@ -118,7 +118,7 @@ def bill_file(
 def metrics_day(
     connection: duckdb.DuckDBPyConnection, root: Path, size: Size, number: int, day: str
 ) -> None:
-    """What a Prometheus server answers for a day: hourly values of each series and object."""
+    """What a Prometheus server answers for a day: each series and object with its hourly values."""
     select = METRICS.format(
         pods=size.pods, nodes=size.nodes, workloads=size.workloads, week=number // 7, day=day
     )
@@ -371,11 +371,14 @@ object as (
 select
     x_Series,
     labels,
-    timestamp '{day}' + to_hours(hour.range) as x_HourStart,
-    case when base < 0 then -base else base * (50 + roll(o - hour.range, '{day}') % 100) / 100 end
-        ::double as value
-from object, range(24) as hour
-order by x_Series, o, base, labels['pod'], hour.range
+    list_transform(range(24), lambda hour: {{
+        'x_HourStart': timestamp '{day}' + to_hours(hour),
+        'value': (
+            case when base < 0 then -base else base * (50 + roll(o - hour, '{day}') % 100) / 100 end
+        )::double
+    }}) as hours
+from object
+order by x_Series, o, base, labels['pod']
 """
 
 CALLS = """

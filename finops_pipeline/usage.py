@@ -140,7 +140,7 @@ _GPUS = (
 class Measure:
     """One series as an exporter has it, and how it becomes an hourly value.
 
-    `how` is explained in sql/usage/samples/series_hour.sql; `scale` takes the exporter's unit
+    `how` is explained in sql/usage/samples/series_day.sql; `scale` takes the exporter's unit
     (seconds, for what stands: value-seconds) to ours; `identity` are the labels that tell one
     object from another, all of them where empty; `only` are (label, must match, pattern).
     """
@@ -294,7 +294,7 @@ def read_metrics(
         staged = Path(scratch)
         if block.kind == "prometheus":
             with _ASKING:
-                _ask_server(block, day, root, staged / "series_hour.parquet")
+                _ask_server(block, day, root, staged / "series_day.parquet")
             _refuse_nothing(connection)
         else:
             if block.kind == "openmetrics":
@@ -305,11 +305,15 @@ def read_metrics(
             with _blaming(connection, files if block.kind == "parquet" else ()):
                 copy(
                     connection,
-                    queries.query("usage/samples/series_hour").text,
-                    staged / "series_hour.parquet",
+                    queries.query("usage/samples/series_day").text,
+                    staged / "series_day.parquet",
                     {"day": bound["day"]},
                 )
-        _view(connection, "series_hour", staged / "series_hour.parquet")
+        _view(connection, "series_day", staged / "series_day.parquet")
+        # in files, for their rows have an order; in small groups, for each is one thread's
+        objects = staged / "object_day.parquet"
+        copy(connection, queries.query("usage/samples/object_day").text, objects, group_rows=10_240)
+        _view(connection, "object_day", objects)
         same = {"x_Day": bound["day"], "x_Source": block.name, "x_Cluster": block.cluster}
         copy(
             connection,
@@ -400,7 +404,6 @@ def _access(block: MetricsSection, root: Path) -> Access:
 
 def _ask_server(block: MetricsSection, day: date, root: Path, to: Path) -> None:
     """The hourly value of every measure of a day, from the server, as Parquet."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     from .transports.prometheus import Prometheus
@@ -409,17 +412,9 @@ def _ask_server(block: MetricsSection, day: date, root: Path, to: Path) -> None:
         raise ConfigError(f"metrics {block.name!r}: kind `prometheus` needs a `url`")
     hour = timedelta(hours=1)
     begin = datetime.combine(day, time())
-    schema = pa.schema(
-        [
-            ("x_Series", pa.string()),
-            ("labels", pa.map_(pa.string(), pa.string())),
-            ("x_HourStart", pa.timestamp("us")),
-            ("value", pa.float64()),
-        ]
-    )
     with (
         Prometheus(block.url, _access(block, root), block.timeout_seconds) as server,
-        pq.ParquetWriter(to, schema) as writer,
+        pq.ParquetWriter(to, _series_day()) as writer,
         # an error must not leave two requests running
         contextlib.closing(
             server.hourly(
@@ -428,10 +423,24 @@ def _ask_server(block: MetricsSection, day: date, root: Path, to: Path) -> None:
         ) as answers,
     ):
         for measure, found in zip(MEASURES, answers, strict=True):
-            writer.write_table(_table(measure.series, found, schema))
+            writer.write_table(_table(measure.series, found))
 
 
-def _table(series: str, found: list[Answer], schema: pa.Schema) -> pa.Table:
+def _series_day() -> pa.Schema:
+    """What sql/usage/samples/series_day.sql returns, too."""
+    import pyarrow as pa
+
+    hour = pa.struct([("x_HourStart", pa.timestamp("us")), ("value", pa.float64())])
+    return pa.schema(
+        [
+            ("x_Series", pa.string()),
+            ("labels", pa.map_(pa.string(), pa.string())),
+            ("hours", pa.list_(hour)),
+        ]
+    )
+
+
+def _table(series: str, found: list[Answer]) -> pa.Table:
     """Answers as rows, in an order that does not hang on the server's.
 
     An answer is for the hour that ends at its time.
@@ -440,18 +449,14 @@ def _table(series: str, found: list[Answer], schema: pa.Schema) -> pa.Table:
 
     hour = timedelta(hours=1)
     found = sorted(found, key=lambda a: sorted(a.labels.items()))
-    labels = [sorted(a.labels.items()) for a in found for _ in a.points]
-    times = [at - hour for a in found for at, _ in a.points]
-    values = [value for a in found for _, value in a.points]
-    return pa.Table.from_arrays(
-        [
-            pa.array([series] * len(values), pa.string()),
-            pa.array(labels, schema.field("labels").type),
-            pa.array(times, pa.timestamp("us")),
-            pa.array(values, pa.float64()),
-        ],
-        schema=schema,
-    )
+    columns = [
+        [series] * len(found),
+        [sorted(a.labels.items()) for a in found],
+        [[(at - hour, value) for at, value in a.points] for a in found],
+    ]
+    schema = _series_day()
+    arrays = [pa.array(c, kind) for c, kind in zip(columns, schema.types, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _bind_measures(connection: duckdb.DuckDBPyConnection, match: Mapping[str, str]) -> None:

@@ -21,6 +21,7 @@ from finops_pipeline import contracts, queries, usage
 from finops_pipeline.config import InferenceSection, MetricsSection
 from finops_pipeline.errors import UnreadableFile
 from finops_pipeline.transports.prometheus import Answer
+from finops_pipeline.warehouse import copy
 
 DAY = date(2026, 3, 2)
 MIDNIGHT = datetime(2026, 3, 2)
@@ -1604,13 +1605,17 @@ def test_a_day_keeps_the_order_of_its_series_whatever_the_threads(
 ) -> None:
     # more rows than a row group holds, of three series of which the last is grouped and sorted
     engine.execute(
-        "copy (select ['cpu_usage', 'pod_running', 'pod_labels'][1 + n // 60000] as x_Series, "
+        "create view series_day as "
+        "select ['cpu_usage', 'pod_running', 'pod_labels'][1 + n // 2500] as x_Series, "
         "map {'namespace': 'ml', 'pod': 'p' || n % 2500, 'uid': 'u' || n % 2500} as labels, "
-        f"timestamp '{MIDNIGHT}' + to_hours((n // 2500 % 24)::bigint) as x_HourStart, "
-        "(n % 7)::double as value from (select range as n from range(180000)) as number "
-        f"where n % 10 <> 3) to '{tmp_path}/series_hour.parquet' (row_group_size 20480)"
+        "list_transform(range(n % 3, 24), lambda hour: {"
+        f"'x_HourStart': timestamp '{MIDNIGHT}' + to_hours(hour), 'value': (n % 7)::double}}) "
+        "as hours "
+        "from (select range as n from range(7500)) as number"
     )
-    engine.execute(f"create view series_hour as from '{tmp_path}/series_hour.parquet'")
+    objects = tmp_path / "object_day.parquet"
+    copy(engine, queries.query("usage/samples/object_day").text, objects, group_rows=2048)
+    engine.execute(f"create view object_day as from '{objects}'")
     found = {}
     for threads in (1, 2, 4):
         engine.execute(f"set threads = {threads}")
@@ -1623,27 +1628,17 @@ def test_a_day_keeps_the_order_of_its_series_whatever_the_threads(
             f"from read_parquet('{tmp_path}/{threads}.parquet', file_row_number = true) "
             "order by file_row_number"
         ).fetchall()
-    assert len(found[1]) == 162_000
-    assert [row[1] for row in found[1][:4]] == ["p0", "p1", "p2", "p4"]
+    assert len(found[1]) == 7500 * 23
+    assert [("p0", 22), ("p0", 23), ("p1", 1)] == [(r[1], r[2].hour) for r in found[1][22:25]]
     assert found[2] == found[1]
     assert found[4] == found[1]
     assert (tmp_path / "2.parquet").read_bytes() == (tmp_path / "4.parquet").read_bytes()
 
 
 def test_the_order_of_a_server_s_answers_does_not_matter() -> None:
-    import pyarrow as pa
-
-    schema = pa.schema(
-        [
-            ("x_Series", pa.string()),
-            ("labels", pa.map_(pa.string(), pa.string())),
-            ("x_HourStart", pa.timestamp("us")),
-            ("value", pa.float64()),
-        ]
-    )
     hour = timedelta(hours=1)
     first = Answer({"pod": "a"}, [(MIDNIGHT + hour, 1.0), (MIDNIGHT + 2 * hour, 2.0)])
     second = Answer({"pod": "b"}, [(MIDNIGHT + hour, 3.0)])
-    assert usage._table("pod_running", [second, first], schema) == usage._table(
-        "pod_running", [first, second], schema
+    assert usage._table("pod_running", [second, first]) == usage._table(
+        "pod_running", [first, second]
     )

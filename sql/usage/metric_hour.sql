@@ -2,15 +2,13 @@
 -- Why: everything after this table sees one name, one integer unit and one set of columns for a
 -- quantity, wherever it was measured. Units are in finops_pipeline/usage.py (SERIES) and in the
 -- data dictionary. What is settled here:
---   * who it is: exporters without honor_labels move our labels to `exported_*`; a pod's UID is
---     its label, or is read from the cgroup path that cAdvisor puts in `id`;
 --   * what runs it: a pod's owner, a ReplicaSet replaced by its Deployment, a Job by its CronJob;
 --   * which GPU series counts: the profiling one where it is there, else utilisation; devices are
 --     told apart by resource or MIG profile, for a slice is not a GPU;
 --   * labels as JSON with sorted keys.
 -- Values become integers here: half a unit and a millionth is added before the rest is cut off,
 -- so that noise in the last bits of a float cannot decide.
--- Rows keep the order of series_hour, which is fixed; only what is grouped or joined is sorted.
+-- Rows keep the order of object_day, which is fixed; only what is grouped or joined is sorted.
 -- Each part reads the series it wants and no others, and nodes, Services and replicas come last:
 -- whoever filters by series skips the rest of the file.
 -- Of a volume or a claim, x_WorkloadKind and x_Workload are its own kind and name, so that a claim is
@@ -19,32 +17,24 @@
 with named_object as not materialized (
     select
         x_Series,
-        x_HourStart,
+        hour.x_HourStart,
         labels,
-        cast(floor(value + 0.500001) as bigint) as x_Value,
-        nullif(coalesce(
-            nullif(labels['exported_namespace'], ''), labels['namespace']
-        ), '') as x_Namespace,
-        nullif(coalesce(nullif(labels['exported_pod'], ''), labels['pod']), '') as x_Pod,
-        nullif(coalesce(
-            nullif(labels['exported_container'], ''), labels['container']
-        ), '') as x_Container,
-        nullif(coalesce(nullif(labels['exported_node'], ''), labels['node']), '') as x_Node,
-        nullif(coalesce(
-            nullif(labels['exported_service'], ''), labels['service']
-        ), '') as service,
-        coalesce(
-            nullif(labels['uid'], ''),
-            -- without a group: to look for one costs twice the time
-            nullif(replace(substr(regexp_extract(
-                labels['id'],
-                'pod[0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12}'
-            ), 4), '_', '-'), '')
-        ) as x_PodUid
-    from series_hour
-    where value >= 0
-        and not isnan(value)
-        and not isinf(value)
+        cast(floor(hour.value + 0.500001) as bigint) as x_Value,
+        x_Namespace,
+        x_Pod,
+        x_Container,
+        x_Node,
+        service,
+        x_PodUid
+    from (
+        select
+            *,
+            unnest(hours) as hour
+        from object_day
+    ) as object_hour
+    where hour.value >= 0
+        and not isnan(hour.value)
+        and not isinf(hour.value)
 ),
 
 -- ------------------------------------------------------------------------------- labels

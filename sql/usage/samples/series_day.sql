@@ -13,8 +13,8 @@
 -- instance of an exporter) are one object: the larger reading counts, they are never added. The
 -- same sample delivered twice is one sample. $day is the day wanted; samples of the evening
 -- before may be there too, and make its first minutes whole.
--- Sorted by query, object and hour, since sql/usage/metric_hour.sql keeps the order.
--- One row per hour, canonical series and object (the labels that identify it).
+-- Sorted by query and object, and hours in theirs, since sql/usage/metric_hour.sql keeps the order.
+-- One row per canonical series and object (the labels that identify it), with its hours.
 with sample_of_series as materialized (
     select
         metric_sample.metric,
@@ -314,12 +314,18 @@ hour_value as (
 )
 
 select
-    counted_object.x_Series,
-    counted_object.labels,
-    make_timestamp(hour_value.hour * 3600000000) as x_HourStart,
-    hour_value.value * counted_object.scale as value
+    any_value(counted_object.x_Series) as x_Series,
+    any_value(counted_object.labels) as labels,
+    list(
+        struct_pack(
+            x_HourStart := make_timestamp(hour_value.hour * 3600000000),
+            value := hour_value.value * counted_object.scale
+        )
+        order by hour_value.hour
+    ) as hours
 from hour_value
 inner join counted_object on counted_object.object_id = hour_value.object_id
 where hour_value.hour >= epoch_us(cast($day as timestamp)) / 3600000000
     and hour_value.hour < epoch_us(cast($day as timestamp)) / 3600000000 + 24
-order by counted_object.place, hour_value.hour
+group by counted_object.place
+order by counted_object.place
