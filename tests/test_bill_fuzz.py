@@ -232,6 +232,33 @@ def test_a_double_is_the_decimal_that_is_written_for_it() -> None:
     assert expected == [row[0] for row in found]
 
 
+def test_a_long_text_is_the_number_that_a_cast_makes_of_it() -> None:
+    """Most are read by way of a double: never another number, and never one where there is none."""
+    digits = ["0.1234567890125", "0.0000000000004999999999999999", "4163.4999999999995", "1.5", "7"]
+    digits += [
+        "1666.99999999999949999",
+        "999999999999999.04",
+        "0.0000000000005",
+        "123456789012345678",
+    ]
+    texts = [
+        f"{sign}{d}{end}" for sign in ("", "-", "+", " ") for d in digits for end in ("", "0" * 16)
+    ]
+    texts += [
+        f"{d}{sign}{d}" for d in digits for sign in ("_", "e", "E", "-", " ", "e-", ".", "x", "\0")
+    ]
+    texts += [f"{word}{' ' * 16}" for word in ("inf", "nan", "1", "", "1e400", "1d", "0x1")]
+    with duckdb.connect() as connection:
+        found = connection.execute(
+            f"select x, try_cast(x as decimal(38, 12)), {number_of('x', 'VARCHAR')} "
+            "from (select unnest($1::varchar[]) as x)",
+            [texts],
+        ).fetchall()
+
+    assert [(x, cast) for x, cast, _ in found] == [(x, read) for x, _, read in found]
+    assert 50 < sum(read is not None for _, _, read in found) < len(found)
+
+
 def test_many_tag_sets_are_read_as_few_are(read: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether their texts are an enum while they are written is not to be seen."""
     rows = [{"Tags": json.dumps({"team": f"t{n % 3}"})} for n in range(9)]

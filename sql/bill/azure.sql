@@ -91,7 +91,6 @@ name_parts as (
         end as period_end,
         nullif(nullif(lower(MeterCategory), 'unassigned'), '') as meter_category,
         lower(ResourceId) as resource,
-        strpos(lower(ResourceId), '/providers/') as provider_at,
         case
             when UnitOfMeasure is null or starts_with(UnitOfMeasure, '1 ')
                     or starts_with(UnitOfMeasure, '1/') then 1
@@ -111,6 +110,7 @@ name_parts as (
 read_unit as (
     select
         name_parts.*,
+        strpos(resource, '/providers/') as provider_at,
         case charge_type
             when 'usage' then 'Usage'
             when 'unusedreservation' then 'Usage'
@@ -129,12 +129,15 @@ read_unit as (
         x_CostBasis = 'actual' and not (is_commitment and charge_type in ('purchase', 'refund'))
             as is_told_again,
         -- Only which of two readings is meant is decided here, so doubles do.
-        block_size > 1 and CostInBillingCurrency <> 0 and coalesce(
-            cast(Quantity as double) * cast(UnitPrice as double)
-                / nullif(cast(coalesce(CostInPricingCurrency, CostInBillingCurrency) as double), 0)
-                > block_size / 2.0,
-            false
-        ) as counts_units,
+        case
+            when block_size > 1 and CostInBillingCurrency <> 0 then coalesce(
+                cast(Quantity as double) * cast(UnitPrice as double) / nullif(
+                    cast(coalesce(CostInPricingCurrency, CostInBillingCurrency) as double), 0
+                ) > block_size / 2.0,
+                false
+            )
+            else false
+        end as counts_units,
         case
             when PayGPrice = 0 and (UnitPrice <> 0 or CostInBillingCurrency <> 0)
                 then cast(null as decimal(38, 12))
@@ -162,6 +165,8 @@ count_blocks as (
         case when rate = 1 then contracted_price else money_times(contracted_price, rate)
         end as contracted_unit_price,
         nullif(trim(case
+            when starts_with(UnitOfMeasure, '1 ') and not contains(UnitOfMeasure, '/')
+                then substr(UnitOfMeasure, 3)
             when contains(UnitOfMeasure, '/') then regexp_replace(
                 regexp_replace(UnitOfMeasure, '^[0-9]+[KMB]?', ''), '^ */', 'Units/'
             )
