@@ -148,7 +148,9 @@ def second_runs(home: Path, size: inputs.Size) -> dict[str, Any]:
         again = {"nothing changed": _again(config, "nothing changed")}
         inputs.calls_day(engine, home, size, 20, f"{inputs.PERIOD}-21", left_out=1)
         again["a day changed"] = _again(config, "a day changed")
-        inputs.bill_file(engine, home, size, 4, restated=1)
+        inputs.bill_file(engine, home, size, 4, restated=range(20, 21))
+        again["a day of a file restated"] = _again(config, "a day of a file restated")
+        inputs.bill_file(engine, home, size, 4, restated=range(31))
         again["a file restated"] = _again(config, "a file restated")
         inputs.calls_day(engine, home, size, 20, f"{inputs.PERIOD}-21")
         inputs.bill_file(engine, home, size, 4)

@@ -97,9 +97,13 @@ def engine() -> duckdb.DuckDBPyConnection:
 
 
 def bill_file(
-    connection: duckdb.DuckDBPyConnection, root: Path, size: Size, number: int, restated: int = 0
+    connection: duckdb.DuckDBPyConnection,
+    root: Path,
+    size: Size,
+    number: int,
+    restated: range = range(0),
 ) -> None:
-    """One file of the CUR delivery; `restated` is another version of its amounts."""
+    """One file of the CUR delivery; on the days `restated`, from 0, its amounts are others."""
     each = size.charges // BILL_FILES
     select = BILL.format(
         first=number * each,
@@ -109,7 +113,8 @@ def bill_file(
         tag_sets=max(50, size.charges // 80),
         hours=24 * len(days(PERIOD)),
         start=f"{PERIOD}-01",
-        restated=restated,
+        restated_from=restated.start,
+        restated_until=restated.stop,
     )
     folder = root / "bill" / f"BILLING_PERIOD={PERIOD}"
     _copy(connection, select, folder / f"bench-{number + 1:05d}.snappy.parquet")
@@ -183,7 +188,7 @@ known as (
             when roll(r, 'service') % 100 = 28 then 3
             else cast(floor(pow(40, roll(t, 'feature') % 10000 / 10000.0)) as bigint) * 7 % 25
         end as account,
-        (h + {restated}) % 1000000000 as amount,
+        (h + (hour // 24 between {restated_from} and {restated_until} - 1)::int) % 1000000000 as amount,
         case
             when is_node then 0
             when roll(r, 'service') % 100 < 25 then 0

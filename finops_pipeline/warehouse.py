@@ -58,16 +58,14 @@ class State:
     note: dict[str, Any] = field(default_factory=dict)
     content: dict[str, str] = field(default_factory=dict)
     """SHA-256 of each file, as it was written."""
-    read_in: bool = False
-    """Whether it was read from deliveries, not made by a query of other tables."""
 
     @property
     def identity(self) -> str:
-        """What a table made from this one depends on: its bytes, or else what it was read from.
+        """What a table made from this one depends on: its bytes.
 
-        A partition that was made again with the same bytes leaves what is after it as it is.
+        A partition that was read or made again with the same bytes leaves what is after it as it is.
         """
-        return self.fingerprint if self.read_in or not self.content else digest(self.content)
+        return digest(self.content)
 
     def write(self, folder: Path) -> None:
         """Save beside the data, keys sorted."""
@@ -81,7 +79,9 @@ class State:
             data = json.loads((folder / STATE).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        return State(**{**data, "checks": tuple(data["checks"])})
+        # what an earlier version wrote beside these is not asked for any more
+        known = {k: v for k, v in data.items() if k in State.__dataclass_fields__}
+        return State(**{**known, "checks": tuple(data["checks"])})
 
 
 @dataclass(frozen=True)
@@ -344,17 +344,15 @@ class Warehouse:
         inputs: Mapping[str, str],
         make: Callable[[Path], dict[str, Any] | None],
         audit_inputs: Mapping[str, Sequence[str]] | None = None,
-        derived: bool = False,
         by_part: bool = False,
     ) -> Built:
         """Write, audit, then put in place one partition.
 
         `make` writes Parquet files into the folder it is given and may return a note. When
         `fingerprint` is that of the partition already there, nothing is done. When the
-        contract or a rule fails, the old partition stays as it was. `derived` tables are known
-        by their bytes, so that what is after them is built again only if they did change. Of a
-        table that is made `by_part`, only the parts that are new are audited: what was linked has
-        been, for the mark it is known by has the contract and the rules in it.
+        contract or a rule fails, the old partition stays as it was. Of a table that is made
+        `by_part`, only the parts that are new are audited: what was linked has been, for the mark
+        it is known by has the contract and the rules in it.
         """
         started = time.monotonic()
         table = contracts.table(name)
@@ -386,8 +384,7 @@ class Warehouse:
             f.name: _kept(f, place / f.name, before) or _sha256(f)
             for f in sorted(draft.glob("*.parquet"))
         }
-        read_in = not derived
-        state = State(fingerprint, dict(inputs), rows, sums, passed, note, content, read_in)
+        state = State(fingerprint, dict(inputs), rows, sums, passed, note, content)
         state.write(draft)
         place.parent.mkdir(parents=True, exist_ok=True)
         old = place.with_name(place.name + ".old")
@@ -476,7 +473,7 @@ class Warehouse:
             inputs |= self._identities({"day_range": [partition]})
             make = each_part if by_part else cut
         mark = fingerprint(inputs, _bound(query, given))
-        return self.build(query.name, partition, mark, inputs, make, needed, True, by_part)
+        return self.build(query.name, partition, mark, inputs, make, needed, by_part)
 
     def build_made(
         self,
@@ -497,7 +494,7 @@ class Warehouse:
 
         small = {n: self._tables[n] for n in sorted(reads) if n in self._tables}
         mark = digest(fingerprint, list(inputs.items()), small)
-        return self.build(name, partition, mark, inputs, made, needed, derived=True)
+        return self.build(name, partition, mark, inputs, made, needed)
 
     def day_ranges(self, period: str) -> list[DayRange]:
         """The parts of a month, in order: the rows of `day_range`."""
@@ -564,7 +561,7 @@ class Warehouse:
                         copy(connection, f"from {identifier(n)}", draft / "none.parquet")
                 return {"parts": known}
 
-            inputs = {f"{b.table}/{partition}": b.state.fingerprint for b in built}
+            inputs = {f"{b.table}/{partition}": b.state.identity for b in built}
             last = inputs if n == names[-1] else {}
             audit = {b.table: [partition] for b in built}
             fingerprint = digest(sorted(known.items()))
