@@ -175,7 +175,7 @@ def _stages(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "bound_cpu": sum(s["bound"]["cpu"] for s in mine),
             "peak_mb": max(s["peak_mb"] for s in mine),
         }
-        ratio = f"{told['seconds'] / told['bound']:.1f}" if told["bound"] > 0.05 else ""
+        ratio = f"{told['seconds'] / told['bound']:.2f}" if told["bound"] > 0.05 else ""
         print(
             f"| {stage} | {told['seconds']:.1f} | {told['bound']:.1f} | {ratio} "
             f"| {told['cpu']:.1f} | {told['bound_cpu']:.1f} | {told['peak_mb']:,.0f} |"

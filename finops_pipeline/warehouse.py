@@ -63,7 +63,7 @@ class State:
     def identity(self) -> str:
         """What a table made from this one depends on: its bytes.
 
-        A partition that was read or made again with the same bytes leaves what is after it as it is.
+        A partition that was read or made again with the same bytes leaves what is after it alone.
         """
         return digest(self.content)
 

@@ -27,6 +27,7 @@ DELIVERED_BY_DAY = frozenset({"inference_usage", "invocation_usage"})
 BY_DAY = frozenset(
     {
         "charge_owner",
+        "node_charge",
         "list_cost",
         "token_time",
         "caller_day",

@@ -53,7 +53,11 @@ usage_day as (
     select on_day, sum(day_rows) as day_rows from day_rows group by on_day
 ),
 long_charge as (
-    select distinct x_HourStart, x_ChargeEnd from node_charge where x_ChargeEnd is not null
+    select distinct
+        date_trunc('hour', c.ChargePeriodStart) as x_HourStart, c.ChargePeriodEnd as x_ChargeEnd
+    from cost_and_usage as c
+    semi join node_id as n on n.ResourceId = c.ResourceId
+    where c.ChargePeriodEnd > date_trunc('hour', c.ChargePeriodStart) + interval 1 hour
 ),
 boundary as (
     select

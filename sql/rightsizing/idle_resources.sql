@@ -110,11 +110,20 @@ price as (
         n.x_Namespace, n.x_WorkloadKind, n.x_Workload,
         case when count(distinct p.BillingCurrency) = 1 then min(p.BillingCurrency) end
             as BillingCurrency,
+        -- apportion() wants totals below 10^18; proportions are kept to that many digits.
         sum(
-            n.worth * money_units(p.EffectiveCost) // cast(p.x_CapacityWeight as hugeint)
+            apportion(
+                money_units(p.EffectiveCost), n.worth // p.divisor, greatest(p.total // p.divisor, 1)
+            )
         ) as held_units
     from pod_node as n
-    inner join node_price as p on p.x_Cluster = n.x_Cluster and p.x_Node = n.x_Node
+    inner join (
+        select
+            *,
+            cast(x_CapacityWeight as hugeint) as total,
+            cast(x_CapacityWeight as hugeint) // 500000000000000000 + 1 as divisor
+        from node_price
+    ) as p on p.x_Cluster = n.x_Cluster and p.x_Node = n.x_Node
     group by n.x_Namespace, n.x_WorkloadKind, n.x_Workload
 ),
 -- ------------------------------------------------------------------------ is it idle

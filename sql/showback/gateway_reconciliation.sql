@@ -23,6 +23,17 @@
 --
 -- One row per day, split, currency of the bill, and model and key or `(all)`.
 with
+-- Kinds of charges are few: most of the bill is left out by them, before anything is looked at.
+matched_service as (
+    select distinct k.ServiceName
+    from charge_kind as k
+    inner join inference_split as s
+        on (s.ProviderName is null or s.ProviderName = k.ProviderName)
+        and (s.SubAccountId is null or s.SubAccountId = k.SubAccountId)
+        and (s.ServiceName is null or s.ServiceName = k.ServiceName)
+        and (s.ServiceCategory is null or s.ServiceCategory = k.ServiceCategory)
+        and (s.ChargeCategory is null or s.ChargeCategory = k.ChargeCategory)
+),
 ranked_charge as (
     select
         cast(c.ChargePeriodStart as date) as x_ChargeDay,
@@ -33,6 +44,7 @@ ranked_charge as (
             partition by c.x_Source, c.x_SourceFile, c.x_SourceRow order by s.x_Rank
         ) as place
     from cost_and_usage as c
+    semi join matched_service as k on k.ServiceName = c.ServiceName
     left join (select distinct ResourceId, x_Pool from endpoint_id) as e
         on e.ResourceId = c.ResourceId
     inner join inference_split as s
