@@ -74,6 +74,11 @@ create or replace macro permille(part, whole) as case
         )
 end;
 
+-- Whether a day or a time is in a month, YYYY-MM.
+create or replace macro is_in_month(moment, period) as
+    moment >= cast(period || '-01' as timestamp)
+    and moment < cast(period || '-01' as timestamp) + interval 1 month;
+
 -- Tag and label keys that mean the same: `user:Cost-Center`, `cost_center`, `label_cost_center`.
 create or replace macro normal_key(tag_key) as
     regexp_replace(

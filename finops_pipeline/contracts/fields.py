@@ -875,7 +875,7 @@ FIELDS: dict[str, Field] = {
     ),
     "x_ListDifference": Field(MONEY, "BilledCost less ListCost: the sum of the gaps."),
     "x_GapOtherCharges": Field(
-        MONEY, "Tax, credits and other charges of the split that are not for use."
+        MONEY, "Tax, credits and other charges of the split that are not for use of the month."
     ),
     "x_GapOutsideGateway": Field(MONEY, "Billed for a day of which no call was logged."),
     "x_GapNotBilled": Field(MONEY, "Logged on a day for which no use was billed; below zero."),

@@ -51,9 +51,7 @@ logged as (
         on v.x_ChargeDay = u.x_ChargeDay
         and v.x_Endpoint = u.x_Endpoint
         and v.x_Model = u.x_Model
-    where
-        u.x_ChargeDay >= cast($period || '-01' as date)
-        and u.x_ChargeDay < cast($period || '-01' as date) + interval 1 month
+    where is_in_month(u.x_ChargeDay, $period)
     group by
         u.x_Endpoint, u.x_Feature, u.x_Tenant, u.x_Environment, u.x_Model, v.x_RegisteredModel,
         v.x_ModelVersion

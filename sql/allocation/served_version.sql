@@ -10,9 +10,7 @@ with
 seen as (
     select distinct x_ChargeDay, x_Endpoint, x_Model
     from caller_day
-    where
-        x_ChargeDay >= cast($period || '-01' as date)
-        and x_ChargeDay < cast($period || '-01' as date) + interval 1 month
+    where is_in_month(x_ChargeDay, $period)
     union
     select distinct x_ChargeDay, x_Endpoint, x_Model
     from allocated_cost

@@ -93,16 +93,12 @@ running as (
         on a.x_Namespace = r.x_Namespace
         and a.x_WorkloadKind = r.x_WorkloadKind
         and a.x_Workload = r.x_Workload
-    where
-        r.x_HourStart >= cast($period || '-01' as timestamp)
-        and r.x_HourStart < cast($period || '-01' as timestamp) + interval 1 month
+    where is_in_month(r.x_HourStart, $period)
 ),
 last_hour as (
     select x_Cluster, max(x_HourStart) as x_HourStart
     from workload_replicas
-    where
-        x_HourStart >= cast($period || '-01' as timestamp)
-        and x_HourStart < cast($period || '-01' as timestamp) + interval 1 month
+    where is_in_month(x_HourStart, $period)
     group by x_Cluster
 ),
 last_right as (
@@ -177,9 +173,7 @@ workload_pod as (
         on d.x_Namespace = p.x_Namespace
         and d.x_WorkloadKind = p.x_WorkloadKind
         and d.x_Workload = p.x_Workload
-    where
-        p.x_HourStart >= cast($period || '-01' as timestamp)
-        and p.x_HourStart < cast($period || '-01' as timestamp) + interval 1 month
+    where is_in_month(p.x_HourStart, $period)
     group by
         p.x_Cluster, p.x_Namespace, p.x_WorkloadKind, p.x_Workload, p.x_Labels, p.x_HourStart
 ),

@@ -9,9 +9,7 @@ with
 cluster_labels as (
     select x_Labels, min(x_Cluster || '/' || x_Namespace || '/' || x_Workload) as x_Where
     from pod_usage
-    where
-        x_HourStart >= cast($period || '-01' as timestamp)
-        and x_HourStart < cast($period || '-01' as timestamp) + interval 1 month
+    where is_in_month(x_HourStart, $period)
     group by x_Labels
 ),
 git_labels as (
@@ -33,9 +31,7 @@ labels as (
 logged as (
     select x_Feature, x_Tenant, x_Environment, min(x_Endpoint) as x_Where
     from caller_day
-    where
-        x_ChargeDay >= cast($period || '-01' as date)
-        and x_ChargeDay < cast($period || '-01' as date) + interval 1 month
+    where is_in_month(x_ChargeDay, $period)
     group by x_Feature, x_Tenant, x_Environment
 ),
 spelt as (

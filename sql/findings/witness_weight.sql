@@ -75,8 +75,7 @@ node_part as (
             and p.x_Node = n.x_Node
         where
             n.ResourceId is not null
-            and n.x_HourStart >= cast($period || '-01' as timestamp)
-            and n.x_HourStart < cast($period || '-01' as timestamp) + interval 1 month
+            and is_in_month(n.x_HourStart, $period)
         group by n.ResourceId, n.x_Cluster, p.x_Namespace || '/' || p.x_Workload, p.x_Labels
     ),
     held_total as (

@@ -18,8 +18,7 @@ standard_call as (
     from list_cost
     where
         x_ServiceTier = 'standard'
-        and x_ChargeDay >= cast($period || '-01' as date)
-        and x_ChargeDay < cast($period || '-01' as date) + interval 1 month
+        and is_in_month(x_ChargeDay, $period)
     group by x_Provider, x_Model, coalesce(PricingCurrency, 'XXX')
 ),
 judged as (

@@ -49,9 +49,7 @@ used as (
         sum(u.x_OutputTokens) as output
     from caller_day as u
     semi join endpoint as e on e.x_Endpoint = u.x_Endpoint
-    where
-        u.x_ChargeDay >= cast($period || '-01' as date)
-        and u.x_ChargeDay < cast($period || '-01' as date) + interval 1 month
+    where is_in_month(u.x_ChargeDay, $period)
     group by u.x_Model
 ),
 -- Per token or call, in parts of 9 * 10^9 of 10^-12: every `per` of the book divides that number.

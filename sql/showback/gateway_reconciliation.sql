@@ -8,7 +8,8 @@
 -- name of a model. Where every one has a ResourceId that is a key of the log, key by key.
 --
 -- Gaps are named in this order, each of what those before it left:
---   other charges    tax, credits and the like: certain
+--   other charges    tax, credits and the like, and use of another month, whose calls are held
+--                    against that month's bill: certain
 --   outside          billed, and no call was logged that day: certain
 --   not billed       calls, and no charge for use that day: certain; a provider may bill later
 --   no price         no call of the line has a price: certain
@@ -66,13 +67,14 @@ ranked_charge as (
 charge as (
     select
         x_ChargeDay, 'inference/' || x_Name as x_Pool, ProviderName, BillingCurrency, SkuId,
-        SkuMeter, x_Operation, x_Credential, ChargeCategory = 'Usage' as is_use,
+        SkuMeter, x_Operation, x_Credential,
+        ChargeCategory = 'Usage' and is_in_month(x_ChargeDay, $period) as is_use,
         sum(BilledCost) as BilledCost
     from ranked_charge
     where place = 1 and is_bought
     group by
         x_ChargeDay, x_Name, ProviderName, BillingCurrency, SkuId, SkuMeter, x_Operation,
-        x_Credential, ChargeCategory = 'Usage'
+        x_Credential, ChargeCategory = 'Usage' and is_in_month(x_ChargeDay, $period)
 ),
 endpoint_split as (
     select e.x_Endpoint, 'inference/' || arg_min(s.x_Name, s.x_Rank) as x_Pool
@@ -86,9 +88,7 @@ call as (
     from list_cost as l
     inner join endpoint_split as e on e.x_Endpoint = l.x_Endpoint
     -- those of the day before and after are of other months, and there for the split
-    where
-        l.x_ChargeDay >= cast($period || '-01' as date)
-        and l.x_ChargeDay < cast($period || '-01' as date) + interval 1 month
+    where is_in_month(l.x_ChargeDay, $period)
 ),
 -- ------------------------------------------------------------- which model and key a charge is of
 sku as (

@@ -35,9 +35,7 @@ logged as (
         sum(x_OutputTokens) as x_OutputTokens,
         sum(x_Images) as x_Images
     from caller_day
-    where
-        x_ChargeDay >= cast($period || '-01' as date)
-        and x_ChargeDay < cast($period || '-01' as date) + interval 1 month
+    where is_in_month(x_ChargeDay, $period)
     group by x_Endpoint, x_Feature, x_Tenant, x_Environment, x_Model
 ),
 call as (

@@ -18,8 +18,7 @@ caller as (
         sum(x_InputTokens) + sum(x_OutputTokens) as tokens,
         sum(x_GpuMs) as gpu_ms
     from inference_usage
-    where x_HourStart >= cast($period || '-01' as timestamp)
-        and x_HourStart < cast($period || '-01' as timestamp) + interval 1 month
+    where is_in_month(x_HourStart, $period)
     group by x_Endpoint, x_Feature, x_Tenant, x_Environment
 ),
 named as (
