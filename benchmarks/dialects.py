@@ -90,7 +90,8 @@ def _sizes(lines: int) -> dict[str, Any]:
         "hours": 720,
         "start": f"{inputs.PERIOD}-01",
         "yyyymm": inputs.PERIOD.replace("-", ""),
-        "restated": 0,
+        "restated_from": 0,
+        "restated_until": 0,
     }
 
 
