@@ -24,16 +24,11 @@
 --
 -- One row per day, split, currency of the bill, and model and key or `(all)`.
 with
--- Kinds of charges are few: most of the bill is left out by them, before anything is looked at.
+-- Services are few: most of the bill is left out by theirs, before anything is looked at.
 matched_service as (
     select distinct k.ServiceName
     from charge_kind as k
-    inner join inference_split as s
-        on (s.ProviderName is null or s.ProviderName = k.ProviderName)
-        and (s.SubAccountId is null or s.SubAccountId = k.SubAccountId)
-        and (s.ServiceName is null or s.ServiceName = k.ServiceName)
-        and (s.ServiceCategory is null or s.ServiceCategory = k.ServiceCategory)
-        and (s.ChargeCategory is null or s.ChargeCategory = k.ChargeCategory)
+    inner join inference_split as s on s.ServiceName is null or s.ServiceName = k.ServiceName
 ),
 ranked_charge as (
     select
