@@ -100,6 +100,20 @@ def test_nothing_changed_writes_nothing(ran: Small, monkeypatch: pytest.MonkeyPa
     assert not (ran.config.home / "next").exists()
 
 
+def test_a_file_written_anew_that_says_the_same_leaves_what_is_made_of_it_alone(
+    small: Small,
+) -> None:
+    path = small.deliver(V1)
+    small.run()
+    # other bytes, the same charges
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+
+    built = {b.table for b in small.run() if not b.skipped}
+
+    assert "delivery" in built
+    assert built.isdisjoint({"tag_set", "charge_kind", "charge_owner", "allocated_cost"})
+
+
 def test_a_restated_file_renews_its_period_and_nothing_else(small: Small) -> None:
     small.deliver(V1, period="2026-09")
     small.run("2026-09")
