@@ -101,6 +101,8 @@ SERIES: dict[str, str] = {
     "serving_compute": "request-milliseconds of Triton executing the model",
 }
 """Every value of `metric_hour.x_Series`, with the unit of its x_Value."""
+FEW_TEXTS = 10_240
+"""Names of a day's pods that are written as an enum: objects of two row groups, 24 hours each."""
 
 _POD = ("namespace", "exported_namespace", "pod", "exported_pod", "uid")
 _CONTAINER = (*_POD, "container", "exported_container")
@@ -313,7 +315,7 @@ def read_metrics(
         # in files, for their rows have an order; in small groups, for each is one thread's
         objects = staged / "object_day.parquet"
         copy(connection, queries.query("usage/samples/object_day").text, objects, group_rows=10_240)
-        _view(connection, "object_day", objects)
+        _view(connection, "object_day", objects, _of_few(connection, objects))
         same = {"x_Day": bound["day"], "x_Source": block.name, "x_Cluster": block.cluster}
         copy(
             connection,
@@ -808,6 +810,27 @@ def _of_one(select: str, same: Mapping[str, str]) -> str:
         f"cast({column} as enum({literal(text)})) as {column}" for column, text in same.items()
     )
     return f"select * replace ({typed}) from (\n{select}\n) as made"
+
+
+def _of_few(connection: duckdb.DuckDBPyConnection, objects: Path) -> str:
+    """The columns of object_day, those that tell objects apart as enums where they have few texts.
+
+    What is cast here, once an object, is written for each of its hours: see `_of_one`. Each row
+    group says all texts of an enum, so of very many the file would grow.
+    """
+    names = ("x_Namespace", "x_Pod", "x_PodUid", "x_Container", "x_Node")
+    counts = ", ".join(f"count(distinct {name})" for name in names)
+    source = f"read_parquet({literal(objects)})"
+    found = connection.execute(f"select {counts} from {source}").fetchall()[0]
+    casts = []
+    for name, texts in zip(names, found, strict=True):
+        if 0 < texts <= FEW_TEXTS:
+            connection.execute(
+                f"create or replace temp type few_{name} as enum "
+                f"(select distinct {name} from {source} where {name} is not null order by all)"
+            )
+            casts.append(f"cast({name} as few_{name}) as {name}")
+    return f"* replace ({', '.join(casts)})" if casts else "*"
 
 
 def _refuse_nothing(connection: duckdb.DuckDBPyConnection) -> None:

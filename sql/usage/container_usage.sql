@@ -8,7 +8,15 @@
 -- (dynamic resource allocation) are in no request: those DCGM saw the pod hold count, and
 -- x_GpuBasis says so.
 -- One row per cluster, hour, pod UID and container.
-with uid_hour as (
+with
+-- Pods that a measurement knows by name alone.
+named_pod as (
+    select distinct x_Cluster, x_Namespace, x_Pod
+    from metric_hour
+    where x_PodUid is null and x_Pod is not null and x_Namespace is not null
+),
+
+uid_hour as (
     select
         x_Cluster,
         x_HourStart,
@@ -17,6 +25,7 @@ with uid_hour as (
         x_PodUid,
         sum(x_Value) as presence
     from metric_hour
+    semi join named_pod using (x_Cluster, x_Namespace, x_Pod)
     where x_Series = 'pod_running'
         and x_PodUid is not null
     group by x_Cluster, x_HourStart, x_Namespace, x_Pod, x_PodUid
@@ -97,7 +106,7 @@ identified as not materialized (
         and metric_hour.x_Namespace is not null
 ),
 
--- What is told of the pod as a whole; a pod of which only containers are told has no row here.
+-- How long a pod was there; one that is not listed has no row here.
 pod_hour as (
     select
         x_Cluster,
@@ -105,6 +114,51 @@ pod_hour as (
         x_PodUid,
         min(x_Namespace) as x_Namespace,
         min(x_Pod) as x_Pod,
+        cast(coalesce(sum(
+            case x_Series when 'pod_running' then x_Value end
+        ), 0) as bigint) as listed_ms,
+        -- placed on a node and, where the phase is known, running
+        cast(least(
+            coalesce(sum(
+                case when x_Series = 'pod_running' and x_Node is not null then x_Value end
+            ), 0),
+            coalesce(max(case x_Series when 'pod_active' then x_Value end), 3600000),
+            3600000
+        ) as bigint) as x_RunningMs
+    from identified
+    where x_Series in ('pod_running', 'pod_active')
+    group by x_Cluster, x_HourStart, x_PodUid
+),
+
+-- Where a pod runs, whose it is and its labels: most are told the same all day, and to find the
+-- largest of structs takes longer than all the rest.
+told_of_pod as (
+    select distinct
+        x_Cluster,
+        x_PodUid,
+        x_Series,
+        case x_Series when 'pod_running' then x_Node end as x_Node,
+        case x_Series when 'pod_owner' then x_WorkloadKind end as x_WorkloadKind,
+        case x_Series when 'pod_owner' then x_Workload end as x_Workload,
+        case x_Series when 'pod_labels' then x_Labels end as x_Labels
+    from identified
+    where x_Series in ('pod_running', 'pod_owner', 'pod_labels')
+        and (x_Series <> 'pod_running' or x_Node is not null)
+),
+
+changed_pod as (
+    select distinct x_Cluster, x_PodUid
+    from told_of_pod
+    group by x_Cluster, x_PodUid, x_Series
+    having count(*) > 1
+),
+
+-- Of those, what was told longest in the hour.
+changed_hour as (
+    select
+        x_Cluster,
+        x_HourStart,
+        x_PodUid,
         max({'presence': x_Value, 'node': x_Node}) filter (
             where x_Series = 'pod_running' and x_Node is not null
         ).node as x_Node,
@@ -113,20 +167,10 @@ pod_hour as (
         ) as owner,
         max({'presence': x_Value, 'labels': x_Labels}) filter (
             where x_Series = 'pod_labels'
-        ).labels as x_Labels,
-        cast(coalesce(sum(x_Value) filter (
-            where x_Series = 'pod_running'
-        ), 0) as bigint) as listed_ms,
-        -- placed on a node and, where the phase is known, running
-        cast(least(
-            coalesce(sum(x_Value) filter (
-                where x_Series = 'pod_running' and x_Node is not null
-            ), 0),
-            coalesce(max(x_Value) filter (where x_Series = 'pod_active'), 3600000),
-            3600000
-        ) as bigint) as x_RunningMs
+        ).labels as x_Labels
     from identified
-    where x_Series in ('pod_running', 'pod_active', 'pod_owner', 'pod_labels')
+    semi join changed_pod using (x_Cluster, x_PodUid)
+    where x_Series in ('pod_running', 'pod_owner', 'pod_labels')
     group by x_Cluster, x_HourStart, x_PodUid
 ),
 
@@ -135,10 +179,22 @@ pod_of_day as (
     select
         x_Cluster,
         x_PodUid,
+        max(x_Node) as x_Node,
+        max(x_WorkloadKind) as x_WorkloadKind,
+        max(x_Workload) as x_Workload,
+        max(x_Labels) as x_Labels
+    from told_of_pod
+    anti join changed_pod using (x_Cluster, x_PodUid)
+    group by x_Cluster, x_PodUid
+    union all
+    select
+        x_Cluster,
+        x_PodUid,
         arg_max(x_Node, x_HourStart) as x_Node,
-        arg_max(owner, x_HourStart) as owner,
+        arg_max(owner, x_HourStart).kind as x_WorkloadKind,
+        arg_max(owner, x_HourStart).name as x_Workload,
         arg_max(x_Labels, x_HourStart) as x_Labels
-    from pod_hour
+    from changed_hour
     group by x_Cluster, x_PodUid
 ),
 
@@ -207,9 +263,6 @@ told as (
         coalesce(container_hour.x_Container, '(unknown)') as x_Container,
         least(pod_hour.x_Namespace, container_hour.x_Namespace) as x_Namespace,
         least(pod_hour.x_Pod, container_hour.x_Pod) as x_Pod,
-        pod_hour.x_Node,
-        pod_hour.owner,
-        pod_hour.x_Labels,
         coalesce(pod_hour.listed_ms, 0) as listed_ms,
         coalesce(pod_hour.x_RunningMs, 0) as x_RunningMs,
         coalesce(container_hour.cpu_request, 0) as cpu_request,
@@ -254,10 +307,10 @@ select
     told.x_Pod,
     told.x_PodUid,
     told.x_Container,
-    coalesce(told.x_Node, pod_of_day.x_Node) as x_Node,
-    coalesce(told.owner.name, pod_of_day.owner.name, told.x_Pod) as x_Workload,
-    coalesce(told.owner.kind, pod_of_day.owner.kind, 'Pod') as x_WorkloadKind,
-    coalesce(told.x_Labels, pod_of_day.x_Labels, '{}') as x_Labels,
+    coalesce(changed_hour.x_Node, pod_of_day.x_Node) as x_Node,
+    coalesce(changed_hour.owner.name, pod_of_day.x_Workload, told.x_Pod) as x_Workload,
+    coalesce(changed_hour.owner.kind, pod_of_day.x_WorkloadKind, 'Pod') as x_WorkloadKind,
+    coalesce(changed_hour.x_Labels, pod_of_day.x_Labels, '{}') as x_Labels,
     told.x_RunningMs,
     case
         when told.listed_ms > told.x_RunningMs then cast(
@@ -310,4 +363,8 @@ from told
 left join pod_of_day
     on pod_of_day.x_Cluster = told.x_Cluster
     and pod_of_day.x_PodUid = told.x_PodUid
+left join changed_hour
+    on changed_hour.x_Cluster = told.x_Cluster
+    and changed_hour.x_HourStart = told.x_HourStart
+    and changed_hour.x_PodUid = told.x_PodUid
 order by x_Cluster, x_HourStart, x_PodUid, x_Container

@@ -47,7 +47,7 @@ labelled as not materialized (
         x_Namespace,
         case x_Series when 'pod_labels' then x_Pod end as x_Pod,
         case x_Series when 'pod_labels' then x_PodUid end as x_PodUid,
-        cast(null as varchar) as x_Node,
+        null as x_Node,
         case x_Series when 'service_labels' then service end as service,
         x_Value,
         hash(labels) as label_set,
