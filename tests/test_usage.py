@@ -437,7 +437,7 @@ def test_an_oom_kill_is_a_restart_after_which_the_reason_is_oom(
     ("provider_id", "resource_id"),
     [
         ("aws:///us-east-1a/i-0abc", "i-0abc"),
-        ("gce://project/europe-west1-b/gke-1", "gke-1"),
+        ("gce://project/europe-west1-b/gke-1", "project/europe-west1-b/gke-1"),
         (
             "azure:///subscriptions/AB/resourceGroups/RG/providers/Microsoft.Compute/virtualMachines/X",
             "/subscriptions/ab/resourcegroups/rg/providers/microsoft.compute/virtualmachines/x",

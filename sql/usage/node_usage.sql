@@ -1,8 +1,8 @@
 -- The nodes of each cluster, hour by hour: their capacity, and the id the bill knows them by.
 -- Why so: pods are charged for a part of what a node costs, so the node must be found on the bill.
--- ResourceId is the id as the provider writes it there: AWS the instance id, Azure the whole
--- resource id in lower case (its ids are case-insensitive), Google the instance name; of other
--- provider ids, the part after the last slash.
+-- ResourceId is what tells it from all other nodes: of AWS the instance id, of Azure the whole
+-- resource id in lower case (its ids are case-insensitive), of Google project, zone and name, for
+-- the name alone may be in another zone, too; of other provider ids, the part after the last slash.
 -- Devices are not GPUs: a GPU that is shared in time or by MPS is listed once a replica, one cut
 -- by MIG once a slice. x_GpuCapacityMs is of real GPUs, by the labels of NVIDIA's feature discovery
 -- or of GKE; x_GpuDeviceParts and x_GpuSliceParts say how much of one a device and a slice are. Of
@@ -133,6 +133,7 @@ select
     provider_id as x_ProviderId,
     case
         when provider_id like 'azure://%' then lower(regexp_replace(provider_id, '^azure://', ''))
+        when provider_id like 'gce://%' then regexp_replace(provider_id, '^gce://', '')
         else nullif(regexp_extract(provider_id, '([^/]+)/*$', 1), '')
     end as ResourceId,
     coalesce(
