@@ -34,7 +34,6 @@ from .dialect import (
     fields_of,
     is_always,
     list_sum,
-    of_period,
     spelled,
     tag_key,
     tags_of,
@@ -44,6 +43,7 @@ from .dialect import (
 )
 from .errors import CheckFailed, ConfigError, IncompleteDelivery, UnreadableFile
 from .landed import digest_of
+from .periods import names_month
 from .queries import with_enums
 from .transports import Item
 from .warehouse import identifier, literal
@@ -116,7 +116,7 @@ def read_file(
         with _raw_rows(cursor, item, local, out, mended=mended) as found:
             named = spelled(spoken, found, block.costs)
             check_names(spoken, named)
-            raw = of_period(spoken, _held(cursor, spoken, named), block, period)
+            raw = _of_period(cursor, spoken, _held(cursor, spoken, named), block, period)
             raw, totals = _surveyed(cursor, spoken, raw, block.name, period)
             alike = _alike(cursor, spoken, raw)
             return _write(cursor, spoken, totals, alike, block, period, item, came, out)
@@ -339,6 +339,33 @@ def _is_in_order(cursor: duckdb.DuckDBPyConnection, written: str) -> bool:
         f"read_parquet({written}, hive_partitioning = false)) as line where place <> x_SourceRow"
     ).fetchall()
     return not found[0][0]
+
+
+def _of_period(
+    cursor: duckdb.DuckDBPyConnection,
+    spoken: Dialect,
+    raw: Raw,
+    block: BillingSection,
+    period: str,
+) -> Raw:
+    """The file without the rows that are on the bill of another month.
+
+    What does not say a month is to be quarantined once, not in each month: it is taken to be of the
+    latest month that the file tells. Where the location says that its files are one month's, nobody
+    else would read the rows of another: `_survey` will not have them.
+    """
+    month, other = another_month(spoken, raw, period)
+    if names_month(block.location) or other == "false":
+        return raw
+    told = f"case when regexp_full_match({month}, '[0-9]{{6}}') then {month} end"
+    latest, rows = cursor.execute(f"select max({told}), count(*) from {raw.scan}").fetchall()[0]
+    if rows and latest is None:
+        raise UnreadableFile(
+            f"{raw.item.address}: none of its {rows} rows says its month in {spoken.period!r}; "
+            "name the month in `location` if it is one month's, or deliver it again"
+        )
+    mine = f"coalesce({told}, {literal(latest)}) = {literal(period.replace('-', ''))}"
+    return replace(raw, scan=f"(select * from {raw.scan} where {mine}) as delivered")
 
 
 def _survey(

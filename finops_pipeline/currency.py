@@ -97,7 +97,11 @@ def _read(config: Config) -> list[tuple[str, str, str, str]]:
             missing = [n for n in names if n not in (reader.fieldnames or ())]
             if missing:
                 raise UnreadableFile(f"{path}: the column {missing[0]!r} is missing")
-            lines = [{n: (line[n] or "").strip() for n in names} for line in reader]
+            # a rate written with a comma is two cells, and would be read as its first
+            lines = [
+                {n: (line[n] or "").strip() for n in names} | {"more": ",".join(line.get(None, ()))}
+                for line in reader
+            ]
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
     rows: dict[tuple[str, str, str], str] = {}
@@ -105,8 +109,8 @@ def _read(config: Config) -> list[tuple[str, str, str, str]]:
         key = (line["date"], line["from"].upper(), line["to"].upper())
         if not _is_rate(line):
             raise UnreadableFile(
-                f"{path}: row {number} is no rate: {', '.join(line.values())}; write it as "
-                "2026-10-01,EUR,USD,1.0834, with at most 12 decimals"
+                f"{path}: row {number} is no rate: {', '.join(filter(None, line.values()))}; write "
+                "it as 2026-10-01,EUR,USD,1.0834, with at most 12 decimals"
             )
         if rows.setdefault(key, line["rate"]) != line["rate"]:
             raise UnreadableFile(f"{path}: row {number} is another rate for {' '.join(key)}")
@@ -121,4 +125,4 @@ def _is_rate(line: Mapping[str, str]) -> bool:
         return False
     codes = all(re.fullmatch("[A-Za-z]{3}", line[side]) for side in ("from", "to"))
     exact = rate.is_finite() and 0 < rate < 10**9 and int(rate.as_tuple().exponent) >= -12
-    return codes and exact
+    return codes and exact and not line["more"]

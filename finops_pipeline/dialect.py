@@ -57,9 +57,7 @@ from functools import cache
 
 import duckdb
 
-from .config import BillingSection
 from .errors import ConfigError, UnreadableFile
-from .periods import names_month
 from .queries import Query, made_from, query, stems
 from .text import Through
 from .transports import Item
@@ -336,19 +334,6 @@ def _with_map_keys(spoken: Dialect, raw: Raw) -> Raw:
     return raw
 
 
-def of_period(spoken: Dialect, raw: Raw, block: BillingSection, period: str) -> Raw:
-    """The file without the rows that say they are on the bill of another month.
-
-    What does not say a month stays, to be quarantined. Where the location says that its files are
-    one month's, nobody else would read the rows of another: `_survey` will not have them.
-    """
-    _, other = another_month(spoken, raw, period)
-    if names_month(block.location) or other == "false":
-        return raw
-    mine = f"(select * from {raw.scan} where not coalesce({other}, false)) as delivered"
-    return replace(raw, scan=mine)
-
-
 def another_month(spoken: Dialect, raw: Raw, period: str) -> tuple[str, str]:
     """SQL of the month that a row says it is on the bill of, and of whether it is another."""
     if spoken.period is None or not raw.has(spoken.period):
@@ -384,13 +369,7 @@ def value_of(column: Column, raw: Raw) -> str:
     nested = duck_type.endswith(("[]", ")")) and not duck_type.startswith("DECIMAL")
     match column.kind:
         case "time" if duck_type == "VARCHAR":
-            # A plain cast drops an offset such as +02:00 without a word.
-            offset = r":\d\d(\.\d+)?[+-]\d\d(:?\d\d)?$"
-            return (
-                f"case when not ends_with({ref}, 'Z') and regexp_matches({ref}, '{offset}') "
-                f"then timezone('UTC', try_cast({ref} as timestamptz)) "
-                f"else try_cast({ref} as timestamp) end"
-            )
+            return time_of(ref)
         case "time" if duck_type == "TIMESTAMP WITH TIME ZONE":
             return f"timezone('UTC', {ref})"
         case "time" if is_always("time", duck_type):
@@ -404,6 +383,29 @@ def value_of(column: Column, raw: Raw) -> str:
     raise UnreadableFile(
         f"{raw.item.address}: column {column.name!r} is {duck_type}, which is no {column.kind}; "
         "deliver it as it was declared"
+    )
+
+
+def time_of(ref: str) -> str:
+    """SQL that reads a time in text, in UTC; null for one that does not say when it is.
+
+    A plain cast drops what follows a time, an offset, a zone or PM, without a word, so it gets only
+    times that end, or are in UTC. What has an offset, or a zone that is named in full, is
+    converted; `PST` or `IST` are several zones, and are none.
+    """
+    clock = r"[T ]\d+:\d+(:\d+([.]\d*)?)?"
+    in_utc = rf" *\d+[-/]\d+[-/]\d+({clock} ?(Z|UTC|GMT)?)? *"
+    offset = r"([+-]\d\d(:?\d\d)?)"
+    zoned = rf"[^ T]+{clock} ?({offset}|[A-Z][A-Za-z_]+/[A-Za-z_/+-]+\d*) *"
+    # the cast to a time with a zone does not know a blank before its offset
+    joined = rf"regexp_replace({ref}, ' {offset} *$', '\1')"
+    return (
+        # the first two are what providers write, and cost least
+        f"case when ends_with({ref}, 'Z') or {ref} like '____-__-__ __:__:__ UTC' "
+        f"or regexp_full_match({ref}, '{in_utc}') "
+        f"then try_cast({ref} as timestamp) "
+        f"when regexp_full_match({ref}, '{zoned}') "
+        f"then timezone('UTC', try_cast({joined} as timestamptz)) end"
     )
 
 

@@ -57,6 +57,8 @@ def read_prices(transport: Transport, item: Item, into: Path) -> None:
     rows: list[dict[str, Any]] = []
     for number, line in enumerate(reader, start=1):
         try:
+            if None in line:
+                raise ValueError("it has more cells than the header; write a price as 0.75")
             row = _price({k: (v or "").strip() for k, v in line.items() if isinstance(k, str)})
         except ValueError as error:
             raise UnreadableFile(f"{item.address}: row {number}: {error}; correct it") from None

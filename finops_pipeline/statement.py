@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -67,10 +68,15 @@ def read_invoices(
         currency = (line["currency"] or "").strip().upper()
         invoice = (line["invoice"] or "").strip()
         amount = money.read(line["amount"])
-        if amount is None or len(currency) != 3 or not invoice:
+        reason = (line.get("reason") or "").strip()
+        # An amount written with a comma is two cells: the row has one too many, or its tail is
+        # taken for the reason, which would excuse what it hides.
+        in_two = None in line or re.fullmatch(r"[-+\d.,\s]+", reason) is not None
+        if amount is None or len(currency) != 3 or not invoice or in_two:
             raise UnreadableFile(
                 f"{item.address}: row {number} is no invoice: {invoice!r}, {currency!r}, "
-                f"{line['amount']!r}; correct it"
+                f"{line['amount']!r}{f', {reason!r}' if reason else ''}; write an amount as "
+                "1190.00, and the reason of a difference in words"
             )
         rows.append(
             {
@@ -80,7 +86,7 @@ def read_invoices(
                 "BillingCurrency": currency,
                 "x_BilledSummary": amount,
                 "x_MinorUnit": Decimal(1).scaleb(-money.minor_digits(currency)),
-                "x_Reason": (line.get("reason") or "").strip() or None,
+                "x_Reason": reason or None,
                 "x_SourceFile": item.path,
                 "x_SourceRow": number,
             }

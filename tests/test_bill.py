@@ -262,6 +262,28 @@ def test_offsets_are_converted_to_utc(read: Reader) -> None:
     assert "2026-09-02 08:00:00" == str(charge["ChargePeriodStart"])
 
 
+@pytest.mark.parametrize(
+    ("written", "at"),
+    [
+        ("2026-09-02 22:00:00.000 -0700", "2026-09-03 05:00:00"),
+        ("2026-09-02T22:00:00.5+05:30", "2026-09-02 16:30:00.500000"),
+        ("2026-09-02T22:00:00-07 ", "2026-09-03 05:00:00"),
+        ("2026-09-02 22:00:00 America/Los_Angeles", "2026-09-03 05:00:00"),
+        ("2026-09-02 22:00:00 UTC", "2026-09-02 22:00:00"),
+        (" 2026-09-02T22:00Z ", "2026-09-02 22:00:00"),
+        ("2026-09-02", "2026-09-02 00:00:00"),
+        ("2026-09-02 01:00:00 PM", None),
+        ("2026-09-02 22:00:00 PST", None),
+        ("infinity", None),
+    ],
+)
+def test_a_time_is_read_whole_or_not_at_all(read: Reader, written: str, at: str | None) -> None:
+    done = read.focus({"ChargePeriodStart": written, "ChargePeriodEnd": "2026-09-03T06:00:00Z"})
+
+    assert ([at] if at else []) == [str(c["ChargePeriodStart"]) for c in done.charges]
+    assert (0 if at else 1) == len(done.rows("quarantine"))
+
+
 def test_tags_are_canonical_and_counted_once(read: Reader) -> None:
     one = {"Tags": '{"b": "2", "a":"ä \\"q\\"", "n": 3, "t": true, "z": null}'}
     same = {"Tags": '{"t":true,"n":3,"z":null,"a":"ä \\"q\\"","b":"2"}'}

@@ -152,6 +152,7 @@ def test_a_closed_bill_keeps_its_rates(small: Small, clock: Clock) -> None:  # n
         ("2026-10-01,EURO,USD,1", "row 2 is no rate"),
         ("2026-10-01,EUR,USD,0", "row 2 is no rate"),
         ("2026-10-01,EUR,USD,-1", "row 2 is no rate"),
+        ("2026-10-01,EUR,USD,1,0834", "row 2 is no rate: 2026-10-01, EUR, USD, 1, 0834"),
         ("2026-10-01,EUR,USD,NaN", "row 2 is no rate"),
         ("2026-10-01,EUR,USD,1e400", "row 2 is no rate"),
         ("2026-10-01,EUR,USD,1.0000000000001", "row 2 is no rate"),

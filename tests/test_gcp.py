@@ -469,14 +469,25 @@ def test_a_stranger_in_a_folder_of_one_month_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_row_that_says_no_month_is_quarantined_with_its_money(tmp_path: Path) -> None:
-    read = Bill(
-        export(tmp_path / "a.parquet", row(1.0, invoice=None), row(2.0, invoice={"month": "July"}))
-    )
+    """Once: in the latest month of the file, not in each that is read from it."""
+    strange = (row(1.0, invoice=None), row(2.0, invoice={"month": "July"}))
+    june = row(4.0, invoice={"month": "202606"})
+    file = export(tmp_path / "a.parquet", *strange, june, row(8.0))
 
     assert [
         (Decimal(1), "invoice.month is missing"),
         (Decimal(2), "invoice.month is not a month such as 202607: 'July'"),
-    ] == [(r["BilledCost"], r["x_Reason"]) for r in read.refused]
+    ] == [(r["BilledCost"], r["x_Reason"]) for r in Bill(file).refused]
+    assert [] == Bill(file, "2026-06").refused
+    assert Decimal(15) == sum(Bill(file, m).read.billed or 0 for m in ("2026-06", "2026-07"))
+
+
+def test_a_file_of_no_month_is_refused_where_its_location_names_none(tmp_path: Path) -> None:
+    file = export(tmp_path / "a.parquet", row(1.0, invoice=None), row(2.0, invoice=None))
+
+    with pytest.raises(UnreadableFile, match="none of its 2 rows says its month"):
+        Bill(file)
+    assert Decimal(3) == Bill(file, location="in/{period}/*").read.billed
 
 
 # ------------------------------------------------------------------------------------- tags

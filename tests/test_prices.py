@@ -85,6 +85,7 @@ def test_a_book_is_read_as_it_is_written(tmp_path: Path) -> None:
         ("v,m,2026-01-01T00:00Z,input,,,1,1000000,USD,", "a day or a full hour of UTC"),
         ("v,m,2026-01-01,call_minimum,,,1,1000,USD,", "a call_minimum is per 1"),
         ("v,m,2026-01-01,input", "row 6: price is ''"),
+        ("v,m,2026-01-01,input,,,0,75,1000000,USD,", "row 6: it has more cells than the header"),
     ],
 )
 def test_a_row_that_is_no_price_is_named(tmp_path: Path, row: str, said: str) -> None:

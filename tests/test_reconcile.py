@@ -344,6 +344,8 @@ def test_azures_two_exports_without_a_pair_are_one_bill(tmp_path: Path) -> None:
         ("invoice,currency,amount", "I,Euro,1", "row 1 is no invoice"),
         ("invoice,currency,amount", ",USD,1", "row 1 is no invoice"),
         ("invoice,currency,amount", "I,USD", "row 1 is no invoice"),
+        ("invoice,currency,amount", "I,EUR,1,190.00", "row 1 is no invoice: 'I', 'EUR', '1'"),
+        ("invoice,currency,amount,reason", "I,EUR,1,190.00", "row 1 is no invoice.*'190.00'"),
     ],
 )
 def test_an_invoice_file_that_cannot_be_read_stops_the_run(
