@@ -402,6 +402,21 @@ def test_older_files_name_the_order_of_a_reservation(read: Reader) -> None:
     assert ORDER.lower() == charge["CommitmentDiscountId"]
 
 
+def test_a_purchase_of_a_savings_plan_is_of_the_plan_that_its_usage_names(read: Reader) -> None:
+    plan = {
+        **RESERVATION,
+        "PricingModel": "SavingsPlan",
+        "ReservationId": "",
+        "ReservationName": "",
+    }
+    order = "/providers/Microsoft.BillingBenefits/savingsPlanOrders/0RDER"
+    purchase = {**plan, "ChargeType": "Purchase", "BenefitId": "", "ProductOrderId": "0RDER"}
+    (bought,) = read.charges(purchase, costs="actual")
+    (used,) = read.charges({**plan, "BenefitId": f"{order}/savingsPlans/7"}, costs="amortized")
+
+    assert order.lower() == bought["CommitmentDiscountId"] == used["CommitmentDiscountId"]
+
+
 @pytest.mark.parametrize(
     ("kind", "category", "kind_of_change"),
     [

@@ -240,7 +240,11 @@ select
                 '^(/providers/microsoft\.[a-z]+/(reservation|savingsplan)orders/[^/]+)',
                 1
             ), ''),
-            '/providers/microsoft.capacity/reservationorders/' || lower(ProductOrderId),
+            case
+                when charge_type = 'unusedsavingsplan' or left(PricingModel, 6) = 'Saving'
+                    then '/providers/microsoft.billingbenefits/savingsplanorders/'
+                else '/providers/microsoft.capacity/reservationorders/'
+            end || lower(ProductOrderId),
             lower(BenefitId),
             lower(ReservationId)
         )
