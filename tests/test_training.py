@@ -182,7 +182,7 @@ def test_runs_of_a_workload_cost_what_the_workload_was_allocated(
     connection = road(**month, rows_per_part=1)
     for cost in ("BilledCost", "EffectiveCost"):
         summed = f"""
-            select BillingCurrency, sum({cost}) from {{}}
+            select BillingCurrency, x_Feature, x_Tenant, x_Environment, sum({cost}) from {{}}
             group by all having sum({cost}) <> 0 order by all"""
         web = (
             "allocated_cost where x_AllocationMethod in ('pod', 'volume', 'network') "

@@ -175,9 +175,9 @@ TABLES = tables_of(
             x_ModelVersion?""",
         ),
         "training_run": (
-            """What training, fine-tuning, evaluation and embedding runs cost: one row per run and
-            currency. A second view of allocated cost, never added to it.""",
-            "x_RunId BillingCurrency",
+            """What training, fine-tuning, evaluation and embedding runs cost: one row per run,
+            currency and owner. A second view of allocated cost, never added to it.""",
+            "x_RunId BillingCurrency x_Feature x_Tenant x_Environment",
             """BillingPeriod x_RunId BillingCurrency x_RunKind x_RegisteredModel x_ModelVersion
             x_Feature x_Tenant x_Environment x_RunMethod x_FirstDay x_LastDay BilledCost
             EffectiveCost""",

@@ -141,8 +141,10 @@ TABLES = tables_of(
     {
         "training_schedule": (
             """The cost of each run spread over the life of the version it made: one row per run,
-            currency, billing period and kind of amount; the rows of a run sum to its cost.""",
-            "x_RunId BillingCurrency BillingPeriod x_ScheduleKind",
+            currency, owner, billing period and kind of amount; the rows of a run sum to its
+            cost.""",
+            """x_RunId BillingCurrency BillingPeriod x_ScheduleKind x_Feature x_Tenant
+            x_Environment""",
             """BillingPeriod x_RunId BillingCurrency x_ScheduleKind x_ScheduleMethod x_RunKind
             x_RegisteredModel x_ModelVersion x_Feature x_Tenant x_Environment BilledCost
             EffectiveCost""",

@@ -13,9 +13,10 @@
 -- the order of run ids, so that the parts are the whole.
 --
 -- A run is of the version its labels name, if they agree; else of the first version that a
--- registry has of it; else of `(unassigned)`.
+-- registry has of it; else of `(unassigned)`. Its cost belongs to whom the allocation gave it: for
+-- pods as allocated_cost has it, for a job's charge by its tags and, what they leave open, by rules.
 --
--- One row per run and currency.
+-- One row per run, currency and owner; first and last day are those of the whole run.
 with
 run_resource as (
     select resource, arg_min(x_RunId, place) as x_RunId
@@ -216,16 +217,18 @@ job_charge as (
         c.ServiceName, c.ServiceCategory, c.ChargeCategory, c.ResourceId,
         c.CommitmentDiscountStatus, c.x_TagSetId
 ),
+-- What `[[training_job]]` and rules look at, once each.
+asked as (
+    select distinct
+        ProviderName, SubAccountId, ServiceName, ServiceCategory, ChargeCategory, ResourceId,
+        CommitmentDiscountStatus
+    from job_charge
+),
 job_kind as (
     select
         c.ProviderName, c.SubAccountId, c.ServiceName, c.ServiceCategory, c.ChargeCategory,
         c.ResourceId, c.CommitmentDiscountStatus, arg_min(j.x_RunKind, j.x_Rank) as x_RunKind
-    from (
-        select distinct
-            ProviderName, SubAccountId, ServiceName, ServiceCategory, ChargeCategory, ResourceId,
-            CommitmentDiscountStatus
-        from job_charge
-    ) as c
+    from asked as c
     inner join training_job as j
         on c.ResourceId like j.x_Resource escape '\'
         and (j.ProviderName is null or j.ProviderName = c.ProviderName)
@@ -242,6 +245,31 @@ job_kind as (
         c.ProviderName, c.SubAccountId, c.ServiceName, c.ServiceCategory, c.ChargeCategory,
         c.ResourceId, c.CommitmentDiscountStatus
 ),
+-- As charge_owner has it: what tags left open, by the first rule that says it.
+ruled as (
+    select
+        c.ProviderName, c.SubAccountId, c.ServiceName, c.ServiceCategory, c.ChargeCategory,
+        c.ResourceId, c.CommitmentDiscountStatus,
+        arg_min(r.x_Feature, r.x_Rank) filter (where r.x_Feature is not null) as x_Feature,
+        arg_min(r.x_Tenant, r.x_Rank) filter (where r.x_Tenant is not null) as x_Tenant,
+        arg_min(r.x_Environment, r.x_Rank)
+            filter (where r.x_Environment is not null) as x_Environment
+    from asked as c
+    inner join owner_rule as r
+        on (r.ProviderName is null or r.ProviderName = c.ProviderName)
+        and (r.SubAccountId is null or r.SubAccountId = c.SubAccountId)
+        and (r.ServiceName is null or r.ServiceName = c.ServiceName)
+        and (r.ServiceCategory is null or r.ServiceCategory = c.ServiceCategory)
+        and (r.ChargeCategory is null or r.ChargeCategory = c.ChargeCategory)
+        and (r.ResourceId is null or r.ResourceId = c.ResourceId)
+        and (
+            r.CommitmentDiscountStatus is null
+            or r.CommitmentDiscountStatus = c.CommitmentDiscountStatus
+        )
+    group by
+        c.ProviderName, c.SubAccountId, c.ServiceName, c.ServiceCategory, c.ChargeCategory,
+        c.ResourceId, c.CommitmentDiscountStatus
+),
 job_run as (
     select
         coalesce(
@@ -249,9 +277,9 @@ job_run as (
         ) as run_id,
         c.BillingCurrency, c.x_ChargeDay,
         coalesce(s.x_RunKind, k.x_RunKind) as x_RunKind, s.x_RegisteredModel, s.x_ModelVersion,
-        coalesce(o.x_Feature, '(unallocated)') as x_Feature,
-        coalesce(o.x_Tenant, '(unallocated)') as x_Tenant,
-        coalesce(o.x_Environment, '(unallocated)') as x_Environment,
+        coalesce(o.x_Feature, u.x_Feature, '(unallocated)') as x_Feature,
+        coalesce(o.x_Tenant, u.x_Tenant, '(unallocated)') as x_Tenant,
+        coalesce(o.x_Environment, u.x_Environment, '(unallocated)') as x_Environment,
         money_units(c.BilledCost) as billed, money_units(c.EffectiveCost) as effective
     from job_charge as c
     left join named_set as s on s.x_TagSetId = c.x_TagSetId
@@ -265,6 +293,14 @@ job_run as (
         and k.ChargeCategory = c.ChargeCategory
         and k.ResourceId = c.ResourceId
         and k.CommitmentDiscountStatus is not distinct from c.CommitmentDiscountStatus
+    left join ruled as u
+        on u.ProviderName = c.ProviderName
+        and u.SubAccountId is not distinct from c.SubAccountId
+        and u.ServiceName = c.ServiceName
+        and u.ServiceCategory = c.ServiceCategory
+        and u.ChargeCategory = c.ChargeCategory
+        and u.ResourceId is not distinct from c.ResourceId
+        and u.CommitmentDiscountStatus is not distinct from c.CommitmentDiscountStatus
     where s.x_TagSetId is not null or r.x_RunId is not null or k.x_RunKind is not null
 ),
 -- --------------------------------------------------------------------------- what a run is
@@ -278,6 +314,12 @@ cost as (
         run_id, BillingCurrency, 'bill' as x_RunMethod, x_ChargeDay, x_Feature, x_Tenant,
         x_Environment, billed, effective
     from job_run
+),
+run_day as (
+    select
+        run_id, BillingCurrency, min(x_ChargeDay) as first_day, max(x_ChargeDay) as last_day
+    from cost
+    group by run_id, BillingCurrency
 ),
 said as (
     select run_id, x_RunKind, x_RegisteredModel, x_ModelVersion from label_set
@@ -328,25 +370,19 @@ select
         min(case when a.x_RegisteredModel is not null then a.x_ModelVersion end),
         min(r.x_ModelVersion), '(unassigned)'
     ) as x_ModelVersion,
-    case
-        when min(c.x_Feature) = max(c.x_Feature) then min(c.x_Feature) else '(unallocated)'
-    end as x_Feature,
-    case
-        when min(c.x_Tenant) = max(c.x_Tenant) then min(c.x_Tenant) else '(unallocated)'
-    end as x_Tenant,
-    case
-        when min(c.x_Environment) = max(c.x_Environment) then min(c.x_Environment)
-        else '(unallocated)'
-    end as x_Environment,
+    c.x_Feature,
+    c.x_Tenant,
+    c.x_Environment,
     case
         when min(c.x_RunMethod) = max(c.x_RunMethod) then min(c.x_RunMethod) else 'both'
     end as x_RunMethod,
-    min(c.x_ChargeDay) as x_FirstDay,
-    max(c.x_ChargeDay) as x_LastDay,
+    min(d.first_day) as x_FirstDay,
+    min(d.last_day) as x_LastDay,
     units_money(sum(c.billed)) as BilledCost,
     units_money(sum(c.effective)) as EffectiveCost
 from cost as c
+inner join run_day as d on d.run_id = c.run_id and d.BillingCurrency = c.BillingCurrency
 left join agreed as a on a.run_id = c.run_id
 left join registered as r on r.x_RunId = c.run_id
-group by c.run_id, c.BillingCurrency
-order by c.run_id, c.BillingCurrency
+group by c.run_id, c.BillingCurrency, c.x_Feature, c.x_Tenant, c.x_Environment
+order by c.run_id, c.BillingCurrency, c.x_Feature, c.x_Tenant, c.x_Environment

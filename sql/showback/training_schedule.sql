@@ -12,7 +12,7 @@
 -- what is rounded down up to its start. So the last period takes what rounding left, and the rows
 -- of a run sum to its cost, exactly.
 --
--- One row per run, currency, billing period and kind of amount.
+-- One row per run, currency, owner, billing period and kind of amount.
 with
 -- A run that was registered after its period was closed has its version from here.
 registered as (
@@ -46,10 +46,14 @@ run as (
     from training_run as t
     left join registered as r on r.x_RunId = t.x_RunId
 ),
--- What one run cost in one period: whole units, and the days or calls they are spread over.
+-- What one run cost an owner in one period: whole units, and the days or calls they are spread over.
 spread as (
     select
-        row_number() over (order by r.x_RunId, r.BillingCurrency, r.BillingPeriod) as run_no,
+        row_number() over (
+            order by
+                r.x_RunId, r.BillingCurrency, r.BillingPeriod, r.x_Feature, r.x_Tenant,
+                r.x_Environment
+        ) as run_no,
         r.BillingPeriod, r.x_RunId, r.BillingCurrency, r.x_RunKind, r.x_Feature, r.x_Tenant,
         r.x_Environment, r.x_RegisteredModel, r.x_ModelVersion,
         lower(r.x_RegisteredModel) as model_key,
@@ -207,13 +211,17 @@ select
     max(s.x_RunKind) as x_RunKind,
     max(s.x_RegisteredModel) as x_RegisteredModel,
     max(s.x_ModelVersion) as x_ModelVersion,
-    max(s.x_Feature) as x_Feature,
-    max(s.x_Tenant) as x_Tenant,
-    max(s.x_Environment) as x_Environment,
+    s.x_Feature,
+    s.x_Tenant,
+    s.x_Environment,
     units_money(sum(a.billed)) as BilledCost,
     units_money(sum(a.effective)) as EffectiveCost
 from amount as a
 inner join spread as s on s.run_no = a.run_no
 where a.billed <> 0 or a.effective <> 0
-group by a.BillingPeriod, s.x_RunId, s.BillingCurrency, a.x_ScheduleKind
-order by s.x_RunId, s.BillingCurrency, a.BillingPeriod, a.x_ScheduleKind
+group by
+    a.BillingPeriod, s.x_RunId, s.BillingCurrency, a.x_ScheduleKind, s.x_Feature, s.x_Tenant,
+    s.x_Environment
+order by
+    s.x_RunId, s.BillingCurrency, a.BillingPeriod, a.x_ScheduleKind, s.x_Feature, s.x_Tenant,
+    s.x_Environment
