@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import random
 import re
@@ -165,6 +166,34 @@ def test_prices_that_contradict_each_other_stop_the_road(tmp_path: Path) -> None
     euro = "openai,gpt-4o,2026-08-06,output,,,9,1000000,EUR,\n"
     with pytest.raises(CheckFailed, match="EUR, USD"):
         with_book(tmp_path / "euro", GPT + euro).run()
+
+
+def test_what_was_billed_for_a_timeout_is_told_from_the_log(tmp_path: Path) -> None:
+    """Two calls of a dollar by list, one that timed out, and 2.50 on the bill."""
+    small = with_book(tmp_path)
+    small.configure(
+        '[[inference_split]]\nname = "api"\nwhere = { ServiceName = "Models" }\n'
+        'endpoint = "openai/*"\n'
+    )
+    small.deliver((("02", "", "2.50"),), "models.csv", ServiceName="Models")
+    call = {
+        "startTime": "2026-10-02T12:00:00Z",
+        "model": "gpt-4o",
+        "custom_llm_provider": "openai",
+        "prompt_tokens": 400_000,
+        "completion_tokens": 0,
+        "status": "success",
+    }
+    failed = {"prompt_tokens": 0, "status": "failure", "metadata": {"status": "failure"}}
+    lines = [call | {"request_id": n} for n in "ab"] + [call | failed | {"request_id": "c"}]
+    (tmp_path / "logs" / "2026-10-02.jsonl").write_text("\n".join(map(json.dumps, lines)))
+
+    small.run()
+
+    assert [(3, 1, 1, Decimal(2), Decimal("0.5"), 0)] == small.ask(
+        "select x_Calls, x_FailedCalls, x_UnknownTokenCalls, ListCost, x_GapRetry, "
+        "x_GapUnexplained from gateway_reconciliation"
+    )
 
 
 def test_a_book_that_is_gone_is_an_accident(tmp_path: Path) -> None:

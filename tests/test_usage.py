@@ -1351,6 +1351,23 @@ def test_columns_of_json_may_be_text(engine: duckdb.DuckDBPyConnection) -> None:
         (
             {"prompt_tokens": 0, "completion_tokens": 0, "status": "failure", "metadata": {}},
             {
+                "x_InputTokens": None,
+                "x_CachedInputTokens": None,
+                "x_CacheWrite5mTokens": None,
+                "x_CacheWrite1hTokens": None,
+                "x_OutputTokens": None,
+                "x_Status": "error",
+            },
+        ),
+        ({"completion_tokens": 0, "status": "failure"}, {"x_OutputTokens": 0, "x_Status": "error"}),
+        (
+            {
+                "prompt_tokens": 0,
+                "completion_tokens": 0,
+                "status": "failure",
+                "cache_hit": "True",
+            },
+            {
                 "x_InputTokens": 0,
                 "x_CachedInputTokens": 0,
                 "x_OutputTokens": 0,

@@ -91,8 +91,8 @@ class Tally:
         sums["calls"] += 1
         sums["failed"] += call.failed
         sums["gpu_ms"] += call.gpu_ms
-        if call.unlogged:
-            sums["unknown_tokens"] += 1
+        if call.unlogged or (call.failed and e.group):
+            sums["unknown_tokens"] += 1  # LiteLLM writes zeros for both
         else:
             sums["input"] += call.input
             sums["cached"] += call.cached
