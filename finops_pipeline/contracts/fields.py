@@ -889,7 +889,8 @@ FIELDS: dict[str, Field] = {
     "x_GapCache": Field(MONEY, "Cached tokens, billed as if there had been no cache."),
     "x_GapBatch": Field(MONEY, "Calls billed by the tier `batch`, or no more by it."),
     "x_GapPriceDrift": Field(
-        MONEY, "A ratio of bill to list that is the same, to the thousandth, on all days."
+        MONEY,
+        "A ratio of bill to list that is the same, to the thousandth, on three days in a row or more.",
     ),
     "x_GapUnexplained": Field(MONEY, "What is left, which nothing in log and bill tells."),
     "x_UnitCostPerCall": Field(MONEY, "EffectiveCost per call."),

@@ -17,7 +17,8 @@
 --                    more than is left: an estimate; all that is left where no call told any
 --   cache, batch     had all calls been billed without a cache, by the tier `batch` or by
 --                    `standard`, at most a tenth would be left: a finding; the tenth is left
---   price drift      on at least three days, and on all, the bill is the same thousandths of the list
+--   price drift      on at least three days, one after the other of those that can be compared, the
+--                    bill is the same thousandths of the list
 --   no price         again, for what is left above zero where some calls have no price
 -- What is left then is unexplained. Amounts are whole units until the end; nothing is rounded but
 -- the estimates, toward zero, and what they cut off stays in what is left.
@@ -329,18 +330,33 @@ compared as (
         end as ratio
     from found
 ),
+-- Days of one ratio in a row have one number: their place among all that have a ratio less their
+-- place among those that have theirs.
+in_a_row as (
+    select
+        *,
+        row_number() over (
+            partition by x_Pool, BillingCurrency, x_Model, x_Credential, ratio is null
+            order by x_ChargeDay
+        )
+        - row_number() over (
+            partition by x_Pool, BillingCurrency, x_Model, x_Credential, ratio
+            order by x_ChargeDay
+        ) as row_no
+    from compared
+),
 drifting as (
     select
         *,
         case
-            when ratio is not null and ratio <> 1000
-                and count(ratio) over of_line >= 3
-                and min(ratio) over of_line = max(ratio) over of_line
+            when ratio <> 1000
+                and count(*) over (
+                    partition by x_Pool, BillingCurrency, x_Model, x_Credential, ratio, row_no
+                ) >= 3
                 then left_over
             else 0
         end as drift
-    from compared
-    window of_line as (partition by x_Pool, BillingCurrency, x_Model, x_Credential)
+    from in_a_row
 ),
 settled as (
     select
