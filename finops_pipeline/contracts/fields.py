@@ -374,8 +374,8 @@ FIELDS: dict[str, Field] = {
     ),
     "x_GpuBasis": Field(
         "VARCHAR",
-        "What GPUs are known by. Of a pod: its `request`, or `dcgm` where they were claimed and not requested; null where it held none. Of a cost: `dcgm` where every hour was measured, else `request`.",
-        isin=("dcgm", "request"),
+        "What GPUs are known by. Of a pod: its `request`, `dcgm` where they were claimed and not requested, or `dcgm_day` where DCGM saw them in another hour of the day; null where it held none. Of a cost: `dcgm` where every hour was measured, else `request`.",
+        isin=("dcgm", "dcgm_day", "request"),
     ),
     "x_GpuBusyMs": Field(
         "BIGINT", "GPU engine active time, device-milliseconds; null where DCGM is absent.", ge=0

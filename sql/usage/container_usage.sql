@@ -5,8 +5,8 @@
 -- holds nothing, though its requests are still listed: they count for the time it ran. What was
 -- not measured is null, never zero; a container without a request asked for nothing. A running
 -- pod of which no container was measured is one row, container `(unknown)`. GPUs that are claimed
--- (dynamic resource allocation) are in no request: those DCGM saw the pod hold count, and
--- x_GpuBasis says so.
+-- (dynamic resource allocation) are in no request: those DCGM saw the pod hold count, in an hour it
+-- saw none those it last saw that day, and x_GpuBasis says which.
 -- One row per cluster, hour, pod UID and container.
 with
 -- Pods that a measurement knows by name alone.
@@ -226,7 +226,7 @@ container_hour as (
     group by x_Cluster, x_HourStart, x_PodUid, x_Container
 ),
 
-gpu_hour as (
+gpu_hour as materialized (
     select
         x_Cluster,
         x_HourStart,
@@ -255,6 +255,36 @@ gpu_hour as (
     group by x_Cluster, x_HourStart, x_PodUid, x_Container
 ),
 
+-- What DCGM saw of claimed GPUs in the last hour of the day that it saw any: a claim is held while
+-- nobody looks. Of a container that asked for GPUs, what it asked for counts.
+claimed_of_day as (
+    select
+        x_Cluster,
+        x_PodUid,
+        x_Container,
+        arg_max(seen, x_HourStart) as seen,
+        arg_max(seen_devices, x_HourStart) as seen_devices,
+        arg_max(seen_slices, x_HourStart) as seen_slices
+    from gpu_hour
+    group by x_Cluster, x_PodUid, x_Container
+    having coalesce(sum(gpu_request), 0) = 0
+),
+
+-- A pod of which no container was measured holds what all of its containers do.
+claimed as (
+    select x_Cluster, x_PodUid, x_Container, seen, seen_devices, seen_slices from claimed_of_day
+    union all
+    select
+        x_Cluster,
+        x_PodUid,
+        '(unknown)' as x_Container,
+        sum(seen) as seen,
+        sum(seen_devices) as seen_devices,
+        sum(seen_slices) as seen_slices
+    from claimed_of_day
+    group by x_Cluster, x_PodUid
+),
+
 told as (
     select
         coalesce(pod_hour.x_Cluster, container_hour.x_Cluster) as x_Cluster,
@@ -278,11 +308,15 @@ told as (
         coalesce(gpu_hour.gpu_request, 0) as gpu_request,
         coalesce(gpu_hour.gpu_devices, 0) as gpu_devices,
         coalesce(gpu_hour.gpu_slices, 0) as gpu_slices,
-        coalesce(gpu_hour.gpu_request, 0) = 0 and gpu_hour.seen > 0 as is_claimed,
+        case
+            when coalesce(gpu_hour.gpu_request, 0) > 0 then 'request'
+            when gpu_hour.seen > 0 then 'dcgm'
+            when claimed.seen > 0 and pod_hour.x_RunningMs > 0 then 'dcgm_day'
+        end as basis,
         gpu_hour.gpu_busy,
-        gpu_hour.seen,
-        gpu_hour.seen_devices,
-        gpu_hour.seen_slices,
+        cast(coalesce(gpu_hour.seen, claimed.seen) as bigint) as seen,
+        cast(coalesce(gpu_hour.seen_devices, claimed.seen_devices) as bigint) as seen_devices,
+        cast(coalesce(gpu_hour.seen_slices, claimed.seen_slices) as bigint) as seen_slices,
         container_hour.oom_kills
     from pod_hour
     full outer join container_hour
@@ -294,6 +328,10 @@ told as (
         and gpu_hour.x_HourStart = container_hour.x_HourStart
         and gpu_hour.x_PodUid = container_hour.x_PodUid
         and gpu_hour.x_Container = container_hour.x_Container
+    left join claimed
+        on claimed.x_Cluster = pod_hour.x_Cluster
+        and claimed.x_PodUid = pod_hour.x_PodUid
+        and claimed.x_Container = coalesce(container_hour.x_Container, '(unknown)')
     where pod_hour.x_RunningMs > 0
         or container_hour.cpu_usage is not null
         or container_hour.memory_usage is not null
@@ -333,30 +371,27 @@ select
     told.memory_peak as x_MemoryPeakBytes,
     told.memory_limit as x_MemoryLimitBytes,
     case
-        when told.is_claimed then told.seen * told.x_RunningMs
+        when told.basis in ('dcgm', 'dcgm_day') then told.seen * told.x_RunningMs
         when told.listed_ms > told.x_RunningMs then cast(
             cast(told.gpu_request as hugeint) * told.x_RunningMs // told.listed_ms as bigint
         )
         else told.gpu_request
     end as x_GpuRequestMs,
     case
-        when told.is_claimed then told.seen_devices * told.x_RunningMs
+        when told.basis in ('dcgm', 'dcgm_day') then told.seen_devices * told.x_RunningMs
         when told.listed_ms > told.x_RunningMs then cast(
             cast(told.gpu_devices as hugeint) * told.x_RunningMs // told.listed_ms as bigint
         )
         else told.gpu_devices
     end as x_GpuDeviceMs,
     case
-        when told.is_claimed then told.seen_slices * told.x_RunningMs
+        when told.basis in ('dcgm', 'dcgm_day') then told.seen_slices * told.x_RunningMs
         when told.listed_ms > told.x_RunningMs then cast(
             cast(told.gpu_slices as hugeint) * told.x_RunningMs // told.listed_ms as bigint
         )
         else told.gpu_slices
     end as x_GpuSliceMs,
-    case
-        when told.is_claimed then 'dcgm'
-        when told.gpu_request > 0 then 'request'
-    end as x_GpuBasis,
+    told.basis as x_GpuBasis,
     told.gpu_busy as x_GpuBusyMs,
     coalesce(told.oom_kills, 0) as x_OomKills
 from told

@@ -32,7 +32,9 @@ with pod as (
         cast(sum(x_GpuBusyMs) as bigint) as x_GpuBusyMs,
         sum(x_GpuDeviceMs) as devices,
         sum(x_GpuSliceMs) as slices,
-        min(x_GpuBasis) as x_GpuBasis
+        coalesce(
+            max(case x_GpuBasis when 'dcgm_day' then 'dcgm_day' end), min(x_GpuBasis)
+        ) as x_GpuBasis
     from container_usage
     group by x_Cluster, x_HourStart, x_PodUid
 )
