@@ -2,7 +2,8 @@
 -- Why so: LiteLLM has counted tokens OpenAI's way, cached ones inside the prompt tokens, whoever
 -- the provider is. It writes zeros where a stream ended without its usage, and where a call failed,
 -- whatever the provider did until then and bills; a call without a token is therefore unknown, not
--- zero. A call answered from LiteLLM's own cache reached no model: it is counted, and its work is zero. `messages` and `response` are never looked at.
+-- zero. A call answered from LiteLLM's own cache reached no model: it is counted, and its work is
+-- zero. `messages` and `response` are never looked at.
 --   * owner     `metadata.spend_logs_metadata`, then other metadata, then request tags of the form
 --               `feature:chat`; the tenant is else `end_user`, the feature else nobody's.
 --   * tier      `batch` by the kind of call, else as the usage tells it. The key is its alias, else
