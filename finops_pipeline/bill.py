@@ -588,17 +588,22 @@ def _raw_rows(
             kept.unlink(missing_ok=True)
         return
     refs = tuple(f"c{i}" for i in range(len(names)))
-    with ThreadPoolExecutor(1) as beside:
-        yield Raw(
-            item,
-            text.csv_scan(local, refs, skip),
-            names=tuple(names),
-            types=("VARCHAR",) * len(names),
-            refs=refs,
-            width=len(names),
-            malformed=False,
-            text=text.Through(local, beside),
-        )
+    kept = out / ".raw.csv"
+    try:
+        with ThreadPoolExecutor(1) as beside:
+            through = text.Through(local, kept, beside)
+            yield Raw(
+                item,
+                text.csv_scan(through.path, refs, skip),
+                names=tuple(names),
+                types=("VARCHAR",) * len(names),
+                refs=refs,
+                width=len(names),
+                malformed=False,
+                text=through,
+            )
+    finally:
+        kept.unlink(missing_ok=True)
 
 
 def _held(cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: Raw) -> Raw:
@@ -608,22 +613,13 @@ def _held(cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: Raw) -> Raw:
     where a number for each record of a text would have them all go through one thread. One that
     turns out far larger than a bill is read as it lies, as often as it takes.
     """
-    if raw.text is None:
+    if raw.text is None or raw.text.is_large:
         return raw
     asked = [raw.ref(c.name) for c in spoken.columns if raw.has(c.name)]
     asked += [tags_of(spoken, raw), *(raw.ref(n) for n in [spoken.period] if n and raw.has(n))]
     places = sorted({int(i) for i in re.findall(r"\bc(\d+)\b", " ".join(asked))})
     columns = ", ".join(f"c{i}" for i in places if i < raw.width)
-    try:
-        with raw.text.stopping(cursor.interrupt):
-            cursor.execute(
-                f"create or replace temp table delivered as select {columns} from {raw.scan}"
-            )
-    except duckdb.InterruptException:
-        if not raw.text.is_large:
-            raise
-    if raw.text.is_large:
-        return raw
+    cursor.execute(f"create or replace temp table delivered as select {columns} from {raw.scan}")
     scan = "(select *, rowid as row from temp.delivered) as delivered"
     return replace(raw, scan=scan, whole=raw.scan)
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import codecs
 import csv
+import errno
 import gzip
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -64,40 +64,48 @@ def csv_scan(local: Path, refs: Iterable[str], skip: int) -> str:
 
 
 class Through:
-    """A text file that is gone through to its end, beside its reading.
+    """A text file that is gone through to its end, and `path`, where DuckDB reads it.
 
     DuckDB looks at the columns it needs and compares no checksums of gzip, but all must be text.
+    It takes three times as long to unpack, too, and its threads wait for it: what is packed is
+    unpacked into `kept` here, first. A plain text, and one that unpacks to more than a bill, is
+    read where it lies, and gone through beside that; so is one that is torn, to say where.
     """
 
-    def __init__(self, local: Path, beside: Executor) -> None:
-        self.most = UNPACKED_TIMES * local.stat().st_size if is_gzip(local) else None
+    def __init__(self, local: Path, kept: Path, beside: Executor) -> None:
         self.size = 0
-        self._stop: Callable[[], None] | None = None
-        self._stopping = threading.Lock()
-        self._ends = beside.submit(ends_with_a_record, local, self._passed)
+        self.path = self._local = local
+        self._kept = kept
+        self._most = UNPACKED_TIMES * local.stat().st_size if is_gzip(local) else None
+        self._settled = threading.Event()
+        self._ends = beside.submit(self._gone_through)
+        if self._most is not None:
+            self._settled.wait()
 
     @property
     def is_large(self) -> bool:
         """Whether more has come out of it by now than a bill of its size holds."""
-        return self.most is not None and self.size > max(2**24, self.most)
+        return self._most is not None and self.size > max(2**24, self._most)
 
-    @contextmanager
-    def stopping(self, stop: Callable[[], None]) -> Iterator[None]:
-        """Call `stop` when it turns out to be large, meanwhile."""
-        with self._stopping:
-            self._stop = stop
+    def _gone_through(self) -> bool:
         try:
-            yield
+            if self._most is None:
+                return ends_with_a_record(self._local)
+            with self._kept.open("wb") as kept:
+                ended = ends_with_a_record(self._local, lambda piece: self._passed(piece, kept))
+            if not self.is_large:
+                self.path = self._kept
+            return ended
         finally:
-            with self._stopping:
-                self._stop = None
+            self._settled.set()
 
-    def _passed(self, piece: bytes) -> None:
+    def _passed(self, piece: bytes, kept: IO[bytes]) -> None:
         self.size += len(piece)
-        if self.is_large:
-            with self._stopping:
-                if self._stop is not None:
-                    self._stop()
+        if not self.is_large:
+            kept.write(piece)
+        elif not self._settled.is_set():
+            kept.truncate(0)
+            self._settled.set()
 
     def await_end(self, item: Item) -> None:
         """Wait for the end; `UnreadableFile` where there is none, or no record ends with it."""
@@ -105,6 +113,8 @@ class Through:
             if not self._ends.result():
                 raise csv.Error(f"the last record has more than {LONGEST_RECORD} characters")
         except NO_TEXT as error:
+            if getattr(error, "errno", None) == errno.ENOSPC:
+                raise  # the machine, not the file
             raise UnreadableFile(
                 f"{item.address}: cannot be read to its end ({error}); deliver it again"
             ) from error
