@@ -76,17 +76,17 @@ name_parts as (
             or lower(coalesce(ChargeType, '')) in ('unusedreservation', 'unusedsavingsplan')
             as is_commitment,
         date_trunc('day', case
-            when contains("Date", '/') then try_strptime(split_part("Date", ' ', 1), '%m/%d/%Y')
+            when contains("Date", '/') then try_strptime(first_word("Date"), '%m/%d/%Y')
             else try_cast("Date" as timestamp)
         end) as charge_day,
         case
             when contains(BillingPeriodStartDate, '/')
-                then try_strptime(split_part(BillingPeriodStartDate, ' ', 1), '%m/%d/%Y')
+                then try_strptime(first_word(BillingPeriodStartDate), '%m/%d/%Y')
             else try_cast(BillingPeriodStartDate as timestamp)
         end as period_start,
         case
             when contains(BillingPeriodEndDate, '/')
-                then try_strptime(split_part(BillingPeriodEndDate, ' ', 1), '%m/%d/%Y')
+                then try_strptime(first_word(BillingPeriodEndDate), '%m/%d/%Y')
             else try_cast(BillingPeriodEndDate as timestamp)
         end as period_end,
         nullif(nullif(lower(MeterCategory), 'unassigned'), '') as meter_category,
