@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -32,6 +32,7 @@ from .dialect import (
     check_names,
     dialect,
     fields_of,
+    inputs,
     is_always,
     list_sum,
     spelled,
@@ -44,7 +45,7 @@ from .dialect import (
 from .errors import CheckFailed, ConfigError, IncompleteDelivery, UnreadableFile
 from .landed import digest_of
 from .periods import names_month
-from .queries import with_enums
+from .queries import with_columns, with_enums
 from .transports import Item
 from .warehouse import identifier, literal
 
@@ -55,6 +56,10 @@ KNOWN_TAG_SETS = 500_000
 """Tag sets kept from file to file, some 200 MB; above that, they are forgotten and read anew."""
 FEW_TAG_SETS = 65_536
 """Tag sets of a file that are written as an enum: half as many as a row group has rows."""
+FEW_TEXTS = 256
+"""Texts that a column is looked up by: all of them are held against each of a dictionary."""
+FIRST_ROWS = 2_000
+"""Rows that show which columns have more texts."""
 IN_ORDER = "order by x_SourceRow"
 
 
@@ -118,8 +123,8 @@ def read_file(
             check_names(spoken, named)
             raw = _of_period(cursor, spoken, _held(cursor, spoken, named), block, period)
             raw, totals = _surveyed(cursor, spoken, raw, block.name, period)
-            alike = _alike(cursor, spoken, raw)
-            return _write(cursor, spoken, totals, alike, block, period, item, came, out)
+            told = _told(cursor, spoken, raw)
+            return _write(cursor, spoken, totals, told, block, period, item, came, out)
 
     try:
         result = _mending(item, read)
@@ -210,17 +215,14 @@ def _write(
     cursor: duckdb.DuckDBPyConnection,
     spoken: Dialect,
     totals: Mapping[str, Any],
-    alike: Mapping[str, str],
+    known: Told,
     block: BillingSection,
     period: str,
     item: Item,
     came: Mapping[str, str],
     out: Path,
 ) -> ReadFile:
-    """The four tables of one file from the bound views.
-
-    `alike` are columns of the charges that are the same in every row, as SQL.
-    """
+    """The four tables of one file from the bound views."""
     told = {
         "BillingPeriod": literal(period),
         "x_Source": literal(block.name),
@@ -232,7 +234,7 @@ def _write(
         """Columns of table `name` from `source`; returns the rows written."""
         types, same = dict(table(name).duckdb), told
         if name == "cost_and_usage":
-            same = {**alike, **told}
+            same = {**known.alike, **told}
             types |= {"Tags": "written_tags"} | {n: t for n, t in enums.items() if n not in same}
         # What is the same in every row is added after the rows are put in order.
         found = ", ".join(
@@ -252,9 +254,12 @@ def _write(
         return int(done[0][0])
 
     asked, enums = with_enums(spoken.query.path)
+    asked = with_columns(asked, known.columns)
+    enums = enums | {name: enum for name, (enum, _) in known.looked_up.items()}
     charges = f"from ({asked.rstrip().rstrip(';')}\n) as charge"
     untold = dict.fromkeys(table("cost_and_usage").nullable - set(told_by(spoken)), "null")
-    readable = write("cost_and_usage", untold, f"{charges} where x_Reason is null")
+    looked_up = {name: value for name, (_, value) in known.looked_up.items()}
+    readable = write("cost_and_usage", untold | looked_up, f"{charges} where x_Reason is null")
     written = literal(str(out / "cost_and_usage.parquet"))
     if readable != totals["x_Rows"] or not _is_in_order(cursor, written):
         # Where rows are left out, how the rest is cut into row groups depends on the threads.
@@ -309,24 +314,98 @@ def _of_one(value: str, kind: str) -> str:
     return f"enum({value})" if kind == "VARCHAR" and value != "null" else kind
 
 
-def _alike(cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: Raw) -> dict[str, str]:
-    """Text columns of the charges that are the same in every row of a file, and their SQL.
+@dataclass(frozen=True)
+class Told:
+    """Text columns of the charges that are known without a look at each row.
 
-    They are those that are made of nothing but what is the same in every row.
+    `alike` are the same in all rows, as SQL. `looked_up` are an enum and SQL that looks a text of
+    it up, by `columns` that the dialect's query has to return, too.
     """
-    given = {"x_costbasis", *(c.name.casefold() for c in spoken.columns if raw.is_alike(c.name))}
-    texts = {n for n, kind in table("cost_and_usage").duckdb.items() if kind == "VARCHAR"}
-    names = [n for n, of in told_by(spoken).items() if n in texts and of <= given]
-    if not names:
+
+    alike: dict[str, str]
+    looked_up: dict[str, tuple[str, str]]
+    columns: list[str]
+
+
+def _told(cursor: duckdb.DuckDBPyConnection, spoken: Dialect, raw: Raw) -> Told:
+    """Text columns that are made of what is the same in every row, and of one column of few texts.
+
+    The dialect is asked what they are in a row for each of the texts. In a dictionary of the file
+    a text is looked up once, not once a row.
+    """
+    given = {c.name.casefold(): c for c in spoken.columns}
+    same = {"x_costbasis", *(n for n, column in given.items() if raw.is_alike(column.name))}
+    alike: list[str] = []
+    by: dict[str, list[str]] = {}
+    for name, of in told_by(spoken).items():
+        if table("cost_and_usage").duckdb.get(name) == "VARCHAR":
+            match [given.get(n) for n in of - same]:
+                case []:
+                    alike.append(name)
+                case [one] if one and one.kind == "text" and raw.ref(one.name) in raw.packed:
+                    by.setdefault(one.name, []).append(name)
+    few = dict(enumerate(_of_few_texts(cursor, raw, list(by)), 1))
+    wanted = [*alike, *(column for name in few.values() for column in by[name])]
+    if not wanted:
+        return Told({}, {}, [])
+    texts = [
+        f"select nullif(text, '') as by_{i}, {i} as x_SourceRow from (select distinct "
+        f"{raw.ref(name)} as text from {raw.scan} limit {FEW_TEXTS + 1})"
+        for i, name in few.items()
+    ]
+    values = {c.name: value_of(c, raw) for c in spoken.columns if c.name in raw.alike}
+    values |= {name: f"by_{i}" for i, name in few.items()}
+    values |= {"x_SourceRow": "x_SourceRow", "x_CostBasis": literal(raw.costs)}
+    typed = ", ".join(
+        f"cast({values.get(name, 'null')} as {kind}) as {identifier(name)}"
+        for name, kind in inputs(spoken).items()
+    )
+    columns = [f"{identifier(name)} as by_{i}" for i, name in few.items()]
+    asked = with_columns(spoken.query.text, columns)
+    with closing(cursor.cursor()) as aside:  # has a `raw_billing` of its own
+        aside.execute(
+            f"create temp table raw_billing as select {typed} from "
+            f"({' union all by name '.join(['select 0 as x_SourceRow', *texts])}) as text"
+        )
+        keys = ["x_SourceRow", *(f"by_{i}" for i in few), *wanted]
+        found = aside.execute(f"select {', '.join(keys)} from ({asked})").fetchall()
+    rows = [dict(zip(keys, row, strict=True)) for row in found]
+    looked_up: dict[str, tuple[str, str]] = {}
+    for i, name in few.items():
+        of_text = [row for row in rows if row["x_SourceRow"] == i]
+        if len(of_text) <= FEW_TEXTS:
+            for column in by[name]:
+                looked_up |= _lookup(column, f"by_{i}", {r[f"by_{i}"]: r[column] for r in of_text})
+    first = {n: rows[0][n] for n in alike}
+    return Told(
+        {n: "null" if v is None else literal(v) for n, v in first.items()}, looked_up, columns
+    )
+
+
+def _of_few_texts(cursor: duckdb.DuckDBPyConnection, raw: Raw, names: list[str]) -> list[str]:
+    """Those of the columns that the first rows show no more than a few texts of."""
+    refs = ", ".join(raw.ref(name) for name in names)
+    asked = f"select {refs or 0} from {raw.scan} limit {FIRST_ROWS}"
+    found = cursor.execute(asked).fetchall() if names else []
+    texts = [len(set(column)) for column in zip(*found, strict=True)]
+    return [n for n, several in zip(names, texts, strict=False) if several <= FEW_TEXTS]
+
+
+def _lookup(
+    name: str, ref: str, told: Mapping[str | None, str | None]
+) -> dict[str, tuple[str, str]]:
+    """The enum of what others have been `told` to be, and SQL that looks one up; none of nulls."""
+    kinds = sorted({text for text in told.values() if text is not None})
+    if not kinds:
         return {}
-    found = cursor.execute(
-        f"select {', '.join(names)} from ({spoken.query.text}) limit 1"
-    ).fetchall()
-    return {
-        name: "null" if value is None else literal(value)
-        for row in found
-        for name, value in zip(names, row, strict=True)
-    }
+    enum = f"enum({', '.join(map(literal, kinds))})"
+    of = {key: "null" if text is None else literal(text) for key, text in told.items()}
+    without = of.pop(None, "null")
+    keys, texts = ", ".join(map(literal, of)), ", ".join(of.values())
+    value = f"cast([{texts}] as {enum}[])[list_position(cast([{keys}] as varchar[]), {ref})]"
+    if without != "null":
+        value = f"case when {ref} is null then cast({without} as {enum}) else {value} end"
+    return {name: (enum, value)}
 
 
 def _is_in_order(cursor: duckdb.DuckDBPyConnection, written: str) -> bool:
@@ -646,6 +725,7 @@ def _parquet(
     )
     try:
         alike = {} if names else dict(connection.execute(ONE_VALUE, [str(parquet)]).fetchall())
+        packed = {name for (name,) in connection.execute(PACKED, [str(parquet)]).fetchall()}
         names = names or list(pq.read_schema(parquet).names)
         types = [row[1] for row in connection.execute(f"describe from {scan}").fetchall()][:-1]
     except (pa.ArrowException, OSError, duckdb.Error) as error:
@@ -675,6 +755,7 @@ def _parquet(
         width=len(names),
         malformed=malformed,
         alike=alike,
+        packed=frozenset(ref for n, kind, ref in found if n in packed and kind == "VARCHAR"),
     )
 
 
@@ -700,6 +781,16 @@ having count(*) = count(distinct row_group_id)
 The least and the greatest of all row groups are it, also where a writer cuts long ones short, for
 it cuts the greatest upwards.
 """
+
+
+PACKED = """
+select replace(path_in_schema, ', ', '.')
+from parquet_metadata(?)
+where row_group_num_rows > 0
+group by path_in_schema
+having bool_and(coalesce(dictionary_page_offset > 0, false))
+"""
+"""Columns, and fields of records, that a Parquet file has as numbers in dictionaries."""
 
 
 def _unwrapped(kind: str, ref: str) -> tuple[str, str]:

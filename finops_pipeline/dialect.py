@@ -183,7 +183,7 @@ def underscored(name: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "_", apart).strip("_")
 
 
-def _inputs(of: Dialect) -> dict[str, str]:
+def inputs(of: Dialect) -> dict[str, str]:
     """The columns of `raw_billing` as a dialect sees it, and their types."""
     columns = {c.name: KINDS[c.kind] for c in of.columns if c.kind != "tags"}
     columns |= {"Tags": "VARCHAR", "x_TagSetId": "BIGINT", "x_SourceRow": "BIGINT"}
@@ -192,12 +192,12 @@ def _inputs(of: Dialect) -> dict[str, str]:
 
 def told_by(of: Dialect) -> dict[str, frozenset[str]]:
     """The columns a dialect tells, and for each the columns of `raw_billing` that decide it."""
-    return made_from(of.query.path, frozenset(name.casefold() for name in _inputs(of)))
+    return made_from(of.query.path, frozenset(name.casefold() for name in inputs(of)))
 
 
 def declare_inputs(connection: duckdb.DuckDBPyConnection, of: Dialect) -> None:
     """An empty `raw_billing` with the types a dialect sees, to bind its SQL to."""
-    typed = ", ".join(f"{identifier(name)} {kind}" for name, kind in _inputs(of).items())
+    typed = ", ".join(f"{identifier(name)} {kind}" for name, kind in inputs(of).items())
     connection.execute(f"create or replace temp table raw_billing ({typed})")
 
 
@@ -212,9 +212,10 @@ class Raw:
     `record.field`; `refs` and `types` are in the same order. The first `width` are columns.
     `written` are the file's own names, where the dialect has others for them. `tags` are the
     columns of tags, where rows can be compared by them without writing them as one text. `alike`
-    are texts and times that the file says to be the same in every row, as SQL. `text` goes through
-    a text file beside its reading. `whole` is the scan of all columns, where `scan` has but those
-    that the dialect reads.
+    are texts and times that the file says to be the same in every row, as SQL. `packed` are the
+    refs of texts that the file has as numbers in dictionaries. `text` goes through a text file
+    beside its reading. `whole` is the scan of all columns, where `scan` has but those that the
+    dialect reads.
     """
 
     item: Item
@@ -228,6 +229,7 @@ class Raw:
     written: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     alike: Mapping[str, str] = field(default_factory=dict)
+    packed: frozenset[str] = frozenset()
     text: Through | None = None
     whole: str | None = None
 

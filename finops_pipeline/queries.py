@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -177,6 +177,15 @@ def with_enums(path: str) -> tuple[str, dict[str, str]]:
     for start, (end, kind) in sorted(cast.items(), reverse=True):
         text = b"%scast(%s as %s)%s" % (text[:start], text[start:end], kind.encode(), text[end:])
     return text.decode(), types
+
+
+def with_columns(text: str, columns: Iterable[str]) -> str:
+    """A query that returns more columns of what its outermost SELECT reads."""
+    (statement,) = _parsed(text)
+    written = text.encode()
+    at = written.rindex(b"from", 0, statement["node"]["from_table"]["query_location"])
+    more = "".join(f", {column}" for column in columns)
+    return (written[:at] + f"{more} ".encode() + written[at:]).decode()
 
 
 def _literals(node: Any) -> list[tuple[int, int]] | None:
