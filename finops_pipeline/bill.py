@@ -651,8 +651,9 @@ def _raw_rows(
 ) -> Iterator[Raw]:
     """The file's rows, with names and types read exactly.
 
-    A CSV file is gone through to its end beside what is done with it. `mended` is for one that
-    DuckDB cannot read: Python's csv goes through it, record by record, and makes it Parquet text.
+    A CSV file is gone through to its end, and unpacked into `out` where it is packed. `mended` is
+    for one that DuckDB cannot read: Python's csv goes through it, record by record, and makes it
+    Parquet text.
     """
     if _is_parquet(item):
         yield _parquet(connection, item, local, None, malformed=False)

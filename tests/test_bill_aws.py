@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from finops_pipeline import bill
 from finops_pipeline.queries import macros
 
 from .test_bill import CUR, FOCUS, Read, Reader, read, write_parquet
@@ -615,3 +616,32 @@ def test_a_bill_made_by_nise_goes_through_whole(read: Reader) -> None:
     written = [tags for file in made for tags in tags_of(file)]
     assert any(tags.get("Team") == "M, L" for tags in written)
     assert written == [json.loads(c["Tags"]) for one in found for c in one.charges]
+
+
+# ------------------------------------------------------------------------------ looked-up texts
+
+
+@pytest.mark.parametrize("most", [256, 4, 0])
+def test_what_is_looked_up_is_what_the_dialect_says_of_each_row(
+    read: Reader, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """With quotes, nothing and nulls among the texts."""
+    texts = ["AmazonEC2", "", None, "it's", "AWSLambda", "Ünicode", "AmazonEC2"]
+    lines = [
+        line(
+            "Usage",
+            1.0,
+            line_item_resource_id=text,
+            line_item_operation=text,
+            line_item_product_code=text or "AmazonS3",
+        )
+        for text in texts * 3
+    ]
+    monkeypatch.setattr(bill, "FEW_TEXTS", most)
+    looked_up = read.cur(*lines)
+    monkeypatch.setattr(bill, "PACKED", "select null from parquet_metadata(?) where false")
+    row_by_row = read.cur(*lines)
+
+    assert looked_up.charges == row_by_row.charges
+    assert len(texts) * 3 == len(looked_up.charges)
+    assert "it's" in column(looked_up, "ResourceId")
