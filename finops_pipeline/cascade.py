@@ -23,6 +23,7 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise, product
 from math import gcd, lcm
+from typing import cast
 
 from .config import DIMENSIONS, SharedCostSection, in_force_together
 from .errors import ConfigError
@@ -30,10 +31,16 @@ from .errors import ConfigError
 Owner = tuple[str, str, str]
 """Feature, tenant and environment."""
 
+Whose = tuple[str | None, str | None, str | None]
+"""An owner; None, which is no name, where it may be any."""
+
 MOST = 10**18
 """Weights of a source sum to this at most: apportion() wants no more."""
 
-UNNAMED, IDLE, ANY = "(unallocated)", "(idle)", "*"
+UNNAMED, IDLE = "(unallocated)", "(idle)"
+
+ANY_POOL = "*"
+"""No pool is called so: names begin with what the pool is of. Null is cost that is in none."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +81,8 @@ class Measured:
 class Weight:
     """The part of a source that a receiver bears in the end, out of the sum of its weights.
 
-    Pool and owner of the source are `ANY` where the weights are the same whatever they are; cost
-    that is kept has its whole owner, who is the receiver too.
+    Where the weights are the same whatever they are, the pool is `ANY_POOL` and a name of the source
+    None; cost that is kept has its whole owner, who is the receiver too.
     """
 
     name: str
@@ -83,7 +90,7 @@ class Weight:
     until: date
     currency: str
     pool: str | None
-    source: Owner
+    source: Whose
     receiver: Owner
     unit: str
     weight: int
@@ -94,14 +101,19 @@ class Node:
     """Cost that a block (its place in the file) hands on: of an owner, in days of one rule book.
 
     What reaches a block is an entry, of a whole owner; entries whose cost goes the same way, for
-    they differ only in what changes hands, are one node, with `ANY` in its place.
+    they differ only in what changes hands, are one node, with None in its place.
     """
 
     block: int
     span: int
     currency: str
     pool: str | None
-    owner: Owner
+    owner: Whose
+
+    @property
+    def whole(self) -> Owner:
+        """The owner, where all of it is known: of entries, and in what does not change hands."""
+        return cast("Owner", self.owner)
 
 
 @dataclass(frozen=True)
@@ -260,7 +272,7 @@ class _Cascade:
         if entry not in self.node_of:
             shares, _ = self._shares_of(entry)
             feature, tenant, environment = (
-                own if values is None else ANY
+                own if values is None else None
                 for own, values in zip(entry.owner, self._to(entry.block), strict=True)
             )
             whatever = replace(entry, owner=(feature, tenant, environment))
@@ -293,7 +305,7 @@ class _Cascade:
             for inner, part in through.items():
                 passed[inner] += begun[node] * part
         for entry in entries:
-            self.cost[entry.currency, entry.pool][entry.owner] -= self.amounts[entry]
+            self.cost[entry.currency, entry.pool][entry.whole] -= self.amounts[entry]
         for node, amount in passed.items():
             costs, hop = self.cost[node.currency, node.pool], self.hops[node]
             for receiver, weight in hop.parts.items():
@@ -379,10 +391,10 @@ class _Cascade:
             self.via[node] = frozenset().union(*(via[n] for n in through[node]))
 
     def _whatever_pool(self, node: Node) -> Node:
-        """The node, with `ANY` pool where no block that its cost comes by looks at pools."""
+        """The node, with `ANY_POOL` where no block that its cost comes by looks at pools."""
         by = {node.block, *self.via[node]}
         looked_at = any(self.blocks[b].within == "pool" for b in by)
-        return node if looked_at else replace(node, pool=ANY)
+        return node if looked_at else replace(node, pool=ANY_POOL)
 
     def _told(self, named: Node, node: Node) -> list[Weight]:
         hop = self.hops[node]
@@ -416,14 +428,14 @@ class _Cascade:
         """Who gets a node's cost by its block, and the reason where nobody does."""
         shares, unit = self._shares_of(node)
         if not shares:
-            return Hop({node.owner: 1}, unit, is_kept=True)
+            return Hop({node.whole: 1}, unit, is_kept=True)
         parts: dict[Owner, int] = defaultdict(int)
         dimensions = self._to(node.block)
         for names, part in shares.items():
             given = iter(names)
             feature, tenant, environment = (
                 own if values is None else next(given)
-                for own, values in zip(node.owner, dimensions, strict=True)
+                for own, values in zip(node.whole, dimensions, strict=True)
             )
             parts[feature, tenant, environment] += part
         return Hop(dict(sorted(parts.items())), unit)
@@ -500,7 +512,7 @@ class _Cascade:
             if (node.block, node.currency) == (number, currency) and (
                 not within or node.pool == pool
             ):
-                amounts[node.owner] -= amount
+                amounts[node.whole] -= amount
         sums: dict[tuple[str, ...], Fraction] = defaultdict(Fraction)
         for owner, amount in amounts.items():
             values = self._receiver(number, owner)
@@ -548,5 +560,6 @@ def _names(block: SharedCostSection, owner: tuple[str | None, ...]) -> bool:
     return bool(asked) and all(want == have for want, have in asked)
 
 
-def _order(node: Node) -> tuple[int, int, str, str, Owner]:
-    return (node.block, node.span, node.currency, node.pool or "", node.owner)
+def _order(node: Node) -> tuple[int, int, str, str, tuple[str, ...]]:
+    owner = tuple(name or "" for name in node.owner)
+    return (node.block, node.span, node.currency, node.pool or "", owner)

@@ -549,11 +549,11 @@ def test_sharing_moves_and_neither_makes_nor_loses(**month: Any) -> None:
         """from shared_source as s anti join shared_weight as w
             on w.x_SharedBy = s.x_SharedBy and w.BillingCurrency = s.BillingCurrency
             and (w.x_Pool is not distinct from s.x_Pool or w.x_Pool = '*')
-            and w.x_SharedFeature in ('*', s.x_Feature)
-            and w.x_SharedTenant in ('*', s.x_Tenant)
-            and w.x_SharedEnvironment in ('*', s.x_Environment)
+            and coalesce(w.x_SharedFeature, s.x_Feature) = s.x_Feature
+            and coalesce(w.x_SharedTenant, s.x_Tenant) = s.x_Tenant
+            and coalesce(w.x_SharedEnvironment, s.x_Environment) = s.x_Environment
             and w.x_FromDay <= s.x_ChargeDay and w.x_UntilDay > s.x_ChargeDay""",
-        "from shared_weight where x_Weight < 1 or '*' in (x_Feature, x_Tenant, x_Environment)",
+        "from shared_weight where x_Weight < 1",
         """select x_SharedBy from shared_weight
             group by x_SharedBy, x_FromDay, BillingCurrency, x_Pool, x_SharedFeature,
                 x_SharedTenant, x_SharedEnvironment having sum(x_Weight) > 10::hugeint ** 18""",

@@ -148,11 +148,12 @@ TABLES = tables_of(
         "shared_weight": (
             """Who bears a shared cost in the end, by which integer weight: one row per block and
             days it holds for, owner and pool it takes from, and receiver. What is kept has one row,
-            for its own owner; `*` is for any pool or owner, for whom the weights are the same.""",
+            for its own owner; an owner that is null, and the pool `*`, stand for any, for whom the weights
+            are the same.""",
             """x_SharedBy x_FromDay BillingCurrency x_Pool x_SharedFeature x_SharedTenant
             x_SharedEnvironment x_Feature x_Tenant x_Environment""",
             """BillingPeriod x_SharedBy x_FromDay x_UntilDay BillingCurrency x_Pool?
-            x_SharedFeature x_SharedTenant x_SharedEnvironment x_Feature x_Tenant x_Environment
+            x_SharedFeature? x_SharedTenant? x_SharedEnvironment? x_Feature x_Tenant x_Environment
             x_WeightUnit x_Weight""",
         ),
         "shared_cost": (
@@ -163,8 +164,8 @@ TABLES = tables_of(
             ServiceName x_Pool x_SharedFeature x_SharedTenant x_SharedEnvironment x_Feature x_Tenant
             x_Environment x_Model""",
             """BillingPeriod x_SharedBy x_Move x_ChargeDay InvoiceId BillingCurrency ProviderName
-            ServiceCategory ServiceName x_Pool? x_SharedFeature x_SharedTenant x_SharedEnvironment
-            x_Feature x_Tenant x_Environment x_Model x_AllocationMethod BilledCost
+            ServiceCategory ServiceName x_Pool? x_SharedFeature? x_SharedTenant?
+            x_SharedEnvironment? x_Feature x_Tenant x_Environment x_Model x_AllocationMethod BilledCost
             EffectiveCost""",
         ),
         "tag_run": (

@@ -749,15 +749,15 @@ FIELDS: dict[str, Field] = {
     ),
     "x_SharedFeature": Field(
         "VARCHAR",
-        "Feature whose cost is shared; `*` where the weights do not depend on it.",
+        "Feature whose cost is shared; null where the weights do not depend on it.",
     ),
     "x_SharedTenant": Field(
         "VARCHAR",
-        "Tenant whose cost is shared; `*` where the weights do not depend on it.",
+        "Tenant whose cost is shared; null where the weights do not depend on it.",
     ),
     "x_SharedEnvironment": Field(
         "VARCHAR",
-        "Environment whose cost is shared; `*` where the weights do not depend on it.",
+        "Environment whose cost is shared; null where the weights do not depend on it.",
     ),
     # -------------------------------------------------------------------------- findings
     "x_FindingId": Field("VARCHAR", "Stable id: the same problem has the same id in the next run."),

@@ -4,12 +4,12 @@
 --
 -- Each source is cut once, by the weights of shared_weight: everybody gets the part rounded down,
 -- and what is left goes to the largest remainders, one unit each, ties by name. BilledCost and
--- EffectiveCost are cut each for itself. What shared_weight
--- keeps stays.
+-- EffectiveCost are cut each for itself. What shared_weight keeps stays.
 -- Asked for the days from $from_day until $until_day; no row depends on how a month is cut.
 --
 -- One row per block, day, invoice, service, pool, source, owner and model, what is taken apart from
--- what is given. Pool and source are those of shared_weight, with '*' where all go the same way.
+-- what is given. Pool and source are those of shared_weight: where all go the same way the source is
+-- null, which no caller can call itself, and the pool '*', as no pool is called.
 with
 source as (
     select
@@ -20,22 +20,22 @@ source as (
     from shared_source
     where x_ChargeDay >= cast($from_day as date) and x_ChargeDay < cast($until_day as date)
 ),
--- shared_weight has '*' for what its weights do not depend on; what is kept is not moved.
+-- What is kept is not moved.
 weight as (
     select
         x_SharedBy, x_FromDay, x_UntilDay, BillingCurrency, x_Pool, x_SharedFeature,
         x_SharedTenant, x_SharedEnvironment, x_Feature, x_Tenant, x_Environment,
         cast(x_Weight as hugeint) as weight
     from shared_weight
-    where x_SharedFeature <> x_Feature
-        or x_SharedTenant <> x_Tenant
-        or x_SharedEnvironment <> x_Environment
+    where x_SharedFeature is distinct from x_Feature
+        or x_SharedTenant is distinct from x_Tenant
+        or x_SharedEnvironment is distinct from x_Environment
 ),
 pattern as (
     select distinct
         x_SharedBy, x_FromDay, x_UntilDay, coalesce(x_Pool = '*', false) as any_pool,
-        x_SharedFeature = '*' as any_feature, x_SharedTenant = '*' as any_tenant,
-        x_SharedEnvironment = '*' as any_environment
+        x_SharedFeature is null as any_feature, x_SharedTenant is null as any_tenant,
+        x_SharedEnvironment is null as any_environment
     from weight
 ),
 keyed as (
@@ -43,9 +43,9 @@ keyed as (
         s.x_SharedBy, s.x_ChargeDay, s.InvoiceId, s.BillingCurrency, s.ProviderName,
         s.ServiceCategory, s.ServiceName, p.x_FromDay,
         case when p.any_pool then '*' else s.x_Pool end as x_Pool,
-        case when p.any_feature then '*' else s.x_Feature end as x_SharedFeature,
-        case when p.any_tenant then '*' else s.x_Tenant end as x_SharedTenant,
-        case when p.any_environment then '*' else s.x_Environment end as x_SharedEnvironment,
+        case when not p.any_feature then s.x_Feature end as x_SharedFeature,
+        case when not p.any_tenant then s.x_Tenant end as x_SharedTenant,
+        case when not p.any_environment then s.x_Environment end as x_SharedEnvironment,
         s.x_Feature, s.x_Tenant, s.x_Environment, s.x_Model, s.billed, s.effective
     from source as s
     inner join pattern as p
@@ -70,9 +70,9 @@ taken as (
         and t.x_FromDay = k.x_FromDay
         and t.BillingCurrency = k.BillingCurrency
         and t.x_Pool is not distinct from k.x_Pool
-        and t.x_SharedFeature = k.x_SharedFeature
-        and t.x_SharedTenant = k.x_SharedTenant
-        and t.x_SharedEnvironment = k.x_SharedEnvironment
+        and t.x_SharedFeature is not distinct from k.x_SharedFeature
+        and t.x_SharedTenant is not distinct from k.x_SharedTenant
+        and t.x_SharedEnvironment is not distinct from k.x_SharedEnvironment
 ),
 -- What goes the same way on a day, invoice and service is one pot, and is cut once.
 pot as (
@@ -116,9 +116,9 @@ part as (
         and w.x_FromDay = s.x_FromDay
         and w.BillingCurrency = s.BillingCurrency
         and w.x_Pool is not distinct from s.x_Pool
-        and w.x_SharedFeature = s.x_SharedFeature
-        and w.x_SharedTenant = s.x_SharedTenant
-        and w.x_SharedEnvironment = s.x_SharedEnvironment
+        and w.x_SharedFeature is not distinct from s.x_SharedFeature
+        and w.x_SharedTenant is not distinct from s.x_SharedTenant
+        and w.x_SharedEnvironment is not distinct from s.x_SharedEnvironment
 ),
 placed as (
     select

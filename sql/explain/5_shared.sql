@@ -50,18 +50,18 @@ given as (
         and t.x_ChargeDay = m.x_ChargeDay
         and t.BillingCurrency = m.BillingCurrency
         and t.x_Pool is not distinct from m.x_Pool
-        and t.x_SharedFeature = m.x_SharedFeature
-        and t.x_SharedTenant = m.x_SharedTenant
-        and t.x_SharedEnvironment = m.x_SharedEnvironment
+        and t.x_SharedFeature is not distinct from m.x_SharedFeature
+        and t.x_SharedTenant is not distinct from m.x_SharedTenant
+        and t.x_SharedEnvironment is not distinct from m.x_SharedEnvironment
     inner join weight as w
         on w.x_SharedBy = m.x_SharedBy
         and w.x_FromDay <= m.x_ChargeDay
         and w.x_UntilDay > m.x_ChargeDay
         and w.BillingCurrency = m.BillingCurrency
         and w.x_Pool is not distinct from m.x_Pool
-        and w.x_SharedFeature = m.x_SharedFeature
-        and w.x_SharedTenant = m.x_SharedTenant
-        and w.x_SharedEnvironment = m.x_SharedEnvironment
+        and w.x_SharedFeature is not distinct from m.x_SharedFeature
+        and w.x_SharedTenant is not distinct from m.x_SharedTenant
+        and w.x_SharedEnvironment is not distinct from m.x_SharedEnvironment
         and w.x_Feature = m.x_Feature
         and w.x_Tenant = m.x_Tenant
         and w.x_Environment = m.x_Environment
