@@ -81,8 +81,8 @@ class Measured:
 class Weight:
     """The part of a source that a receiver bears in the end, out of the sum of its weights.
 
-    Where the weights are the same whatever they are, the pool is `ANY_POOL` and a name of the source
-    None; cost that is kept has its whole owner, who is the receiver too.
+    Where the weights are the same whatever they are, the pool is `ANY_POOL` and a name of the
+    source None; cost that is kept has its whole owner, who is the receiver too.
     """
 
     name: str
