@@ -83,6 +83,17 @@ create or replace macro is_in_month(moment, period) as
     moment >= cast(period || '-01' as timestamp)
     and moment < cast(period || '-01' as timestamp) + interval 1 month;
 
+-- First day that a charge for longer than a day is not for any more; null for the other charges. The
+-- longest day has 25 hours. A day whose noon it covers is one of its days, so that one which ends a
+-- second or a few hours before midnight loses none, and one a few hours after it gets none more.
+create or replace macro charge_until_day(period_start, period_end) as case
+    when period_end > period_start + interval 25 hour
+        then nullif(
+            cast(period_end + interval 12 hour as date),
+            cast(period_start + interval 24 hour as date)
+        )
+end;
+
 -- Tag and label keys that mean the same: `user:Cost-Center`, `cost_center`, `label_cost_center`.
 create or replace macro normal_key(tag_key) as
     regexp_replace(

@@ -493,6 +493,63 @@ def test_parts_of_functions_and_managed_endpoints_sum_to_the_bill(**month: Any) 
     assert borne == shown
 
 
+def for_a_month(month: dict[str, Any]) -> dict[str, Any]:
+    """The month with charges of bought APIs, managed endpoints and functions for all of it."""
+    alike = {"SkuMeter": None, "CommitmentDiscountStatus": None, "ServiceName": "EC2"}
+    days = {"ChargePeriodStart": "2026-10-01 00:00", "ChargePeriodEnd": "2026-11-01 00:00"}
+    called: list[dict[str, Any]] = [
+        {"ResourceId": None, "ServiceName": "LLM"},
+        {"ResourceId": "x:endpoint/big"},
+        {"ResourceId": FUNCTION, "SkuMeter": "Lambda-GB-Second"},
+        {"ResourceId": FUNCTION, "SkuMeter": "Lambda-Provisioned-Concurrency"},
+    ]
+    endpoints = ["vendor/m", "vendor/n", "sagemaker/big"]
+    return month | {
+        "charges": [c | alike | called[n % 4] | days for n, c in enumerate(month["charges"])],
+        "calls": [c | {"x_Endpoint": endpoints[n % 3]} for n, c in enumerate(month["calls"])],
+        **{name: [] for name in ("pods", "nodes", "volumes", "network", "served", "shared")},
+        # A list cost is rounded for each day: a month of them has other digits than a day has.
+        "prices": [],
+    }
+
+
+def on_the_first(month: dict[str, Any]) -> dict[str, Any]:
+    """The month with what was done in it, and what that cost, on its first day."""
+    hours = {
+        "2026-10-01 00:00": "2026-10-01 00:00",
+        "2026-10-01 01:00": "2026-10-01 01:00",
+        "2026-10-02 00:00": "2026-10-01 02:00",
+        "2026-10-31 23:00": "2026-10-01 03:00",
+    }
+    return month | {
+        "charges": [c | {"ChargePeriodEnd": "2026-10-02 00:00"} for c in month["charges"]],
+        **{
+            name: [row | {"x_HourStart": hours[row["x_HourStart"]]} for row in month[name]]
+            for name in ("calls", "invocations")
+        },
+    }
+
+
+@settings(MONTHS, max_examples=6)
+@given(**MONTH)
+def test_a_charge_for_a_month_is_of_all_who_called_in_it(**month: Any) -> None:
+    month = for_a_month(month)
+    long, day = (road(**m, rows_per_part=1) for m in (month, on_the_first(month)))
+    for stem in queries.stems("checks"):
+        if stem.split("__")[0] in {p.split("/")[1] for p in ROAD}:
+            assert [] == long.execute(queries.query(f"checks/{stem}").text).fetchall(), stem
+    # As if all of the month had been on the one day that is charged.
+    for name, of_pools in {
+        "allocated_cost": "exclude (x_PoolId)",
+        "showback": "",
+        "unit_cost": "",
+        "invocation_cost": "",
+        "tenant_cost": "",
+    }.items():
+        rows = f"select * {of_pools} from {name} order by all"
+        assert long.execute(rows).fetchall() == day.execute(rows).fetchall(), name
+
+
 @settings(MONTHS, max_examples=6)
 @given(**(MONTH | {"volumes": st.lists(VOLUME, min_size=1, max_size=6)}))
 def test_parts_of_volumes_sum_to_the_bill(**month: Any) -> None:

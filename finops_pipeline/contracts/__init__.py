@@ -31,6 +31,7 @@ BY_DAY = frozenset(
         "list_cost",
         "token_time",
         "caller_day",
+        "long_call",
         "usage_share",
         "endpoint_share",
         "volume_share",

@@ -62,9 +62,10 @@ TABLES = tables_of(
             x_Tenant? x_Environment?""",
         ),
         "endpoint_capacity": (
-            """What was kept ready of functions and managed endpoints: one row per day and pool.""",
-            "x_ChargeDay x_Pool",
-            "BillingPeriod x_ChargeDay x_Pool x_Capacity",
+            """What was kept ready of functions and managed endpoints: one row per day, or days of a
+            longer charge, and pool.""",
+            "x_ChargeDay x_ChargeUntilDay x_Pool",
+            "BillingPeriod x_ChargeDay x_ChargeUntilDay? x_Pool x_Capacity",
         ),
         "function_caller": (
             """Who called each function of the bill: one row per day, function and owner.""",
@@ -78,8 +79,8 @@ TABLES = tables_of(
             service and pool where the owner is found by measured use.""",
             "x_PoolId x_Feature x_Tenant x_Environment x_AllocationMethod",
             """BillingPeriod x_PoolId x_ChargeDay InvoiceId BillingCurrency ProviderName SubAccountId?
-            ServiceCategory ServiceName ChargeCategory x_Pool? CommitmentDiscountId? x_Feature
-            x_Tenant x_Environment x_AllocationMethod x_ChargeRows BilledCost EffectiveCost""",
+            ServiceCategory ServiceName ChargeCategory x_Pool? CommitmentDiscountId?
+            x_ChargeUntilDay? x_Feature x_Tenant x_Environment x_AllocationMethod x_ChargeRows BilledCost EffectiveCost""",
         ),
         "token_time": (
             """What a token cost an engine in time: one row per hour and endpoint whose engine measured
@@ -204,6 +205,16 @@ TABLES = tables_of(
             """BillingPeriod x_ChargeDay x_Endpoint x_Feature? x_Tenant? x_Environment? x_Model
             x_Calls x_FailedCalls x_UnknownTokenCalls x_InputTokens x_CachedInputTokens
             x_OutputTokens x_Images x_GpuMs x_GpuMsCalls x_PrefillNs x_DecodeNs x_PhaseMsCalls""",
+        ),
+        "long_call": (
+            """What callers of bought APIs did in the days of a charge for longer than a day: one row
+            per pool, days of the charge, endpoint, caller as logged and model.""",
+            """x_Pool x_ChargeDay x_ChargeUntilDay x_Endpoint x_Feature x_Tenant x_Environment
+            x_Model""",
+            """BillingPeriod x_Pool x_ChargeDay x_ChargeUntilDay x_Endpoint x_Feature? x_Tenant?
+            x_Environment? x_Model x_Calls x_UnknownTokenCalls x_InputTokens x_CachedInputTokens
+            x_OutputTokens x_GpuMs x_GpuMsCalls x_PrefillNs x_DecodeNs x_PhaseMsCalls
+            PricingCurrency? ListCost?""",
         ),
         "list_cost": (
             """What calls cost by the price book: one row per day, endpoint, caller as logged, model,

@@ -703,6 +703,10 @@ FIELDS: dict[str, Field] = {
     "x_ChargeUnits": Field(
         "DECIMAL(38,0)", "Size of the charge in 10^-12 of its currency, at least 1.", ge=1
     ),
+    "x_ChargeUntilDay": Field(
+        "DATE",
+        "First UTC day that a charge for longer than a day is not for any more, where it is split among who called in its days; null for the others.",
+    ),
     "x_FromDay": Field("DATE", "First UTC day of the part."),
     "x_UntilDay": Field("DATE", "First UTC day after the part."),
     "x_Weight": Field(

@@ -4,9 +4,10 @@
 -- cluster's volumes; a charge that an
 -- `[[inference_split]]` matches belongs to the pool of that split, or of its endpoint where the
 -- split tells them apart; a charge of a function whose invocations are logged to the pool of that
--- function and of what the charge counts. What a `[[cluster_charge]]` matches is a pool of that block
--- and cluster, also where it is on a node; a load balancer of a Service a pool of the Service. Pools
--- are split by usage_share and its like; the
+-- function and of what the charge counts. Of these, charges for longer than a day are a pool with
+-- those for the same days alone, for they are split among all who called in them. What a
+-- `[[cluster_charge]]` matches is a pool of that block and cluster, also where it is on a node; a load
+-- balancer of a Service a pool of the Service. Pools are split by usage_share and its like; the
 -- owner named here is what remains for a pool nobody measured. Rules fill only what tags left open,
 -- the first that matches wins.
 --
@@ -14,20 +15,27 @@
 -- only, for what its fee bills stays with who bought it. If its users bear it, charges that used
 -- it are kept apart by commitment, so that it is known who they are once nodes are split.
 --
--- One row per pool (what charges share: day, invoice, service, ...) and owner by tag or rule.
+-- One row per pool (what charges share: day or days, invoice, service, ...) and owner by tag or rule.
 with
+-- Services are few: only of those that a split may name is it asked how long a charge is for.
+split_service as (
+    select distinct k.ServiceName
+    from charge_kind as k
+    inner join inference_split as s on s.ServiceName is null or s.ServiceName = k.ServiceName
+),
 -- Charges are grouped by numbers: one for all that the bill's kinds have in text, and, as few owners
 -- stand behind many sets of tags, one for the owner.
 kind as (
     select
-        InvoiceId, BillingCurrency, ProviderName, SubAccountId, ServiceCategory, ServiceName,
-        ChargeCategory,
+        k.InvoiceId, k.BillingCurrency, k.ProviderName, k.SubAccountId, k.ServiceCategory,
+        k.ServiceName, k.ChargeCategory, s.ServiceName is not null as may_be_split,
         row_number() over (
             order by
-                InvoiceId, BillingCurrency, ProviderName, SubAccountId, ServiceCategory,
-                ServiceName, ChargeCategory
+                k.InvoiceId, k.BillingCurrency, k.ProviderName, k.SubAccountId, k.ServiceCategory,
+                k.ServiceName, k.ChargeCategory
         ) as kind_no
-    from charge_kind
+    from charge_kind as k
+    left join split_service as s on s.ServiceName = k.ServiceName
 ),
 named_status as (
     select CommitmentDiscountStatus from owner_rule where CommitmentDiscountStatus is not null
@@ -115,6 +123,10 @@ line as (
             when $unused_commitment <> 'buyer' and c.CommitmentDiscountStatus = 'Unused'
                 then c.ChargePeriodEnd > c.ChargePeriodStart + interval 25 hour
         end as is_long_unused,
+        case
+            when kind.may_be_split or r.is_function
+                then charge_until_day(c.ChargePeriodStart, c.ChargePeriodEnd)
+        end as x_ChargeUntilDay,
         c.BilledCost,
         c.EffectiveCost
     from cost_and_usage as c
@@ -135,14 +147,14 @@ line as (
 day_charge as (
     select
         x_ChargeDay, kind_no, owner_no, cluster_pool, endpoint_pool, ResourceId, SkuMeter,
-        CommitmentDiscountStatus, CommitmentDiscountId, is_long_unused,
+        CommitmentDiscountStatus, CommitmentDiscountId, is_long_unused, x_ChargeUntilDay,
         count(*) as x_ChargeRows,
         sum(BilledCost) as BilledCost,
         sum(EffectiveCost) as EffectiveCost
     from line
     group by
         x_ChargeDay, kind_no, owner_no, cluster_pool, endpoint_pool, ResourceId, SkuMeter,
-        CommitmentDiscountStatus, CommitmentDiscountId, is_long_unused
+        CommitmentDiscountStatus, CommitmentDiscountId, is_long_unused, x_ChargeUntilDay
 ),
 -- What rules look at, once each: far fewer rows than charges.
 asked as (
@@ -247,6 +259,12 @@ owned as (
         end as x_Pool,
         c.CommitmentDiscountId, c.is_long_unused,
         case
+            when split.x_Pool is not null then c.x_ChargeUntilDay
+            when of_cluster.x_Pool is null and c.cluster_pool is null
+                and starts_with(c.endpoint_pool, 'function/')
+                then c.x_ChargeUntilDay
+        end as x_ChargeUntilDay,
+        case
             when split.x_Pool is not null or c.EffectiveCost = 0 then null
             when c.is_long_unused then 'commitment/' || $unused_commitment || '/month'
             when not c.is_long_unused then 'commitment/' || $unused_commitment
@@ -284,6 +302,7 @@ parted as (
         x_ChargeDay, kind_no, coalesce(commitment_pool, x_Pool) as x_Pool,
         case when commitment_pool is not null or is_long_unused is null
             then CommitmentDiscountId end as CommitmentDiscountId,
+        case when commitment_pool is null then x_ChargeUntilDay end as x_ChargeUntilDay,
         x_Feature, x_Tenant, x_Environment, x_AllocationMethod, x_ChargeRows,
         case when commitment_pool is null then BilledCost else 0 end as BilledCost,
         EffectiveCost
@@ -291,38 +310,42 @@ parted as (
     union all
     -- The charge was counted above.
     select
-        x_ChargeDay, kind_no, x_Pool, null as CommitmentDiscountId, x_Feature, x_Tenant,
-        x_Environment, x_AllocationMethod, 0 as x_ChargeRows, BilledCost, 0 as EffectiveCost
+        x_ChargeDay, kind_no, x_Pool, null as CommitmentDiscountId, x_ChargeUntilDay, x_Feature,
+        x_Tenant, x_Environment, x_AllocationMethod, 0 as x_ChargeRows, BilledCost,
+        0 as EffectiveCost
     from owned
     where commitment_pool is not null and BilledCost <> 0
 ),
 grouped as (
     select
-        x_ChargeDay, kind_no, x_Pool, CommitmentDiscountId, x_Feature, x_Tenant, x_Environment,
-        x_AllocationMethod,
+        x_ChargeDay, kind_no, x_Pool, CommitmentDiscountId, x_ChargeUntilDay, x_Feature, x_Tenant,
+        x_Environment, x_AllocationMethod,
         cast(sum(x_ChargeRows) as bigint) as x_ChargeRows,
         sum(BilledCost) as BilledCost,
         sum(EffectiveCost) as EffectiveCost
     from parted
     group by
-        x_ChargeDay, kind_no, x_Pool, CommitmentDiscountId, x_Feature, x_Tenant, x_Environment,
-        x_AllocationMethod
+        x_ChargeDay, kind_no, x_Pool, CommitmentDiscountId, x_ChargeUntilDay, x_Feature, x_Tenant,
+        x_Environment, x_AllocationMethod
 ),
 -- A pool has its id once, and ids in order have numbers in order.
 pool as (
     select
-        x_ChargeDay, kind_no, x_Pool, CommitmentDiscountId, x_PoolId,
+        x_ChargeDay, kind_no, x_Pool, CommitmentDiscountId, x_ChargeUntilDay, x_PoolId,
         row_number() over (order by x_ChargeDay, x_PoolId) as pool_no
     from (
         select
-            g.x_ChargeDay, g.kind_no, g.x_Pool, g.CommitmentDiscountId,
+            g.x_ChargeDay, g.kind_no, g.x_Pool, g.CommitmentDiscountId, g.x_ChargeUntilDay,
             md5(concat_ws(
                 chr(31), g.x_ChargeDay, k.InvoiceId, k.BillingCurrency, k.ProviderName,
                 coalesce(k.SubAccountId, ''), k.ServiceCategory, k.ServiceName, k.ChargeCategory,
-                coalesce(g.x_Pool, ''), g.CommitmentDiscountId
+                coalesce(g.x_Pool, ''), g.CommitmentDiscountId,
+                'until ' || g.x_ChargeUntilDay
             )) as x_PoolId
         from (
-            select distinct x_ChargeDay, kind_no, x_Pool, CommitmentDiscountId from grouped
+            select distinct
+                x_ChargeDay, kind_no, x_Pool, CommitmentDiscountId, x_ChargeUntilDay
+            from grouped
         ) as g
         inner join kind as k on k.kind_no = g.kind_no
     ) as pooled
@@ -340,6 +363,7 @@ select
     k.ChargeCategory,
     g.x_Pool,
     g.CommitmentDiscountId,
+    g.x_ChargeUntilDay,
     g.x_Feature,
     g.x_Tenant,
     g.x_Environment,
@@ -354,4 +378,5 @@ inner join pool as p
     and p.kind_no = g.kind_no
     and p.x_Pool is not distinct from g.x_Pool
     and p.CommitmentDiscountId is not distinct from g.CommitmentDiscountId
+    and p.x_ChargeUntilDay is not distinct from g.x_ChargeUntilDay
 order by p.pool_no, g.x_Feature, g.x_Tenant, g.x_Environment, g.x_AllocationMethod

@@ -7,8 +7,11 @@
 -- does not say what ran on it, all did, as long as there was any: that is how it is used. The idle
 -- time of minimum instances is a charge of its own, and idle.
 -- Managed endpoints: as usage_share splits a pool of calls, over the day; what instance hours had
--- of GPU time and no call used is idle, where every call logged its GPU time.
+-- of GPU time and no call used is idle, where every call logged its GPU time. What a caller left out
+-- is taken from the tags of the endpoint.
 -- Idle is borne by the callers of the day, if there are any, if $endpoint_idle is `callers`.
+-- A pool of charges for longer than a day is split over all of their days that are of the month, and
+-- tokens by the ratio of the first.
 --
 -- Of a pool that has no row here nobody was measured: it stays with its tags.
 --
@@ -16,12 +19,13 @@
 with
 endpoint as (
     select distinct
-        x_Pool, x_Endpoint, x_Function is not null as is_function, x_Feature, x_Environment
+        x_Pool, x_Endpoint, x_Function is not null as is_function, x_Feature, x_Tenant,
+        x_Environment
     from endpoint_id
 ),
 pooled as (
     select distinct
-        x_PoolId, x_ChargeDay, x_Pool,
+        x_PoolId, x_ChargeDay, x_ChargeUntilDay, x_Pool,
         case
             when starts_with(x_Pool, 'function/') then regexp_extract(x_Pool, '/([a-z_]+)$', 1)
         end as component
@@ -30,8 +34,9 @@ pooled as (
 ),
 pool as (
     select
-        p.x_PoolId, p.x_ChargeDay, p.component, e.x_Endpoint,
-        e.x_Feature as own_feature, e.x_Environment as own_environment,
+        p.x_PoolId, p.x_ChargeDay, p.x_ChargeUntilDay is not null as is_long,
+        coalesce(p.x_ChargeUntilDay, p.x_ChargeDay + 1) as until_day, p.component, e.x_Endpoint,
+        e.x_Feature as own_feature, e.x_Tenant as own_tenant, e.x_Environment as own_environment,
         cast(c.x_Capacity as hugeint) as capacity
     from pooled as p
     inner join endpoint as e
@@ -41,23 +46,44 @@ pool as (
         end
         and e.is_function = (p.component is not null)
     left join endpoint_capacity as c
-        on c.x_ChargeDay = p.x_ChargeDay and c.x_Pool = p.x_Pool
+        on c.x_ChargeDay = p.x_ChargeDay
+        and c.x_ChargeUntilDay is not distinct from p.x_ChargeUntilDay
+        and c.x_Pool = p.x_Pool
+),
+-- Each day that charges of an endpoint are for; of longer ones, those of the month.
+charge_day as (
+    select x_Endpoint, x_ChargeDay, until_day, x_ChargeDay as on_day
+    from (select distinct x_Endpoint, x_ChargeDay, until_day from pool where not is_long) as daily
+    union all
+    select
+        x_Endpoint, x_ChargeDay, until_day,
+        cast(unnest(generate_series(
+            greatest(cast(x_ChargeDay as timestamp), cast($period || '-01' as timestamp)),
+            least(
+                cast(until_day as timestamp),
+                cast($period || '-01' as timestamp) + interval 1 month
+            ) - interval 1 day,
+            interval 1 day
+        )) as date) as on_day
+    from (select distinct x_Endpoint, x_ChargeDay, until_day from pool where is_long) as long
 ),
 -- ----------------------------------------------------------------------------- functions
 function_day as (
     select
-        x_ChargeDay, x_Endpoint,
-        sum(x_Invocations) = sum(x_MeasuredInvocations) and sum(x_MemoryMibMs) > 0 as is_measured,
-        sum(x_DurationMs) as duration_ms,
-        sum(x_MemoryMibMs) as mib_ms,
-        sum(x_VcpuMs) as vcpu_ms,
-        sum(x_ProvisionedMibMs) as provisioned_mib_ms
-    from function_caller
-    group by x_ChargeDay, x_Endpoint
+        d.x_ChargeDay, d.until_day, d.x_Endpoint,
+        sum(c.x_Invocations) = sum(c.x_MeasuredInvocations) and sum(c.x_MemoryMibMs) > 0
+            as is_measured,
+        sum(c.x_DurationMs) as duration_ms,
+        sum(c.x_MemoryMibMs) as mib_ms,
+        sum(c.x_VcpuMs) as vcpu_ms,
+        sum(c.x_ProvisionedMibMs) as provisioned_mib_ms
+    from function_caller as c
+    inner join charge_day as d on d.on_day = c.x_ChargeDay and d.x_Endpoint = c.x_Endpoint
+    group by d.x_ChargeDay, d.until_day, d.x_Endpoint
 ),
 function_unit as (
     select
-        p.x_PoolId, p.x_ChargeDay, p.x_Endpoint, p.component, p.capacity,
+        p.x_PoolId, p.x_ChargeDay, p.until_day, p.x_Endpoint, p.component, p.capacity,
         case
             when p.component = 'requests' then 'invocations'
             when p.component = 'vcpu' and d.is_measured and d.vcpu_ms > 0 then 'vcpu_ms'
@@ -72,7 +98,9 @@ function_unit as (
         end as unit
     from pool as p
     inner join function_day as d
-        on d.x_ChargeDay = p.x_ChargeDay and d.x_Endpoint = p.x_Endpoint
+        on d.x_ChargeDay = p.x_ChargeDay
+        and d.until_day = p.until_day
+        and d.x_Endpoint = p.x_Endpoint
     where p.component <> 'minimum_instances' or $endpoint_idle = 'callers'
 ),
 function_consumer as (
@@ -88,8 +116,12 @@ function_consumer as (
             else c.x_DurationMs
         end as hugeint) as weight
     from function_unit as u
+    inner join charge_day as d
+        on d.x_ChargeDay = u.x_ChargeDay
+        and d.until_day = u.until_day
+        and d.x_Endpoint = u.x_Endpoint
     inner join function_caller as c
-        on c.x_ChargeDay = u.x_ChargeDay and c.x_Endpoint = u.x_Endpoint
+        on c.x_ChargeDay = d.on_day and c.x_Endpoint = d.x_Endpoint
 ),
 -- --------------------------------------------------------------------- managed endpoints
 ratio_of_day as (
@@ -101,10 +133,10 @@ ratio_of_day as (
 ),
 call as (
     select
-        cast(u.x_HourStart as date) as x_ChargeDay, u.x_Endpoint, u.x_Model,
-        coalesce(f.x_To, normal_value(u.x_Feature), '(unallocated)') as x_Feature,
-        coalesce(t.x_To, normal_value(u.x_Tenant), '(unallocated)') as x_Tenant,
-        coalesce(e.x_To, normal_value(u.x_Environment), '(unallocated)') as x_Environment,
+        d.x_ChargeDay, d.until_day, u.x_Endpoint, u.x_Model,
+        coalesce(f.x_To, normal_value(u.x_Feature)) as feature,
+        coalesce(t.x_To, normal_value(u.x_Tenant)) as tenant,
+        coalesce(e.x_To, normal_value(u.x_Environment)) as environment,
         u.x_Calls, u.x_UnknownTokenCalls, u.x_GpuMsCalls, u.x_GpuMs, u.x_PhaseMsCalls,
         u.x_PrefillMs + u.x_DecodeMs as phase_ms,
         token_work(
@@ -112,8 +144,9 @@ call as (
             r.x_InputWeight, r.x_CachedInputWeight, r.x_OutputWeight
         ) as token_work
     from inference_usage as u
-    inner join ratio_of_day as r on r.x_ChargeDay = cast(u.x_HourStart as date)
-    semi join pool on pool.x_Endpoint = u.x_Endpoint and pool.component is null
+    inner join charge_day as d
+        on d.on_day = cast(u.x_HourStart as date) and d.x_Endpoint = u.x_Endpoint
+    inner join ratio_of_day as r on r.x_ChargeDay = d.x_ChargeDay
     left join value_alias as f
         on f.x_Dimension = 'feature' and f.x_From = normal_value(u.x_Feature)
     left join value_alias as t
@@ -123,7 +156,7 @@ call as (
 ),
 call_day as (
     select
-        x_ChargeDay, x_Endpoint,
+        x_ChargeDay, until_day, x_Endpoint,
         case
             when sum(x_GpuMsCalls) = sum(x_Calls) and sum(x_GpuMs) > 0 then 'gpu_ms'
             when sum(x_PhaseMsCalls) = sum(x_Calls) and sum(phase_ms) > 0 then 'phase_ms'
@@ -132,13 +165,16 @@ call_day as (
         end as unit,
         sum(token_work) // greatest(sum(x_Calls) - sum(x_UnknownTokenCalls), 1) as known_call_work
     from call
-    group by x_ChargeDay, x_Endpoint
+    group by x_ChargeDay, until_day, x_Endpoint
 ),
 -- A call without token counts is unknown, not zero: it weighs what a known call weighs.
 endpoint_consumer as (
     select
-        p.x_PoolId, c.x_Feature, c.x_Tenant, c.x_Environment, c.x_Model, c.x_Endpoint, d.unit,
-        p.component, p.capacity,
+        p.x_PoolId,
+        coalesce(c.feature, p.own_feature, '(unallocated)') as x_Feature,
+        coalesce(c.tenant, p.own_tenant, '(unallocated)') as x_Tenant,
+        coalesce(c.environment, p.own_environment, '(unallocated)') as x_Environment,
+        c.x_Model, c.x_Endpoint, d.unit, p.component, p.capacity,
         cast(case d.unit
             when 'gpu_ms' then c.x_GpuMs
             when 'phase_ms' then c.phase_ms
@@ -147,9 +183,13 @@ endpoint_consumer as (
         end as hugeint) as weight
     from pool as p
     inner join call_day as d
-        on d.x_ChargeDay = p.x_ChargeDay and d.x_Endpoint = p.x_Endpoint
+        on d.x_ChargeDay = p.x_ChargeDay
+        and d.until_day = p.until_day
+        and d.x_Endpoint = p.x_Endpoint
     inner join call as c
-        on c.x_ChargeDay = p.x_ChargeDay and c.x_Endpoint = p.x_Endpoint
+        on c.x_ChargeDay = p.x_ChargeDay
+        and c.until_day = p.until_day
+        and c.x_Endpoint = p.x_Endpoint
     where p.component is null
 ),
 -- -------------------------------------------------------------------------- idle, and all

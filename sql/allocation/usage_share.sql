@@ -10,7 +10,8 @@
 -- calls. Node-hours the cluster did not measure stay `unmeasured`.
 -- Inference pools: by what the calls of the day cost by the price book, where all of them have a
 -- price in one currency; else by the same measures, the best that every call of the day has. A call
--- without token counts weighs what a known call of its endpoint does.
+-- without token counts weighs what a known call of its endpoint does. Where charges are for longer than
+-- a day, the calls of all their days weigh, which long_call has added up.
 -- x_WeightUnit is the weakest measure that any hour of the consumer was weighed by.
 --
 -- Weights are integers in 10^-15 of the currency of the node-hour, so that no order of threads
@@ -24,12 +25,14 @@ pool as (
     select
         pooled.x_PoolId, pooled.x_ChargeDay, pooled.InvoiceId, pooled.BillingCurrency,
         pooled.ProviderName, pooled.SubAccountId, pooled.ServiceCategory, pooled.ServiceName,
-        pooled.ChargeCategory, pooled.x_Pool, pooled.CommitmentDiscountId, r.x_TokenRatio,
+        pooled.ChargeCategory, pooled.x_Pool, pooled.CommitmentDiscountId, pooled.until_day,
+        r.x_TokenRatio,
         row_number() over (order by pooled.x_PoolId) as pool_no
     from (
         select distinct
             x_PoolId, x_ChargeDay, InvoiceId, BillingCurrency, ProviderName, SubAccountId,
-            ServiceCategory, ServiceName, ChargeCategory, x_Pool, CommitmentDiscountId
+            ServiceCategory, ServiceName, ChargeCategory, x_Pool, CommitmentDiscountId,
+            coalesce(x_ChargeUntilDay, x_ChargeDay + 1) as until_day
         from charge_owner
         where x_Pool is not null
             and x_ChargeDay >= cast($from_day as date)
@@ -46,9 +49,13 @@ logged_caller as materialized (
         x_Endpoint, x_Feature, x_Tenant, x_Environment, x_Model,
         row_number() over () as caller_no
     from (
-        select distinct x_Endpoint, x_Feature, x_Tenant, x_Environment, x_Model
+        select x_Endpoint, x_Feature, x_Tenant, x_Environment, x_Model
         from inference_usage
         where x_HourStart >= cast($from_day as date) and x_HourStart < cast($until_day as date)
+        union
+        select x_Endpoint, x_Feature, x_Tenant, x_Environment, x_Model
+        from long_call
+        where x_ChargeDay >= cast($from_day as date) and x_ChargeDay < cast($until_day as date)
     ) as distinct_caller
 ),
 endpoint_hour as (
@@ -405,23 +412,30 @@ served_caller as (
     inner join caller as c on c.hour_no = s.hour_no
     group by s.share_no, c.caller_no
 ),
--- Callers of bought APIs and shared endpoints, by the work of the day.
+-- Callers of bought APIs and shared endpoints, by the work of the day, or of the days until until_day.
 -- Half a list would charge the other half to those who are on it: all calls have a price, or none.
 listed_call as (
     select
-        'inference/' || s.x_Name as x_Pool, l.x_ChargeDay, l.x_Endpoint, l.x_Feature, l.x_Tenant,
-        l.x_Environment, l.x_Model, l.x_Calls, l.x_UnknownTokenCalls, l.PricingCurrency,
-        money_units(l.ListCost) as units
+        'inference/' || s.x_Name as x_Pool, l.x_ChargeDay, l.x_ChargeDay + 1 as until_day,
+        l.x_Endpoint, l.x_Feature, l.x_Tenant, l.x_Environment, l.x_Model, l.x_Calls,
+        l.x_UnknownTokenCalls, l.PricingCurrency, money_units(l.ListCost) as units
     from inference_split as s
     inner join list_cost as l on l.x_Endpoint like s.x_Endpoint escape '\'
     where l.x_ChargeDay >= cast($from_day as date) and l.x_ChargeDay < cast($until_day as date)
+    union all
+    select
+        x_Pool, x_ChargeDay, x_ChargeUntilDay as until_day, x_Endpoint, x_Feature, x_Tenant,
+        x_Environment, x_Model, x_Calls, x_UnknownTokenCalls, PricingCurrency,
+        money_units(ListCost) as units
+    from long_call
+    where x_ChargeDay >= cast($from_day as date) and x_ChargeDay < cast($until_day as date)
 ),
 listed_split as (
     select
-        x_Pool, x_ChargeDay,
+        x_Pool, x_ChargeDay, until_day,
         sum(units) // greatest(sum(x_Calls - x_UnknownTokenCalls), 1) as known_call_units
     from listed_call
-    group by x_Pool, x_ChargeDay
+    group by x_Pool, x_ChargeDay, until_day
     having count(units) = count(*)
         and min(PricingCurrency) = max(PricingCurrency)
         and sum(units) > 0
@@ -436,9 +450,29 @@ split_endpoint as (
     ) as c
         on c.x_Endpoint like s.x_Endpoint escape '\'
 ),
+called as (
+    select
+        s.x_Pool, u.x_ChargeDay, u.x_ChargeDay + 1 as until_day, u.x_Endpoint, u.x_Feature,
+        u.x_Tenant, u.x_Environment, u.x_Model, u.x_Calls, u.x_UnknownTokenCalls,
+        u.x_InputTokens, u.x_CachedInputTokens, u.x_OutputTokens, u.x_GpuMs, u.x_GpuMsCalls,
+        u.x_PrefillNs, u.x_DecodeNs, u.x_PhaseMsCalls
+    from caller_day as u
+    inner join split_endpoint as s
+        on s.x_ChargeDay = u.x_ChargeDay and s.x_Endpoint = u.x_Endpoint
+    union all
+    select
+        x_Pool, x_ChargeDay, x_ChargeUntilDay as until_day, x_Endpoint, x_Feature,
+        x_Tenant, x_Environment, x_Model, x_Calls, x_UnknownTokenCalls,
+        x_InputTokens, x_CachedInputTokens, x_OutputTokens, x_GpuMs, x_GpuMsCalls,
+        x_PrefillNs, x_DecodeNs, x_PhaseMsCalls
+    from long_call
+    where x_ChargeDay >= cast($from_day as date) and x_ChargeDay < cast($until_day as date)
+),
+-- Of a longer charge tokens are weighed by the ratio of its first day: two ratios do not add up.
 split_call as (
     select
-        s.x_Pool, u.x_ChargeDay, u.x_Endpoint, u.x_Feature, u.x_Tenant, u.x_Environment, u.x_Model,
+        u.x_Pool, u.x_ChargeDay, u.until_day, u.x_Endpoint, u.x_Feature, u.x_Tenant,
+        u.x_Environment, u.x_Model,
         u.x_Calls as calls,
         u.x_UnknownTokenCalls as unknown_calls,
         u.x_GpuMsCalls as gpu_calls,
@@ -450,17 +484,16 @@ split_call as (
             cast(r.x_InputWeight as hugeint), cast(r.x_CachedInputWeight as hugeint),
             cast(r.x_OutputWeight as hugeint)
         ) as token_work
-    from caller_day as u
-    inner join split_endpoint as s
-        on s.x_ChargeDay = u.x_ChargeDay and s.x_Endpoint = u.x_Endpoint
+    from called as u
     inner join token_ratio as r
         on u.x_ChargeDay >= r.x_FromDay and u.x_ChargeDay < r.x_UntilDay
-    anti join listed_split as l on l.x_Pool = s.x_Pool and l.x_ChargeDay = s.x_ChargeDay
+    anti join listed_split as l
+        on l.x_Pool = u.x_Pool and l.x_ChargeDay = u.x_ChargeDay and l.until_day = u.until_day
 ),
--- One measure for all calls of a pool in a day: milliseconds and tokens do not add up.
+-- One measure for all calls of a pool: milliseconds and tokens do not add up.
 split_measure as (
     select
-        x_Pool, x_ChargeDay,
+        x_Pool, x_ChargeDay, until_day,
         case
             when sum(gpu_calls) = sum(calls) and sum(gpu_ms) > 0 then 1
             when sum(phase_calls) = sum(calls) and sum(phase_ns) > 0 then 2
@@ -469,19 +502,19 @@ split_measure as (
         end as unit_no,
         sum(token_work) // greatest(sum(calls) - sum(unknown_calls), 1) as known_call_work
     from split_call
-    group by x_Pool, x_ChargeDay
+    group by x_Pool, x_ChargeDay, until_day
 ),
 split_known as (
     select
-        x_Pool, x_ChargeDay, x_Endpoint,
+        x_Pool, x_ChargeDay, until_day, x_Endpoint,
         sum(token_work) // (sum(calls) - sum(unknown_calls)) as known_call_work
     from split_call
-    group by x_Pool, x_ChargeDay, x_Endpoint
+    group by x_Pool, x_ChargeDay, until_day, x_Endpoint
     having sum(calls) > sum(unknown_calls)
 ),
 split_caller as (
     select
-        c.x_Pool, c.x_ChargeDay, n.caller_no, m.unit_no,
+        c.x_Pool, c.x_ChargeDay, c.until_day, n.caller_no, m.unit_no,
         sum(case m.unit_no
             when 1 then c.gpu_ms
             when 2 then c.phase_ns
@@ -491,10 +524,14 @@ split_caller as (
             else c.calls
         end) as weight
     from split_call as c
-    inner join split_measure as m on m.x_Pool = c.x_Pool and m.x_ChargeDay = c.x_ChargeDay
+    inner join split_measure as m
+        on m.x_Pool = c.x_Pool
+        and m.x_ChargeDay = c.x_ChargeDay
+        and m.until_day = c.until_day
     left join split_known as k
         on k.x_Pool = c.x_Pool
         and k.x_ChargeDay = c.x_ChargeDay
+        and k.until_day = c.until_day
         and k.x_Endpoint = c.x_Endpoint
     inner join logged_caller as n
         on n.x_Endpoint = c.x_Endpoint
@@ -502,20 +539,23 @@ split_caller as (
         and n.x_Tenant is not distinct from c.x_Tenant
         and n.x_Environment is not distinct from c.x_Environment
         and n.x_Model = c.x_Model
-    group by c.x_Pool, c.x_ChargeDay, n.caller_no, m.unit_no
+    group by c.x_Pool, c.x_ChargeDay, c.until_day, n.caller_no, m.unit_no
     union all
     select
-        c.x_Pool, c.x_ChargeDay, n.caller_no, 5 as unit_no,
+        c.x_Pool, c.x_ChargeDay, c.until_day, n.caller_no, 5 as unit_no,
         sum(c.units + c.x_UnknownTokenCalls * l.known_call_units) as weight
     from listed_call as c
-    inner join listed_split as l on l.x_Pool = c.x_Pool and l.x_ChargeDay = c.x_ChargeDay
+    inner join listed_split as l
+        on l.x_Pool = c.x_Pool
+        and l.x_ChargeDay = c.x_ChargeDay
+        and l.until_day = c.until_day
     inner join logged_caller as n
         on n.x_Endpoint = c.x_Endpoint
         and n.x_Feature is not distinct from c.x_Feature
         and n.x_Tenant is not distinct from c.x_Tenant
         and n.x_Environment is not distinct from c.x_Environment
         and n.x_Model = c.x_Model
-    group by c.x_Pool, c.x_ChargeDay, n.caller_no
+    group by c.x_Pool, c.x_ChargeDay, c.until_day, n.caller_no
 ),
 -- ---------------------------------------------------------------------- who they all are
 -- A consumer is a caller, a caller where labels say what it left out, or a workload's method. What
@@ -532,7 +572,9 @@ consumer as (
         0 as workload_no, c.unit_no, c.weight
     from pool
     inner join split_caller as c
-        on c.x_Pool = pool.x_Pool and c.x_ChargeDay = pool.x_ChargeDay
+        on c.x_Pool = pool.x_Pool
+        and c.x_ChargeDay = pool.x_ChargeDay
+        and c.until_day = pool.until_day
     union all
     -- GPU time of an endpoint that no call used.
     select

@@ -102,7 +102,8 @@ charge as (
             when c.ChargePeriodEnd > c.ChargePeriodStart + interval 25 hour
                 then 'commitment/' || $unused_commitment || '/month'
             else 'commitment/' || $unused_commitment
-        end as commitment_pool
+        end as commitment_pool,
+        charge_until_day(c.ChargePeriodStart, c.ChargePeriodEnd) as x_ChargeUntilDay
     from cost_and_usage as c
     left join node on node.ResourceId = c.ResourceId
     left join volume on volume.ResourceId = c.ResourceId
@@ -130,6 +131,7 @@ wanted as (
     select distinct
         a.x_ChargeDay, a.InvoiceId, a.BillingCurrency, a.ProviderName, a.SubAccountId,
         a.ServiceCategory, a.ServiceName, a.ChargeCategory, a.x_Pool, o.CommitmentDiscountId,
+        o.x_ChargeUntilDay,
         case when a.x_Pool is null then a.x_Feature end as x_Feature,
         case when a.x_Pool is null then a.x_Tenant end as x_Tenant,
         case when a.x_Pool is null then a.x_Environment end as x_Environment
@@ -161,6 +163,11 @@ inner join wanted as w
     and w.ChargeCategory = c.ChargeCategory
     and w.x_Pool is not distinct from c.x_Pool
     and w.CommitmentDiscountId is not distinct from c.CommitmentDiscountId
+    -- only pools of calls are kept apart by how long their charges are for
+    and (
+        w.x_ChargeUntilDay is not distinct from c.x_ChargeUntilDay
+        or not coalesce(regexp_matches(c.x_Pool, '^(inference|function)/'), false)
+    )
     and (
         w.x_Pool is not null
         or (
