@@ -16,13 +16,23 @@ cost as (
 ),
 label as (
     select
-        p.x_Namespace || '/' || p.x_Workload as x_Endpoint,
-        max(o.x_Feature) as x_Feature,
-        max(o.x_Tenant) as x_Tenant,
-        max(o.x_Environment) as x_Environment
-    from (select distinct x_Namespace, x_Workload, x_Labels from pod_usage) as p
-    inner join tag_owner as o on o.Tags = p.x_Labels
-    group by p.x_Namespace || '/' || p.x_Workload
+        x_Endpoint,
+        max(x_Feature) as x_Feature,
+        max(x_Tenant) as x_Tenant,
+        max(x_Environment) as x_Environment
+    from (
+        select
+            p.x_Namespace || '/' || p.x_Workload as x_Endpoint,
+            o.x_Feature, o.x_Tenant, o.x_Environment
+        from (select distinct x_Namespace, x_Workload, x_Labels from pod_usage) as p
+        inner join tag_owner as o on o.Tags = p.x_Labels
+        union all
+        -- a managed endpoint has tags where another has pods with labels
+        select x_Endpoint, x_Feature, x_Tenant, x_Environment
+        from endpoint_id
+        where x_Function is null
+    ) as labelled
+    group by x_Endpoint
 ),
 -- Grouped as logged first: spellings are few, days many.
 logged as (
