@@ -1359,6 +1359,37 @@ def test_columns_of_json_may_be_text(engine: duckdb.DuckDBPyConnection) -> None:
                 "x_Status": "error",
             },
         ),
+        # refused by the provider, so no work; a timeout may have been
+        (
+            {
+                "prompt_tokens": 0,
+                "completion_tokens": 0,
+                "status": "failure",
+                "metadata": {"error_information": {"error_code": "429"}},
+            },
+            {
+                "x_InputTokens": 0,
+                "x_CachedInputTokens": 0,
+                "x_OutputTokens": 0,
+                "x_Status": "error",
+            },
+        ),
+        (
+            {
+                "prompt_tokens": 0,
+                "completion_tokens": 0,
+                "status": "failure",
+                "metadata": {"error_information": {"error_code": "408"}},
+            },
+            {
+                "x_InputTokens": None,
+                "x_CachedInputTokens": None,
+                "x_CacheWrite5mTokens": None,
+                "x_CacheWrite1hTokens": None,
+                "x_OutputTokens": None,
+                "x_Status": "error",
+            },
+        ),
         ({"completion_tokens": 0, "status": "failure"}, {"x_OutputTokens": 0, "x_Status": "error"}),
         (
             {

@@ -2,8 +2,9 @@
 -- Why so: LiteLLM has counted tokens OpenAI's way, cached ones inside the prompt tokens, whoever
 -- the provider is. It writes zeros where a stream ended without its usage, and where a call failed,
 -- whatever the provider did until then and bills; a call without a token is therefore unknown, not
--- zero. A call answered from LiteLLM's own cache reached no model: it is counted, and its work is
--- zero. `messages` and `response` are never looked at.
+-- zero. A call answered from LiteLLM's own cache reached no model, and one that the provider refused
+-- (too many requests, a wrong key) was no work: they are counted, and their work is zero. `messages`
+-- and `response` are never looked at.
 --   * owner     `metadata.spend_logs_metadata`, then other metadata, then request tags of the form
 --               `feature:chat`; the tenant is else `end_user`, the feature else nobody's.
 --   * tier      `batch` by the kind of call, else as the usage tells it. The key is its alias, else
@@ -63,7 +64,8 @@ picked as (
                 '$.usage_object.cache_creation_input_tokens',
                 '$.additional_usage_values.cache_creation_input_tokens',
                 '$.usage_object.prompt_tokens_details.cache_creation_token_details.ephemeral_1h_input_tokens',
-                '$.usage_object.cache_creation.ephemeral_1h_input_tokens'
+                '$.usage_object.cache_creation.ephemeral_1h_input_tokens',
+                '$.error_information.error_code'
             ]
         ) as m,
         case
@@ -94,6 +96,7 @@ read_entry as (
         e[7] as input_text,
         e[8] as output_text,
         coalesce(e[9], m[12], 'success') in ('failure', 'error') as is_error,
+        m[21] like '4__' and m[21] not in ('408', '499') as is_refused,
         lower(coalesce(e[10], '')) = 'true' as from_cache,
         nullif(trim(coalesce(
             nullif(m[1], ''), nullif(m[2], ''),
@@ -157,7 +160,8 @@ judged as (
         credential,
         tier,
         coalesce(whole_number(input_text), 0) = 0
-        and coalesce(whole_number(output_text), 0) = 0 as is_unknown,
+        and coalesce(whole_number(output_text), 0) = 0
+        and not (is_error and coalesce(is_refused, false)) as is_unknown,
         case
             when not is_json then 'not a JSON object'
             when begin_text is null then 'no startTime'
