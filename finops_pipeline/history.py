@@ -38,7 +38,7 @@ import duckdb
 from . import contracts, money, queries
 from .ask import as_csv, as_table
 from .bindings import SmallTable
-from .config import BillingSection, Config, WarehouseSection
+from .config import DIMENSIONS, BillingSection, Config, WarehouseSection
 from .currency import rates_of_days, refuse_missing, wanted
 from .dialect import dialect
 from .errors import CheckFailed, ConfigError, Unavailable
@@ -52,8 +52,12 @@ MEASURES = (
     "x_ChargeRows",
     "x_OpenRows",
     "x_TagChecksum",
+    "x_ChargeChecksum",
+    "x_HashMark",
     "BillingPeriodStatus",
 )
+HASHED = ("x_ChargeChecksum", "x_HashMark")
+"""Measures that only compare where the second is the same."""
 PUBLISHED_TOTAL = {
     "BillingPeriod": "VARCHAR",
     "x_Source": "VARCHAR",
@@ -65,6 +69,8 @@ PUBLISHED_TOTAL = {
     "x_ChargeRows": "BIGINT",
     "x_OpenRows": "BIGINT",
     "x_TagChecksum": "DECIMAL(38,0)",
+    "x_ChargeChecksum": "DECIMAL(38,0)",
+    "x_HashMark": "VARCHAR",
     "BillingPeriodStatus": "VARCHAR",
 }
 PERIOD_STATE_DOC = (
@@ -207,7 +213,9 @@ def stamp(warehouse: Warehouse) -> None:
             if state["x_State"] in ("closed", "corrected")
         }
         found = _totals(session, warehouse)
-        totals = remember(totals, found, closed, number, at)
+        totals = remember(
+            _hashed_anew(session, warehouse, totals, found), found, closed, number, at
+        )
         states = _states(session, totals, rules, at)
         rates = _keep_rates(session, warehouse, _kept_rates(current), states, number)
     text = json.dumps(
@@ -238,19 +246,23 @@ def remember(
     """The totals with those of a new generation.
 
     Of a bill that is not closed yet only the newest total is kept; of a closed one each, from the
-    one it was closed with. A bill that is gone has become zero.
+    one it was closed with. A bill that is gone has become zero. A checksum by another hash says
+    nothing; the newer one is kept then.
     """
     memory: dict[Key, list[Total]] = {}
     for total in known:
         memory.setdefault(_key(total), []).append(total)
     nothing: Total = dict.fromkeys(MEASURES, 0) | {"BilledCost": "0", "EffectiveCost": "0"}
-    nothing |= {"x_TagChecksum": "0", "BillingPeriodStatus": None}
+    nothing |= {"x_TagChecksum": "0", "x_ChargeChecksum": "0"}
+    nothing |= {"x_HashMark": None, "BillingPeriodStatus": None}
     finished = set(closed)
     for key in sorted(memory.keys() | found.keys()):
         mine = memory.setdefault(key, [])
         measured = found.get(key, nothing)
         # A generation of an older version has no BillingPeriodStatus.
-        if mine and all(mine[-1].get(m) == measured[m] for m in MEASURES):
+        differs = {m for m in MEASURES if mine and mine[-1].get(m) != measured[m]}
+        if mine and not (differs - set(HASHED) or differs == {"x_ChargeChecksum"}):
+            mine[-1] = mine[-1] | {m: measured[m] for m in differs}
             continue
         if key not in finished:
             mine[-1:] = []
@@ -263,11 +275,48 @@ def remember(
 
 def _totals(session: duckdb.DuckDBPyConnection, warehouse: Warehouse) -> dict[Key, Total]:
     """What the working generation says of each bill; money as text, exactly."""
-    said = {name: warehouse.partitions(name) for name in ("invoice", "billing_period")}
-    warehouse.bind(session, said, ())
+    warehouse.bind(session, {"billing_period": warehouse.partitions("billing_period")}, ())
+    # A partition of an older version lacks columns.
+    there = [warehouse.folder("invoice", p) for p in warehouse.partitions("invoice")]
+    _bind(session, "invoice", "invoice", [f for p in there for f in sorted(p.glob("*.parquet"))])
+    return _summed(session)
+
+
+def _summed(session: duckdb.DuckDBPyConnection) -> dict[Key, Total]:
     answer = session.execute(queries.query("history/totals").text)
     found = [_plain(row) for row in _dicts(answer)]
     return {_key(total): total for total in found}
+
+
+def _hashed_anew(
+    session: duckdb.DuckDBPyConnection,
+    warehouse: Warehouse,
+    totals: Sequence[Total],
+    found: Mapping[Key, Total],
+) -> list[Total]:
+    """The totals, with checksums by the hash of those that are found now.
+
+    Where the engine hashes otherwise than when a bill was published, or its version knew of no
+    checksum, the charges of then are hashed again; of a generation that is not kept they stay.
+    """
+    renewed = []
+    for total in totals:
+        kept, period = total, total["BillingPeriod"]
+        mark = found[_key(total)]["x_HashMark"] if _key(total) in found else None
+        path = warehouse.home / "generations" / f"{total['x_Generation']:06}"
+        if mark not in (None, total.get("x_HashMark")) and path.is_dir():
+            for table in ("cost_and_usage", "quarantine"):
+                _bind(session, table, table, sorted((path / table / period).glob("*.parquet")))
+            session.execute("drop view invoice")
+            text = queries.query("showback/invoice").text
+            session.execute(f"create temp table invoice as {text}", {"period": period})
+            then = _summed(session).get(_key(total))
+            session.execute("drop table invoice")
+            _bind(session, "invoice", "invoice", ())
+            if then is not None and then["x_HashMark"] == mark:
+                kept = total | {m: then[m] for m in HASHED}
+        renewed.append(kept)
+    return renewed
 
 
 def _states(
@@ -626,15 +675,16 @@ def _check_zone(name: str) -> None:
 class Difference:
     """What changed between two generations of a bill.
 
-    `totals`, `services` and `rows` are those of sql/history/difference_of_totals,
-    difference_by_service and difference; `rows` holds the largest, `changed` counts the rows
-    removed and added.
+    `totals`, `services`, `owners` and `rows` are those of sql/history/difference_of_totals,
+    difference_by_service, difference_of_owners and difference; `rows` holds the largest, `changed`
+    counts the rows removed and added.
     """
 
     before: Generation
     after: Generation
     totals: list[dict[str, Any]]
     services: list[dict[str, Any]]
+    owners: list[dict[str, Any]]
     rows: list[dict[str, Any]]
     changed: int
 
@@ -673,6 +723,7 @@ def diff(
                         f"{cost}Cost; a generation was damaged, so compare it with a backup"
                     )
         services = _dicts(connection.execute(queries.query("history/difference_by_service").text))
+        owners = _dicts(connection.execute(queries.query("history/difference_of_owners").text))
         rows = queries.query("history/difference")
         shown = _dicts(connection.execute(rows.text, {"top": top}))
         changed = connection.execute("select count(*) from changed_row").fetchall()[0][0]
@@ -680,7 +731,7 @@ def diff(
             kind = "(format csv, header)" if to_file.suffix == ".csv" else "(format parquet)"
             to_file.parent.mkdir(parents=True, exist_ok=True)
             connection.execute(f"copy ({rows.text}) to {literal(to_file)} {kind}", {"top": 2**62})
-    return Difference(*sides, totals, services, shown, int(changed))
+    return Difference(*sides, totals, services, owners, shown, int(changed))
 
 
 def _bind_sides(
@@ -712,7 +763,12 @@ def _inode(file: Path) -> tuple[int, int]:
 def told(found: Difference, period: str, *, top: int = 20) -> str:
     """A difference as text for a terminal."""
     if not found.changed and not any(t["x_BilledDifference"] for t in found.totals):
-        return f"{period}: no row differs between {found.before} and {found.after}"
+        between = f"differs between {found.before} and {found.after}"
+        if not found.owners:
+            return f"{period}: no row {between}"
+        return (
+            f"{period}: no charge {between}; who bears them does\n\n{_by_owner(found.owners, top)}"
+        )
     blocks = [f"{period}, from {found.before}\n{' ' * len(period)}    to {found.after}"]
     names = ["currency", "cost", "from", "to", "difference"]
     lines = []
@@ -735,6 +791,8 @@ def told(found: Difference, period: str, *, top: int = 20) -> str:
     ]
     names = ["currency", "service", "removed", "added", "BilledCost", "EffectiveCost"]
     blocks.append("By service\n" + as_table(names, lines[:top], (2, 3, 4, 5)))
+    if found.owners:
+        blocks.append(_by_owner(found.owners, top))
     lines = [
         [
             r["x_Change"],
@@ -754,6 +812,23 @@ def told(found: Difference, period: str, *, top: int = 20) -> str:
     title = f"Row by row: {found.changed:,} removed or added, the largest {len(lines)} changes\n"
     blocks.append(title + as_table(names, lines, (7, 8)))
     return "\n\n".join(blocks)
+
+
+def _by_owner(owners: Sequence[Mapping[str, Any]], top: int) -> str:
+    """Who bears more or less than before; EffectiveCost then and now, and both differences."""
+    names = ["currency", *DIMENSIONS, "from", "to", "EffectiveCost", "BilledCost"]
+    amounts = ("EffectiveFrom", "EffectiveTo", "EffectiveDifference", "BilledDifference")
+    lines = [
+        [
+            o["BillingCurrency"],
+            *(str(o[f"x_{dimension.title()}"]) for dimension in DIMENSIONS),
+            *(money.exact(o[f"x_{amount}"], o["BillingCurrency"]) for amount in amounts),
+        ]
+        for o in owners[:top]
+    ]
+    over = len(owners) - len(lines)
+    told = "By owner\n" + as_table(names, lines, (4, 5, 6, 7))
+    return told + (f"\n... {over} more" if over else "")
 
 
 def _place(file: str | None, row: int | None) -> str:

@@ -271,6 +271,24 @@ def test_a_correction_is_billed_when_it_came_and_counted_once(small: Small) -> N
     assert local.endswith("5.00 USD of it are on bills of other periods")
 
 
+def test_charges_that_are_the_same_and_borne_by_others_are_told(small: Small) -> None:
+    publish(small, V1)
+    small.configure('[alias.feature]\nsearch = ["chat"]\n')
+    run(small)
+
+    found = history.diff(small.config, PERIOD, "1")
+
+    assert 0 == found.changed
+    assert [("chat", Decimal(-35)), ("search", Decimal(35))] == [
+        (o["x_Feature"], o["x_BilledDifference"]) for o in found.owners
+    ]
+    text = history.told(found, PERIOD)
+    assert text.startswith(f"{PERIOD}: no charge differs between generation 1")
+    assert "; who bears them does\n" in text
+    assert "40.00  75.00          35.00       35.00" in text
+    assert "... 1 more" in history.told(found, PERIOD, top=1)
+
+
 def test_all_rows_as_parquet(small: Small, tmp_path: Path) -> None:
     publish(small, V1)
     publish(small, V2)
@@ -617,6 +635,87 @@ def test_tags_filled_in_after_closing_are_a_correction(small: Small, clock: Cloc
     assert states(small) == {"acme": ("corrected", Decimal(0))}
     (reason,) = small.ask("select x_Reason from finding where x_Dimension = 'period'")[0]
     assert "; rows or tags have changed; " in reason
+
+
+@pytest.mark.parametrize("same", [{}, {"ServiceName": "Other"}, {"ServiceCategory": "Storage"}])
+def test_money_that_changes_its_owner_after_closing_is_a_correction(
+    small: Small, clock: Clock, same: dict[str, str]
+) -> None:
+    """Sum, rows and tags are those the bill was closed with."""
+    moved = (("01", "search", "5.00"), ("02", "chat", "70.00"), V1[2])
+    clock("2026-12-01")
+    publish(small, V1)
+    clock("2026-12-02")
+    publish(small, moved, **same)
+
+    assert {"acme": ("corrected", Decimal(0))} == states(small)
+    (reason,) = small.ask("select x_Reason from finding where x_Dimension = 'period'")[0]
+    assert "`finops diff 2026-10 --from 1 --to 2` says which" in reason
+    # Each published state of it is kept, so that it can be asked again.
+    stamp = json.loads((small.generation / "_generation.json").read_text())
+    assert [1, 2] == [t["x_Generation"] for t in stamp["totals"]]
+
+    clock("2026-12-03")
+    publish(small, V1)
+    assert {"acme": ("closed", Decimal(0))} == states(small)
+
+
+def test_a_quarantined_row_that_changes_after_closing_is_a_correction(
+    small: Small, clock: Clock
+) -> None:
+    clock("2026-12-01")
+    for unread in ("soon", "later"):
+        path = small.deliver(V1)
+        path.write_text(path.read_text().replace("2026-10-02T00", unread, 1))
+        run(small)
+
+    assert {"acme": ("corrected", Decimal(0))} == states(small)
+
+
+def test_the_same_charges_in_other_files_are_no_correction(small: Small, clock: Clock) -> None:
+    """Nor is an invoice that is named once they are closed."""
+    clock("2026-12-01")
+    small.deliver(V1, InvoiceId="")
+    run(small)
+    small.deliver(V1[2:], InvoiceId="")
+    small.deliver((V1[1], V1[0]), "more.csv", InvoiceId="I-2")
+    clock("2026-12-02")
+    run(small)
+
+    assert {"acme": ("closed", Decimal(0))} == states(small)
+
+
+@pytest.mark.parametrize("known", ["another engine", None])
+def test_a_bill_closed_under_another_hash_is_hashed_again(
+    small: Small, clock: Clock, known: str | None
+) -> None:
+    """A checksum of another version of the engine, or none, is no correction and no excuse."""
+    clock("2026-12-01")
+    publish(small, V1)
+    path = small.generation / "_generation.json"
+    stamp = json.loads(path.read_text())
+    stamp["totals"][0] |= {"x_HashMark": known, "x_ChargeChecksum": known and "1"}
+    path.write_text(json.dumps(stamp))
+    clock("2026-12-02")
+    publish(small, (V1[1], V1[0], V1[2]))
+    assert {"acme": ("closed", Decimal(0))} == states(small)
+
+    publish(small, (("01", "search", "5.00"), ("02", "chat", "70.00"), V1[2]))
+    assert {"acme": ("corrected", Decimal(0))} == states(small)
+
+
+def test_a_checksum_by_another_hash_whose_charges_are_gone_says_nothing() -> None:
+    key = (PERIOD, "acme", "USD")
+    old = dict.fromkeys(history.MEASURES) | dict(zip(history.KEY, key, strict=True))
+    old |= {"x_Generation": 1, "x_ChargeChecksum": "1", "x_HashMark": "then"}
+    found = {key: {**old, "x_ChargeChecksum": "2", "x_HashMark": "now"}}
+    at = datetime(2026, 12, 1, tzinfo=UTC)
+
+    (kept,) = history.remember([old], found, [key], 2, at)
+    assert (1, "2", "now") == (kept["x_Generation"], kept["x_ChargeChecksum"], kept["x_HashMark"])
+    assert 2 == len(
+        history.remember([kept], {key: {**kept, "x_ChargeChecksum": "3"}}, [key], 3, at)
+    )
 
 
 def test_a_source_that_is_gone_has_a_bill_of_zero(small: Small, clock: Clock) -> None:

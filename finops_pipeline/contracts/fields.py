@@ -852,6 +852,15 @@ FIELDS: dict[str, Field] = {
         "Sum of x_TagSetId over the charges: it moves when tags were changed and money was not.",
         ge=0,
     ),
+    "x_ChargeChecksum": Field(
+        "DECIMAL(38,0)",
+        "Sum of a hash of each charge and quarantined row, their place apart: it moves when money "
+        "went from one to another and the sum stayed.",
+        ge=0,
+    ),
+    "x_HashMark": Field(
+        "VARCHAR", "A fixed row by the hash of x_ChargeChecksum; only what has the same compares."
+    ),
     "x_BilledSummary": Field(
         MONEY, "What the provider's own invoice asks for; null where none is given."
     ),

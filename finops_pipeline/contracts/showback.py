@@ -91,7 +91,8 @@ TABLES = tables_of(
             """What was read of each invoice: one row per source, invoice and currency.""",
             "x_Source InvoiceId BillingCurrency",
             """BillingPeriod x_Source InvoiceId BillingCurrency x_ChargeRows BilledCost EffectiveCost
-            x_QuarantinedRows x_BilledQuarantined x_EffectiveQuarantined x_TagChecksum""",
+            x_QuarantinedRows x_BilledQuarantined x_EffectiveQuarantined x_TagChecksum
+            x_ChargeChecksum x_HashMark""",
         ),
         "reconciliation": (
             """The reconciliation statement: one row per invoice and currency, from what the provider

@@ -9,15 +9,16 @@
 -- changes is a correction, whatever the provider says.
 --
 -- `published_total` is the memory: what was published of each bill, and when. States are computed
--- from it and from the time, so nothing has to happen for a bill to close.
+-- from it and from the time, so nothing has to happen for a bill to close. Checksums of charges are
+-- compared where both are by the same hash.
 --
 -- One row per period, source and currency.
 with
 due as (
     select
         t.BillingPeriod, t.x_Source, t.BillingCurrency, t.x_Generation, t.x_PublishedAt,
-        t.BilledCost, t.EffectiveCost, t.x_ChargeRows, t.x_TagChecksum,
-        t.BillingPeriodStatus,
+        t.BilledCost, t.EffectiveCost, t.x_ChargeRows, t.x_TagChecksum, t.x_ChargeChecksum,
+        t.x_HashMark, t.BillingPeriodStatus,
         case t.BillingPeriodStatus
             when 'Closed' then true
             when 'Open' then false
@@ -44,7 +45,8 @@ due as (
 standing as (
     select
         BillingPeriod, x_Source, BillingCurrency, x_Generation, BilledCost, EffectiveCost,
-        x_ChargeRows, x_TagChecksum, greatest(x_PublishedAt, due_at) as closed_at,
+        x_ChargeRows, x_TagChecksum, x_ChargeChecksum, x_HashMark,
+        greatest(x_PublishedAt, due_at) as closed_at,
         row_number() over (
             partition by BillingPeriod, x_Source, BillingCurrency order by x_Generation
         ) as place
@@ -62,7 +64,9 @@ compared as (
         c.BilledCost is distinct from d.BilledCost
             or c.EffectiveCost is distinct from d.EffectiveCost
             or c.x_ChargeRows is distinct from d.x_ChargeRows
-            or c.x_TagChecksum is distinct from d.x_TagChecksum as is_changed
+            or c.x_TagChecksum is distinct from d.x_TagChecksum
+            or (c.x_HashMark is not distinct from d.x_HashMark
+                and c.x_ChargeChecksum is distinct from d.x_ChargeChecksum) as is_changed
     from due as d
     left join standing as c
         on c.BillingPeriod = d.BillingPeriod

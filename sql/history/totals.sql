@@ -29,6 +29,8 @@ select
         as bigint
     ) as x_OpenRows,
     cast(sum(i.x_TagChecksum) as decimal(38, 0)) as x_TagChecksum,
+    cast(sum(i.x_ChargeChecksum) as decimal(38, 0)) as x_ChargeChecksum,
+    max(i.x_HashMark) as x_HashMark,
     any_value(s.BillingPeriodStatus) as BillingPeriodStatus
 from invoice as i
 left join said as s on s.BillingPeriod = i.BillingPeriod and s.x_Source = i.x_Source

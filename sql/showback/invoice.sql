@@ -3,6 +3,10 @@
 --
 -- x_TagChecksum is the sum of the charges' x_TagSetId: tags that were filled in later move no
 -- money, but they move this.
+-- x_ChargeChecksum is a sum, too, so order and files are nothing to it: of the hash of what says who
+-- bears a charge, when it was and what it costs, and of quarantined rows as delivered. Money that
+-- goes from one to another moves it. x_HashMark is a fixed row by the same hash: another version of
+-- the engine may hash otherwise, and then says so.
 --
 -- One row per source, invoice and currency.
 with
@@ -13,6 +17,10 @@ read_row as (
         sum(BilledCost) as BilledCost,
         sum(EffectiveCost) as EffectiveCost,
         sum(cast(x_TagSetId as decimal(38, 0))) as x_TagChecksum,
+        sum(cast(hash(
+            x_TagSetId, ProviderName, ServiceCategory, ServiceName, ChargeCategory, SubAccountId,
+            ResourceId, CommitmentDiscountStatus, ChargePeriodStart, BilledCost, EffectiveCost
+        ) as decimal(38, 0))) as x_ChargeChecksum,
         0 as x_QuarantinedRows,
         cast(0 as decimal(38, 12)) as x_BilledQuarantined,
         cast(0 as decimal(38, 12)) as x_EffectiveQuarantined
@@ -25,6 +33,7 @@ read_row as (
         cast(0 as decimal(38, 12)) as BilledCost,
         cast(0 as decimal(38, 12)) as EffectiveCost,
         cast(0 as decimal(38, 0)) as x_TagChecksum,
+        sum(cast(hash(x_RawRow) as decimal(38, 0))) as x_ChargeChecksum,
         count(*) as x_QuarantinedRows,
         coalesce(sum(BilledCost), 0) as x_BilledQuarantined,
         coalesce(sum(EffectiveCost), 0) as x_EffectiveQuarantined
@@ -42,7 +51,12 @@ select
     cast(sum(x_QuarantinedRows) as bigint) as x_QuarantinedRows,
     cast(sum(x_BilledQuarantined) as decimal(38, 12)) as x_BilledQuarantined,
     cast(sum(x_EffectiveQuarantined) as decimal(38, 12)) as x_EffectiveQuarantined,
-    cast(sum(x_TagChecksum) as decimal(38, 0)) as x_TagChecksum
+    cast(sum(x_TagChecksum) as decimal(38, 0)) as x_TagChecksum,
+    cast(sum(x_ChargeChecksum) as decimal(38, 0)) as x_ChargeChecksum,
+    cast(hash(
+        cast(null as varchar), 'short', 'longer than twelve letters', cast(1 as bigint),
+        cast('2026-01-01 00:00:00' as timestamp), cast(1 as decimal(38, 12))
+    ) as varchar) as x_HashMark
 from read_row
 group by x_Source, InvoiceId, BillingCurrency
 order by x_Source, InvoiceId, BillingCurrency
