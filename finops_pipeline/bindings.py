@@ -64,6 +64,7 @@ SMALL_TABLES: dict[str, dict[str, str]] = {
         "x_Otherwise": "VARCHAR",
     },
     "separate_source": {"x_Source": "VARCHAR", "x_OtherSource": "VARCHAR"},
+    "paired_source": {"x_Source": "VARCHAR", "x_Name": "VARCHAR"},
     "shared_rule": {
         "x_Rank": "INTEGER",
         "x_SharedBy": "VARCHAR",
@@ -188,6 +189,9 @@ def small_tables(config: Config) -> dict[str, SmallTable]:
         "inference_split": splits,
         "cluster_charge": of_cluster,
         "separate_source": [(b.name, o) for b in config.billing for o in b.separate_from],
+        "paired_source": [
+            (b.name, ", ".join(sorted((b.name, b.pair)))) for b in config.billing if b.pair
+        ],
         "shared_rule": shared,
         "run_label": sorted(labels),
         "training_job": jobs,

@@ -136,7 +136,7 @@ class BillingSection(Section):
     invoices: str | None = Field(
         None,
         description="Where the provider's own invoices are, if you have them: CSV with the columns `invoice`, `currency`, "
-        "`amount` and perhaps `reason`, which names a difference you know of. With the month, like `location`.",
+        "`amount` and perhaps `difference` with `reason`: an amount you know it differs by, read less `amount`, and why. With the month, like `location`.",
     )
     billing_periods: str | None = Field(
         None,

@@ -610,7 +610,9 @@ def _statement(
 ) -> Part:
     return Part(
         name=part_name(block.name, item.path),
-        fingerprint=digest(block.name, item.path, transport.digest(item)),
+        fingerprint=digest(
+            block.name, item.path, transport.digest(item), contracts.table(table).names
+        ),
         tables=(table,),
         read=functools.partial(read, transport, block, period, item),
     )

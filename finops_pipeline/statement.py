@@ -20,10 +20,11 @@ import duckdb
 
 from . import contracts, money, queries
 from .ask import as_table, opened
+from .bindings import small_tables
 from .config import BillingSection, Config
 from .errors import ConfigError, UnreadableFile
 from .transports import Item, Transport
-from .warehouse import identifier
+from .warehouse import bind_rows, identifier
 
 REQUIRED = ("invoice", "currency", "amount")
 REVENUE_COLUMNS = ("tenant", "currency", "amount")
@@ -62,22 +63,23 @@ def read_invoices(
 
     from .contracts.fields import TYPES
 
-    reader = _csv(transport, item, REQUIRED, "an invoice file", "reason")
+    reader = _csv(transport, item, REQUIRED, "an invoice file", "difference with reason")
     rows: list[dict[str, Any]] = []
     for number, line in enumerate(reader, start=1):
         currency = (line["currency"] or "").strip().upper()
         invoice = (line["invoice"] or "").strip()
         amount = money.read(line["amount"])
-        reason = (line.get("reason") or "").strip()
+        told = (line.get("reason") or "").strip()
         # An amount written with a comma is two cells: the row has one too many, or its tail is
         # taken for the reason, which would excuse what it hides.
-        in_two = None in line or re.fullmatch(r"[-+\d.,\s]+", reason) is not None
+        in_two = None in line or re.fullmatch(r"[-+\d.,\s]+", told) is not None
         if amount is None or len(currency) != 3 or not invoice or in_two:
             raise UnreadableFile(
                 f"{item.address}: row {number} is no invoice: {invoice!r}, {currency!r}, "
-                f"{line['amount']!r}{f', {reason!r}' if reason else ''}; write an amount as "
+                f"{line['amount']!r}{f', {told!r}' if told else ''}; write an amount as "
                 "1190.00, and the reason of a difference in words"
             )
+        reason, named = _named(item, number, line)
         rows.append(
             {
                 "BillingPeriod": period,
@@ -86,7 +88,8 @@ def read_invoices(
                 "BillingCurrency": currency,
                 "x_BilledSummary": amount,
                 "x_MinorUnit": Decimal(1).scaleb(-money.minor_digits(currency)),
-                "x_Reason": reason or None,
+                "x_NamedDifference": named,
+                "x_Reason": reason,
                 "x_SourceFile": item.path,
                 "x_SourceRow": number,
             }
@@ -94,6 +97,23 @@ def read_invoices(
     schema = {n: TYPES[t] for n, t in contracts.table("invoice_summary").duckdb.items()}
     frame = pl.DataFrame(rows, schema=schema, orient="row")
     frame.write_parquet(into / "invoice_summary.parquet", compression="zstd")
+
+
+def _named(item: Item, number: int, line: dict[str, str]) -> tuple[str | None, Decimal | None]:
+    """The difference a row names and its reason; the one without the other is refused.
+
+    A reason that goes with any amount would excuse a bill of which most is missing.
+    """
+    reason = (line.get("reason") or "").strip() or None
+    told = (line.get("difference") or "").strip() or None
+    named = money.read(told)
+    if (reason is None) != (told is None) or (told is not None and named is None):
+        raise UnreadableFile(
+            f"{item.address}: row {number} gives the difference {told!r} for the reason "
+            f"{reason!r}; a reason is for one amount: write it in the column `difference`, read "
+            "less `amount`, as `finops reconcile` shows it, such as -19.00"
+        )
+    return reason, named
 
 
 def _csv(
@@ -227,14 +247,20 @@ def reconcile(config: Config, period: str | None) -> tuple[str, bool]:
                 f"there is no bill of {wanted or 'any period'}; "
                 f"known: {', '.join(known) or 'none, run `finops run` first'}"
             )
-        return _statement(connection, str(wanted))
+        return _statement(connection, config, str(wanted))
 
 
-def _statement(connection: duckdb.DuckDBPyConnection, period: str) -> tuple[str, bool]:
+def _statement(
+    connection: duckdb.DuckDBPyConnection, config: Config, period: str
+) -> tuple[str, bool]:
     """Fill `invoice` and `reconciliation` again, in this session only; hold them to the rule."""
     made = ("invoice", "reconciliation")
     filling = [queries.query(f"showback/{name}") for name in made]
+    small = small_tables(config)
     for name in sorted({r for q in filling for r in q.reads} - set(made)):
+        if name in small:
+            bind_rows(connection, name, small[name])
+            continue
         connection.execute(
             f"create or replace temp view {identifier(name)} as "
             f"from showback.main.{identifier(name)} where BillingPeriod = '{period}'"

@@ -26,7 +26,10 @@ def small(tmp_path: Path) -> Small:
     return Small.make(tmp_path, TOML + 'invoices = "invoices/{period}.csv"\n')
 
 
-def invoices(small: Small, *lines: str, header: str = "invoice,currency,amount,reason") -> None:
+NAMED = "invoice,currency,amount,difference,reason"
+
+
+def invoices(small: Small, *lines: str, header: str = NAMED) -> None:
     path = small.root / "invoices" / f"{PERIOD}.csv"
     path.parent.mkdir(exist_ok=True)
     path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
@@ -109,12 +112,33 @@ def test_a_difference_without_a_name_stops_publication(small: Small, amount: str
 
 def test_a_difference_with_a_name_is_published_with_it(small: Small) -> None:
     small.deliver(V1)
-    invoices(small, f'{INVOICE},USD,119.00,"tax, not in the export"')
+    invoices(small, f'{INVOICE},USD,119.00,-19.00,"tax, not in the export"')
     run(small)
 
     ((*_, difference, reason),) = lines(small)
     assert (difference, reason) == (Decimal(-19), "tax, not in the export")
     assert statement.reconcile(small.config, PERIOD)[1]
+
+
+def test_a_name_is_for_one_difference(small: Small) -> None:
+    """The tax on 100 does not say why a bill that is restated to 1 lacks 118."""
+    small.deliver(V1)
+    invoices(small, f'{INVOICE},USD,119.00,-19.00,"tax, not in the export"')
+    run(small)
+    small.deliver((("01", "search", "1.00"),))
+
+    with pytest.raises(CheckFailed, match=r"x_SummaryDifference=-118\.0"):
+        run(small)
+    assert Decimal(100) == small.total()
+
+
+def test_half_a_cent_beside_a_named_difference_needs_no_name(small: Small) -> None:
+    small.deliver((("01", "search", "10.0049"), ("02", "chat", "20.0001")))
+    invoices(small, f"{INVOICE},USD,36.00,-6.00,tax")
+    run(small)
+
+    ((*_, difference, reason),) = lines(small)
+    assert (Decimal("-5.995"), "tax") == (difference, reason)
 
 
 def test_an_invoice_nobody_delivered_stops_publication(small: Small) -> None:
@@ -134,30 +158,90 @@ def test_currencies_of_one_invoice_are_lines_of_their_own(small: Small) -> None:
     assert [line[1] for line in lines(small)] == [Decimal("103.10"), Decimal(100)]
 
 
-def test_an_invoice_of_two_sources_is_one_line(tmp_path: Path) -> None:
-    block = '[[billing]]\nname = "{0}"\ndialect = "focus"\nlocation = "in/{{period}}/{0}.csv"\n'
-    small = Small.make(tmp_path, block.format("a") + block.format("b"))
-    small.deliver(V1, "a.csv")
-    small.deliver(V2, "b.csv")
+def two_vendors(root: Path, *providers: str) -> Small:
+    """Blocks a and b, which read 95 and 55 under one number, and invoices of 100 and of 50."""
+    block = (
+        '[[billing]]\nname = "{0}"\ndialect = "focus"\nlocation = "in/{{period}}/{0}.csv"\n'
+        'invoices = "invoices/{0}-{{period}}.csv"\n'
+    )
+    small = Small.make(root, block.format("a") + block.format("b"))
+    of = zip("ab", (("01", "search", "95"), ("02", "chat", "55")), providers, strict=True)
+    for name, row, provider in of:
+        small.deliver((row,), f"{name}.csv", InvoiceId="1001", ProviderName=provider)
+    asked(small, "100", "50")
+    return small
+
+
+def asked(small: Small, *amounts: str) -> None:
+    """What the invoices of a and b ask for."""
+    (small.root / "invoices").mkdir(exist_ok=True)
+    for name, amount in zip("ab", amounts, strict=True):
+        path = small.root / "invoices" / f"{name}-{PERIOD}.csv"
+        path.write_text(f"invoice,currency,amount\n1001,USD,{amount}\n")
+
+
+@pytest.mark.parametrize("other", ["Vendor A", "Vendor B"])
+def test_one_number_at_two_sources_is_two_invoices(tmp_path: Path, other: str) -> None:
+    """What one has too little, the other has too much."""
+    small = two_vendors(tmp_path, "Vendor A", other)
+
+    with pytest.raises(CheckFailed) as caught:
+        run(small)
+    assert "x_Source=a, InvoiceId=1001, BillingCurrency=USD, x_SummaryDifference=-5." in str(
+        caught.value
+    )
+    assert "x_Source=b, InvoiceId=1001, BillingCurrency=USD, x_SummaryDifference=5." in str(
+        caught.value
+    )
+
+
+def parts(small: Small) -> list[tuple[Any, ...]]:
+    """Source, what the invoice asks, read, allocated, and whether all of it was shown."""
+    return small.ask(
+        "select x_Source, x_BilledSummary, x_BilledIngested, x_BilledAllocated, "
+        "x_AllocationDifference = 0 from reconciliation order by x_Source"
+    )
+
+
+def test_what_two_sources_have_under_one_number_is_shown_by_provider(tmp_path: Path) -> None:
+    small = two_vendors(tmp_path, "Vendor A", "Vendor B")
+    asked(small, "95", "55")
     run(small)
 
-    found = small.ask("select x_Source, x_BilledIngested from reconciliation")
-    assert found == [("a, b", Decimal("203.10"))]
-    each = small.ask("select x_Source, BilledCost, x_ChargeRows from invoice")
-    assert each == [("a", Decimal(100), 3), ("b", Decimal("103.10"), 4)]
+    amounts = ((name, Decimal(n)) for name, n in (("a", 95), ("b", 55)))
+    assert [(name, n, n, n, True) for name, n in amounts] == parts(small)
+    assert "2 of 2 lines add up" in statement.reconcile(small.config, None)[0]
+
+
+def test_what_two_sources_have_of_one_provider_is_shown_in_a_line_of_both(tmp_path: Path) -> None:
+    """Showback knows no source, so who of them was shown what is not made up."""
+    small = two_vendors(tmp_path, "Vendor A", "Vendor A")
+    asked(small, "95", "55")
+    run(small)
+
+    zero = Decimal(0)
+    assert [
+        ("a", Decimal(95), Decimal(95), zero, True),
+        ("a, b", None, zero, Decimal(150), True),
+        ("b", Decimal(55), Decimal(55), zero, True),
+    ] == parts(small)
+    assert statement.reconcile(small.config, None)[1]
 
 
 # --------------------------------------------------------------------- what the statement finds
 
 
-def filled(**given: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def filled(
+    settings: dict[str, Any] | None = None, **given: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
     """The statement of a few rows, and what the rule says of it."""
-    connection = engine(given, {})
+    connection = engine(given, settings or {})
     for name in ("invoice", "reconciliation"):
         fill(connection, f"showback/{name}", {"period": PERIOD})
     answer = connection.execute(
         "select x_Source, InvoiceId, BillingCurrency, x_DeliveryDifference, "
-        "x_AllocationDifference from reconciliation order by InvoiceId"
+        "x_AllocationDifference, x_SummaryDifference, x_Reason "
+        "from reconciliation order by InvoiceId, x_Source"
     )
     names = [d[0] for d in answer.description]
     return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
@@ -187,6 +271,57 @@ def test_money_lost_at_the_door_is_a_line_of_its_own() -> None:
     assert (delivery["InvoiceId"], delivery["BillingCurrency"]) == ("(delivery)", "USD")
     assert delivery["x_DeliveryDifference"] == Decimal("2.50")
     assert (invoice["x_DeliveryDifference"], invoice["x_AllocationDifference"]) == (0, 0)
+
+
+def test_two_blocks_that_are_a_pair_are_one_source() -> None:
+    """One export has what was billed, the other what it cost; the invoice is beside either."""
+    pair = [
+        {"name": n, "dialect": "azure", "location": "{period}", "costs": costs, "pair": other}
+        for n, costs, other in (("one", "actual", "two"), ("two", "amortized", "one"))
+    ]
+    (line,) = filled(
+        {"billing": pair},
+        cost_and_usage=[
+            {**CHARGE, "x_Source": "one", "EffectiveCost": "0"},
+            {**CHARGE, "x_Source": "two", "BilledCost": "0"},
+        ],
+        delivery=[{"x_Source": "one", "BilledCost": "10"}, {"x_Source": "two"}],
+        showback=[{"BilledCost": "10", "x_Feature": "search"}],
+        invoice_summary=[
+            {
+                "x_Source": "two",
+                "x_BilledSummary": "12",
+                "x_MinorUnit": "0.01",
+                "x_NamedDifference": "-2",
+                "x_Reason": "tax",
+            }
+        ],
+    )
+
+    assert ("one, two", Decimal(-2), "tax") == (
+        line["x_Source"],
+        line["x_SummaryDifference"],
+        line["x_Reason"],
+    )
+    assert (0, 0) == (line["x_DeliveryDifference"], line["x_AllocationDifference"])
+
+
+def test_money_that_goes_from_vendor_to_vendor_is_found() -> None:
+    lines = filled(
+        cost_and_usage=[
+            {**CHARGE, "ProviderName": "A"},
+            {**CHARGE, "ProviderName": "B", "x_Source": "b"},
+        ],
+        delivery=[{"x_Source": s, "BilledCost": "10"} for s in ("aws", "b")],
+        showback=[
+            {"BilledCost": cost, "x_Feature": "search", "ProviderName": provider}
+            for provider, cost in (("A", "9"), ("B", "11"))
+        ],
+    )
+
+    assert [("aws", Decimal(1)), ("b", Decimal(-1))] == [
+        (line["x_Source"], line["x_AllocationDifference"]) for line in lines
+    ]
 
 
 def test_money_shown_that_nobody_billed_is_found() -> None:
@@ -346,6 +481,13 @@ def test_azures_two_exports_without_a_pair_are_one_bill(tmp_path: Path) -> None:
         ("invoice,currency,amount", "I,USD", "row 1 is no invoice"),
         ("invoice,currency,amount", "I,EUR,1,190.00", "row 1 is no invoice: 'I', 'EUR', '1'"),
         ("invoice,currency,amount,reason", "I,EUR,1,190.00", "row 1 is no invoice.*'190.00'"),
+        (
+            "invoice,currency,amount,reason",
+            "I,USD,1,tax",
+            "row 1 gives the difference None for the reason 'tax'; a reason is for one amount",
+        ),
+        (NAMED, "I,USD,1,all,tax", "row 1 gives the difference 'all' for the reason 'tax'"),
+        (NAMED, "I,USD,1,-1,", "row 1 gives the difference '-1' for the reason None"),
     ],
 )
 def test_an_invoice_file_that_cannot_be_read_stops_the_run(
@@ -394,7 +536,7 @@ def test_the_command_says_whether_it_adds_up(
 
 def test_the_page_has_the_statement(small: Small) -> None:
     small.deliver(V1)
-    invoices(small, f"{INVOICE},USD,119.00,<tax>")
+    invoices(small, f"{INVOICE},USD,119.00,-19,<tax>")
     run(small)
 
     page = report.write(small.database, small.root / "report").read_text(encoding="utf-8")

@@ -867,6 +867,9 @@ FIELDS: dict[str, Field] = {
     "x_MinorUnit": Field(
         MONEY, "Smallest amount the currency is paid in (ISO 4217), such as 0.01."
     ),
+    "x_NamedDifference": Field(
+        MONEY, "The difference that x_Reason is for; another one stops publication."
+    ),
     "x_BilledIngested": Field(MONEY, "BilledCost of the rows that were read."),
     "x_BilledQuarantined": Field(MONEY, "BilledCost of the rows that could not be read."),
     "x_EffectiveQuarantined": Field(MONEY, "EffectiveCost of the rows that could not be read."),

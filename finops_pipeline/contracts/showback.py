@@ -77,7 +77,7 @@ TABLES = tables_of(
             """What the providers' own invoices ask for: one row per source, invoice and currency,
             from the files that `invoices` names.""",
             "x_Source InvoiceId BillingCurrency",
-            """BillingPeriod x_Source InvoiceId BillingCurrency x_BilledSummary x_MinorUnit x_Reason?
+            """BillingPeriod x_Source InvoiceId BillingCurrency x_BilledSummary x_MinorUnit x_NamedDifference? x_Reason?
             x_SourceFile x_SourceRow""",
         ),
         "billing_period": (
@@ -88,14 +88,14 @@ TABLES = tables_of(
             BillingPeriodStatus BillingPeriodLastUpdated x_SourceFile x_SourceRow""",
         ),
         "invoice": (
-            """What was read of each invoice: one row per source, invoice and currency.""",
-            "x_Source InvoiceId BillingCurrency",
-            """BillingPeriod x_Source InvoiceId BillingCurrency x_ChargeRows BilledCost EffectiveCost
+            """What was read of each invoice: one row per source, invoice, currency and provider.""",
+            "x_Source InvoiceId BillingCurrency ProviderName",
+            """BillingPeriod x_Source InvoiceId BillingCurrency ProviderName x_ChargeRows BilledCost EffectiveCost
             x_QuarantinedRows x_BilledQuarantined x_EffectiveQuarantined x_TagChecksum
             x_ChargeChecksum x_HashMark""",
         ),
         "reconciliation": (
-            """The reconciliation statement: one row per invoice and currency, from what the provider
+            """The reconciliation statement: one row per source, invoice and currency, from what the provider
             asks for to what was shown back, with every difference zero or named.""",
             "x_Source InvoiceId BillingCurrency",
             """BillingPeriod x_Source InvoiceId BillingCurrency x_BilledSummary? x_BilledIngested

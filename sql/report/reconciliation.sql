@@ -1,7 +1,7 @@
 -- The reconciliation statement, invoice by invoice. Lines with a difference come first, so that
 -- cutting the list at $top never hides one as long as there are fewer than that.
 --
--- One row per invoice and currency, at most $top.
+-- One row per source, invoice and currency, at most $top.
 select
     x_Source,
     InvoiceId,
@@ -27,5 +27,6 @@ order by
     coalesce(x_SummaryDifference, 0) <> 0 desc,
     x_BilledIngested + x_BilledQuarantined desc,
     InvoiceId,
-    BillingCurrency
+    BillingCurrency,
+    x_Source
 limit $top;

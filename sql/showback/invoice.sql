@@ -8,11 +8,11 @@
 -- goes from one to another moves it. x_HashMark is a fixed row by the same hash: another version of
 -- the engine may hash otherwise, and then says so.
 --
--- One row per source, invoice and currency.
+-- One row per source, invoice, currency and provider.
 with
 read_row as (
     select
-        x_Source, InvoiceId, BillingCurrency,
+        x_Source, InvoiceId, BillingCurrency, ProviderName,
         count(*) as x_ChargeRows,
         sum(BilledCost) as BilledCost,
         sum(EffectiveCost) as EffectiveCost,
@@ -25,10 +25,10 @@ read_row as (
         cast(0 as decimal(38, 12)) as x_BilledQuarantined,
         cast(0 as decimal(38, 12)) as x_EffectiveQuarantined
     from cost_and_usage
-    group by x_Source, InvoiceId, BillingCurrency
+    group by x_Source, InvoiceId, BillingCurrency, ProviderName
     union all
     select
-        x_Source, InvoiceId, BillingCurrency,
+        x_Source, InvoiceId, BillingCurrency, ProviderName,
         0 as x_ChargeRows,
         cast(0 as decimal(38, 12)) as BilledCost,
         cast(0 as decimal(38, 12)) as EffectiveCost,
@@ -38,13 +38,14 @@ read_row as (
         coalesce(sum(BilledCost), 0) as x_BilledQuarantined,
         coalesce(sum(EffectiveCost), 0) as x_EffectiveQuarantined
     from quarantine
-    group by x_Source, InvoiceId, BillingCurrency
+    group by x_Source, InvoiceId, BillingCurrency, ProviderName
 )
 select
     $period as BillingPeriod,
     x_Source,
     InvoiceId,
     BillingCurrency,
+    ProviderName,
     cast(sum(x_ChargeRows) as bigint) as x_ChargeRows,
     cast(sum(BilledCost) as decimal(38, 12)) as BilledCost,
     cast(sum(EffectiveCost) as decimal(38, 12)) as EffectiveCost,
@@ -58,5 +59,5 @@ select
         cast('2026-01-01 00:00:00' as timestamp), cast(1 as decimal(38, 12))
     ) as varchar) as x_HashMark
 from read_row
-group by x_Source, InvoiceId, BillingCurrency
-order by x_Source, InvoiceId, BillingCurrency
+group by x_Source, InvoiceId, BillingCurrency, ProviderName
+order by x_Source, InvoiceId, BillingCurrency, ProviderName
