@@ -56,6 +56,9 @@ MEASURES = (
     "x_HashMark",
     "BillingPeriodStatus",
 )
+COSTS = ("Billed", "Effective")
+ELSEWHERE = "(other months)"
+"""What sql/history/local_day.sql calls the days that are not of the period."""
 HASHED = ("x_ChargeChecksum", "x_HashMark")
 """Measures that only compare where the second is the same."""
 PUBLISHED_TOTAL = {
@@ -584,7 +587,8 @@ def showback(
     """The showback of a period as it was published, as text; the newest period by default.
 
     `by` is one of `config.SHOWN_BY`. With a time zone, days are those of the zone: 23 to 25
-    hours, summed from the charges that began on them, on whatever bill they are.
+    hours, summed from the charges that began on them, on whatever bill they are; what that brings
+    in from other bills, and what of this one it leaves to other months, is told below.
 
     With a currency (an ISO 4217 code, or "" for that of the configuration) all is converted by
     dated rates, those a closed bill kept first; a day without one is a `ConfigError`.
@@ -625,26 +629,36 @@ def showback(
         title += f", converted with the rates of {config.currency.rates}"
     blocks = [f"{title}\n{generation}", *_standing(generation, month)]
     for code, mine in itertools.groupby(rows, key=lambda r: str(r["BillingCurrency"])):
-        blocks.append(_by_value(by, code, list(mine)))
+        blocks.append(_by_value(by, code, list(mine), month))
     return "\n\n".join(blocks)
 
 
-def _by_value(by: str, currency: str, rows: list[dict[str, Any]]) -> str:
+def _by_value(by: str, currency: str, found: list[dict[str, Any]], period: str) -> str:
     """One currency's lines and their sum; what is shown adds up to what is shown."""
+    local = "x_Hours" in found[0]
+    rows = [r for r in found if not local or r["x_Value"] != ELSEWHERE]
     names = [by, "BilledCost", "EffectiveCost"]
     columns = [[*(str(r["x_Value"]) for r in rows), "total"]]
     for cost in names[1:]:
         amounts = [r[cost] for r in rows]
         whole = money.figure(money.total(amounts), currency)
         columns.append([*money.figures(amounts, currency), whole])
-    if rows and "x_Hours" in rows[0]:
+    if local:
         names.insert(1, "hours")
         hours = [int(r["x_Hours"]) for r in rows]
         columns.insert(1, [*map(str, hours), str(sum(hours))])
     told = as_table(names, list(zip(*columns, strict=True)), range(1, len(names)))
-    other = money.total(r.get("x_OtherBills", Decimal(0)) for r in rows)
-    if other:
-        told += f"\n{money.display(other, currency)} of it are on bills of other periods"
+    for way, said in (
+        ("In", "of it are on bills of other periods"),
+        ("Out", f"more are on the bill of {period}, for days of other months"),
+    ):
+        moved = [money.total(r.get(f"x_{c}{way}", Decimal(0)) for r in found) for c in COSTS]
+        if any(moved):
+            both = " and ".join(
+                f"{money.display(amount, currency)} {cost}Cost"
+                for amount, cost in zip(moved, COSTS, strict=True)
+            )
+            told += f"\n{both} {said}"
     return f"{currency}\n{told}"
 
 

@@ -268,7 +268,14 @@ def test_a_correction_is_billed_when_it_came_and_counted_once(small: Small) -> N
 
     assert billed == [("2026-07", Decimal(100)), ("2026-09", Decimal(5))]
     assert used == [(Decimal(105),)]
-    assert local.endswith("5.00 USD of it are on bills of other periods")
+    assert local.endswith(
+        "5.00 USD BilledCost and 5.00 USD EffectiveCost of it are on bills of other periods"
+    )
+    late = history.showback(small.config, "2026-09", by="day", time_zone="Etc/UTC")
+    assert late.endswith(
+        "5.00 USD BilledCost and 5.00 USD EffectiveCost more are on the bill of 2026-09, for days "
+        "of other months"
+    )
 
 
 def test_charges_that_are_the_same_and_borne_by_others_are_told(small: Small) -> None:

@@ -92,6 +92,7 @@ def by_day(small: Small, period: str, zone: str | None) -> dict[str, tuple[int |
     return {
         line["day"]: (int(line["x_Hours"]) if zone else None, Decimal(line["BilledCost"]))
         for line in lines
+        if line["day"] != history.ELSEWHERE
     }
 
 
@@ -146,7 +147,57 @@ def test_what_other_bills_add_is_told(months: Small) -> None:
     text = history.showback(months.config, "2026-10", by="day", time_zone="Europe/Berlin")
 
     assert "total         745      745.00         745.00" in text
-    assert text.endswith("2.00 USD of it are on bills of other periods")
+    assert text.endswith(
+        "2.00 USD BilledCost and 2.00 USD EffectiveCost of it are on bills of other periods\n"
+        "1.00 USD BilledCost and 1.00 USD EffectiveCost more are on the bill of 2026-10, for days "
+        "of other months"
+    )
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Etc/UTC", "Pacific/Kiritimati"])
+def test_what_has_a_date_and_no_hour_is_of_that_date_in_every_zone(
+    tmp_path: Path, zone: str
+) -> None:
+    """A fee of the month, a row of a day, and one that cannot be read; an hour has its hour."""
+    small = Small.make(tmp_path, TOML)
+    month = "USD,2026-10-01T00:00:00Z,2026-11-01T00:00:00Z"
+    same = "Usage,Acme,Compute,Acme,{}"
+    rows = [
+        HEADER,
+        f"100,90,{month},2026-10-01T00:00:00Z,2026-11-01T00:00:00Z,{same}",
+        f"20,20,{month},2026-10-31T00:00:00Z,2026-11-01T00:00:00Z,{same}",
+        f"3,3,{month},soon,2026-10-02T00:00:00Z,{same}",
+        f"0.50,0.25,{month},2026-10-01T00:00:00Z,2026-10-01T01:00:00Z,{same}",
+    ]
+    folder = small.root / "in" / PERIOD
+    folder.mkdir(parents=True)
+    (folder / "bill.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    read(small, PERIOD)
+
+    text = history.showback(small.config, PERIOD, by="day", time_zone=zone, csv=True)
+    lines = {line.pop("day"): line for line in csv.DictReader(text.splitlines())}
+    west = zone.startswith("America")
+    hour = 0 if west else 1
+    first, last = lines["2026-10-01"], lines["2026-10-31"]
+    assert (str(hour), Decimal(103) + hour * Decimal("0.50")) == (
+        first["x_Hours"],
+        Decimal(first["BilledCost"]),
+    )
+    assert ("0", Decimal(20)) == (last["x_Hours"], Decimal(last["BilledCost"]))
+    # The days, less what came in, with what goes out, are the bill, in both costs.
+    for cost, whole in (("Billed", "123.50"), ("Effective", "113.25")):
+        found = sum(
+            Decimal(line[f"{cost}Cost"])
+            - Decimal(line[f"x_{cost}In"])
+            + Decimal(line[f"x_{cost}Out"])
+            for line in lines.values()
+        )
+        assert Decimal(whole) == found
+    assert west == (history.ELSEWHERE in lines)
+    told = history.showback(small.config, PERIOD, by="day", time_zone=zone)
+    out = "0.50 USD BilledCost and 0.25 USD EffectiveCost more are on the bill of 2026-10, for"
+    assert west == (out in told)
+    assert history.ELSEWHERE not in told
 
 
 def test_the_zone_of_the_configuration_is_for_days_only(
