@@ -4,7 +4,8 @@ A case is a YAML file under `cases/<stage>/`: `given` rows (columns left out tak
 below), the `run` of SQL files or of whole stages in order, `config` as in finops.toml, and the
 rows to `expect`, of which only the columns written are compared. What a provider would
 `deliver`, for a `period`, in a `dialect` and perhaps with one of two `costs`, are rows of text
-columns.
+columns. `inference_call` has the calls of a log, as its dialect yields them, for
+`usage/inference_usage`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from finops_pipeline import (
     queries,
     sharing,
 )
+from finops_pipeline.contracts.fields import FIELDS
+from finops_pipeline.contracts.usage import INFERENCE_CALL
 from finops_pipeline.transports import Item
 from finops_pipeline.warehouse import bind_rows, identifier
 
@@ -77,7 +80,18 @@ def engine(given: dict[str, list[dict[str, Any]]], settings: dict[str, Any]) -> 
     connection.execute(queries.macros())
     for name, small in bindings.small_tables(config.parse(settings, Path())).items():
         bind_rows(connection, name, small)
-    unknown = set(given) - set(contracts.tables())
+    if "inference_call" in given:
+        names = [c.rstrip("?") for c in INFERENCE_CALL.split()]
+        columns = ", ".join(f"{c} {FIELDS[c].type}" for c in ["x_Source", *names])
+        connection.execute(f"create table inference_call ({columns})")
+        for row in given["inference_call"]:
+            calls = {"x_Source": "test", "x_Time": DEFAULTS["x_HourStart"], "x_Status": "ok", **row}
+            marks = ", ".join("?" for _ in calls)
+            connection.execute(
+                f"insert into inference_call ({', '.join(calls)}) values ({marks})",
+                list(calls.values()),
+            )
+    unknown = set(given) - set(contracts.tables()) - {"inference_call"}
     assert not unknown, f"no such table: {unknown}"
     for table in contracts.tables().values():
         columns = ", ".join(f"{identifier(c)} {t}" for c, t in table.duckdb.items())
@@ -164,6 +178,7 @@ def test_case(path: Path, tmp_path: Path) -> None:
     for step in steps:
         parameters = {
             "period": "2026-10",
+            "day": DEFAULTS["x_Day"],
             **bindings.parameters(parsed),
             **bindings.recommender_parameters(parsed, step.rsplit("/", 1)[-1]),
         }

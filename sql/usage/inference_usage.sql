@@ -3,7 +3,9 @@
 -- delivered twice is one call, told by its id within a source and day; a retry has an id of its own
 -- and counts; a call without an id is never taken for another. Only ids whose 64 bit hash occurs
 -- more than once are looked at closely, so a day without duplicates costs one narrow pass more.
--- Tokens that were not logged are left out of the sums and counted in x_UnknownTokenCalls. Of a
+-- A call that told not both its input and its output, such as a stream that broke off, is counted in
+-- x_UnknownTokenCalls, and adds nothing to the sums of tokens: these are of the known calls, whose
+-- mean stands for it wherever calls are weighed. What it told of images and of time is kept. Of a
 -- count of calls told twice the fuller one counts, for the first was told before the hour was over.
 -- How long a call was is asked call by call; a row of several calls that may have been longer than
 -- the shortest threshold does not tell.
@@ -186,11 +188,17 @@ select
     cast(sum(
         case when is_failed and is_unknown then calls else 0 end
     ) as bigint) as x_FailedUnknownTokenCalls,
-    cast(coalesce(sum(x_InputTokens), 0) as bigint) as x_InputTokens,
-    cast(coalesce(sum(x_CachedInputTokens), 0) as bigint) as x_CachedInputTokens,
-    cast(coalesce(sum(x_CacheWrite5mTokens), 0) as bigint) as x_CacheWrite5mTokens,
-    cast(coalesce(sum(x_CacheWrite1hTokens), 0) as bigint) as x_CacheWrite1hTokens,
-    cast(coalesce(sum(x_OutputTokens), 0) as bigint) as x_OutputTokens,
+    cast(sum(case when is_unknown then 0 else x_InputTokens end) as bigint) as x_InputTokens,
+    cast(coalesce(
+        sum(case when is_unknown then 0 else x_CachedInputTokens end), 0
+    ) as bigint) as x_CachedInputTokens,
+    cast(coalesce(
+        sum(case when is_unknown then 0 else x_CacheWrite5mTokens end), 0
+    ) as bigint) as x_CacheWrite5mTokens,
+    cast(coalesce(
+        sum(case when is_unknown then 0 else x_CacheWrite1hTokens end), 0
+    ) as bigint) as x_CacheWrite1hTokens,
+    cast(sum(case when is_unknown then 0 else x_OutputTokens end) as bigint) as x_OutputTokens,
     cast(coalesce(sum(x_Images), 0) as bigint) as x_Images,
     cast(coalesce(sum(x_AudioMs), 0) as bigint) as x_AudioMs,
     cast(coalesce(sum(x_GpuMs), 0) as bigint) as x_GpuMs,
