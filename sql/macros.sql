@@ -51,6 +51,19 @@ create or replace macro quotient(product, total) as
 create or replace macro money_per(money, quantity) as
     units_money(money_units(money) // nullif(cast(quantity as hugeint), 0));
 
+-- The same where only some of the calls told their quantity: what an unknown call cost is taken to be
+-- the mean of all, and only the part of the known ones is divided.
+create or replace macro money_per_known(money, quantity, calls, unknown_calls) as
+    units_money(
+        money_units(money) * (cast(calls as hugeint) - unknown_calls)
+        // nullif(cast(quantity as hugeint) * calls, 0)
+    );
+
+-- What a row has in whole numbers of something that was cut into billionths, where `upto` is the sum
+-- of the rows up to it: what is rounded up to it, less what is rounded before it.
+create or replace macro whole_part(upto, part) as
+    (upto + 500000000) // 1000000000 - (upto - part + 500000000) // 1000000000;
+
 -- Money times a quantity, rounded half away from zero at 12 decimals; null from 9 * 10^13 on. To
 -- cut 24 decimals down to 12 takes the engine ten times as long as all the rest. The product of
 -- doubles is off by less than 7e-16 of itself, so where no half of the twelfth decimal is that near,

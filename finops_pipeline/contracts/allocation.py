@@ -216,6 +216,13 @@ TABLES = tables_of(
             x_OutputTokens x_GpuMs x_GpuMsCalls x_PrefillNs x_DecodeNs x_PhaseMsCalls
             PricingCurrency? ListCost?""",
         ),
+        "endpoint_owner": (
+            """Whose calls are that did not say it, by the labels of the endpoint's pods or its
+            tags: one row per day, endpoint that was called, and owner.""",
+            "x_ChargeDay x_Endpoint x_Feature x_Tenant x_Environment",
+            """BillingPeriod x_ChargeDay x_Endpoint x_Feature? x_Tenant? x_Environment?
+            x_CallShare""",
+        ),
         "list_cost": (
             """What calls cost by the price book: one row per day, endpoint, caller as logged, model,
             key, service tier and context class. Calls without a price have a reason instead.""",

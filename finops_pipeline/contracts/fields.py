@@ -490,7 +490,20 @@ FIELDS: dict[str, Field] = {
     ),
     "x_FailedCalls": Field("BIGINT", "Calls that ended in an error.", ge=0),
     "x_UnknownTokenCalls": Field(
-        "BIGINT", "Calls whose token counts were not logged (unknown, not zero).", ge=0
+        "BIGINT",
+        "Calls that told not both their input and their output tokens (unknown, not zero).",
+        ge=0,
+    ),
+    "x_UnbilledCalls": Field(
+        "BIGINT",
+        "Calls on days on which no bill has a cost of calls for their endpoint: not billed yet, or never. "
+        "They are not among x_Calls.",
+        ge=0,
+    ),
+    "x_CallShare": Field(
+        "BIGINT",
+        "Part of the day's calls that left their owner out, in billionths.",
+        ge=0,
     ),
     "x_FailedUnknownTokenCalls": Field("BIGINT", "Those of them that ended in an error.", ge=0),
     "x_InputTokens": Field(
@@ -911,7 +924,9 @@ FIELDS: dict[str, Field] = {
     "x_GapUnexplained": Field(MONEY, "What is left, which nothing in log and bill tells."),
     "x_UnitCostPerCall": Field(MONEY, "EffectiveCost per call."),
     "x_UnitCostPerThousandTokens": Field(
-        MONEY, "EffectiveCost per thousand input and output tokens."
+        MONEY,
+        "EffectiveCost per thousand input and output tokens, of the calls that told them: their part of "
+        "the cost, by calls, over their tokens.",
     ),
     "x_InputCost": Field(
         MONEY,
@@ -919,12 +934,18 @@ FIELDS: dict[str, Field] = {
     ),
     "x_OutputCost": Field(MONEY, "The rest of it, for output."),
     "x_CostPerMillionTokens": Field(
-        MONEY, "EffectiveCost per million tokens, in and out, those read from a cache included."
+        MONEY,
+        "EffectiveCost per million tokens, in and out, those read from a cache included, of the calls "
+        "that told them: their part of the cost, by calls, over their tokens.",
     ),
     "x_CostPerMillionInputTokens": Field(
-        MONEY, "x_InputCost per million input tokens that were not read from a cache."
+        MONEY,
+        "x_InputCost per million input tokens that were not read from a cache, of the calls that told "
+        "them, likewise.",
     ),
-    "x_CostPerMillionOutputTokens": Field(MONEY, "x_OutputCost per million output tokens."),
+    "x_CostPerMillionOutputTokens": Field(
+        MONEY, "x_OutputCost per million output tokens, of the calls that told them, likewise."
+    ),
     "x_UnitCostPerInvocation": Field(MONEY, "EffectiveCost per invocation."),
     "x_UnitCostPerGbSecond": Field(MONEY, "EffectiveCost per GB-second of memory."),
     "x_GbSeconds": Field("BIGINT", "Memory times duration in whole GB-seconds.", ge=0),
@@ -977,11 +998,18 @@ FIELDS: dict[str, Field] = {
     ),
     "x_ServingCostPerCall": Field(MONEY, "x_ServingCost per call: with idle."),
     "x_ServingCostPerThousandTokens": Field(
-        MONEY, "x_ServingCost per thousand input and output tokens: with idle."
+        MONEY,
+        "x_ServingCost per thousand input and output tokens, of the calls that told them: with idle.",
     ),
-    "x_TotalCostPerCall": Field(MONEY, "x_TotalCost per call: with idle and training."),
+    "x_TotalCostPerCall": Field(
+        MONEY,
+        "x_TotalCost per call: with idle and training. Training that went by calls counts for the part "
+        "that is billed.",
+    ),
     "x_TotalCostPerThousandTokens": Field(
-        MONEY, "x_TotalCost per thousand input and output tokens: with idle and training."
+        MONEY,
+        "x_TotalCost per thousand input and output tokens, of the calls that told them: with idle and "
+        "training.",
     ),
     "x_UnitCostPerImage": Field(MONEY, "x_InferenceCost per image that was made."),
     "x_ServingCostPerImage": Field(MONEY, "x_ServingCost per image: with idle."),

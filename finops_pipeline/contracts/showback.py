@@ -15,13 +15,20 @@ TABLES = tables_of(
             ServiceName x_Feature x_Tenant x_Environment x_Model x_AllocationMethod
             BilledCost EffectiveCost""",
         ),
+        "billed_day": (
+            """Days on which calls, or pods, of an endpoint have a cost on the bill: one row per day,
+            endpoint, currency and method.""",
+            "x_ChargeDay x_Endpoint BillingCurrency x_AllocationMethod",
+            "BillingPeriod x_ChargeDay x_Endpoint BillingCurrency x_AllocationMethod",
+        ),
         "unit_cost": (
             """One row per feature, tenant, environment and model that served calls: what a call and
-            a thousand tokens cost.""",
+            a thousand tokens cost, and how many calls have no cost yet. Who has none at all is in
+            the currency `XXX`.""",
             "BillingCurrency x_Feature x_Tenant x_Environment x_Model",
             """BillingPeriod BillingCurrency x_Feature x_Tenant x_Environment x_Model EffectiveCost
-            x_Calls x_FailedCalls x_UnknownTokenCalls x_InputTokens x_OutputTokens x_Tokens x_Images
-            x_UnitCostPerCall? x_UnitCostPerThousandTokens?""",
+            x_Calls x_FailedCalls x_UnknownTokenCalls x_UnbilledCalls x_InputTokens x_OutputTokens
+            x_Tokens x_Images x_UnitCostPerCall? x_UnitCostPerThousandTokens?""",
         ),
         "method_share": (
             """What each caller of an endpoint would bear by GPU time, by prefill and decode, by tokens and
@@ -173,8 +180,8 @@ TABLES = tables_of(
             row per period, currency, feature, tenant, environment and model.""",
             "BillingPeriod BillingCurrency x_Feature x_Tenant x_Environment x_Model",
             """BillingPeriod BillingCurrency x_Feature x_Tenant x_Environment x_Model x_Calls
-            x_UnknownTokenCalls x_Tokens x_Images x_InferenceCost x_IdleCost x_ServingCost
-            x_TrainingCost x_WriteOffCost x_TotalCost x_UnitCostPerCall?
+            x_UnknownTokenCalls x_UnbilledCalls x_Tokens x_Images x_InferenceCost x_IdleCost
+            x_ServingCost x_TrainingCost x_WriteOffCost x_TotalCost x_UnitCostPerCall?
             x_UnitCostPerThousandTokens? x_UnitCostPerImage? x_ServingCostPerCall?
             x_ServingCostPerThousandTokens? x_ServingCostPerImage? x_TotalCostPerCall?
             x_TotalCostPerThousandTokens? x_TotalCostPerImage?""",

@@ -1,5 +1,6 @@
 -- What a call and a thousand tokens cost, by feature and model over all tenants and
--- environments: the sum divided by the sum, not a mean of means. The largest $top by cost.
+-- environments: the sum divided by the sum, not a mean of means. The largest $top by cost; calls
+-- without a cost are in unit_cost.
 --
 -- One row per currency, feature and model.
 with
@@ -14,7 +15,7 @@ summed as (
         cast(sum(x_UnknownTokenCalls) as bigint) as x_UnknownTokenCalls,
         cast(sum(x_Tokens) as bigint) as x_Tokens
     from unit_cost
-    where BillingPeriod = $period
+    where BillingPeriod = $period and BillingCurrency <> 'XXX'
     group by BillingCurrency, x_Feature, x_Model
 ),
 ranked as (
@@ -43,9 +44,8 @@ select
     x_UnknownTokenCalls,
     x_Tokens,
     money_per(EffectiveCost, x_Calls) as x_UnitCostPerCall,
-    units_money(
-        (money_units(EffectiveCost) * 1000) // nullif(cast(x_Tokens as hugeint), 0)
-    ) as x_UnitCostPerThousandTokens,
+    money_per_known(EffectiveCost * 1000, x_Tokens, x_Calls, x_UnknownTokenCalls)
+        as x_UnitCostPerThousandTokens,
     x_Lines
 from ranked
 where x_Rank <= $top

@@ -2,10 +2,11 @@
 -- `[[bought_model]]`.
 --
 -- Now they cost what their calls cost and the endpoints' idle time, which an endpoint of several
--- models divides by what their calls cost. The price is that of the standard tier as it stands at the
--- end of the month; tokens from a cache have their own, where the book has one. A call that an
--- endpoint answers more costs nothing more while there is room, a bought one does, so the break-even
--- is the tokens a month from which on our own are no dearer.
+-- models divides by what their calls cost. Tokens are those of the days that have a cost of calls, for
+-- a bill is later than a log. The price is that of the standard tier as it stands at the end of the
+-- month; tokens from a cache have their own, where the book has one. A call that an endpoint answers
+-- more costs nothing more while there is room, a bought one does, so the break-even is the tokens a
+-- month from which on our own are no dearer.
 --
 -- One row per model, what could be bought for it, and currency.
 with
@@ -41,7 +42,7 @@ hosted as (
 ),
 used as (
     select
-        u.x_Model,
+        b.BillingCurrency, u.x_Model,
         sum(u.x_Calls) as calls,
         sum(u.x_UnknownTokenCalls) as unknown_calls,
         sum(u.x_InputTokens - u.x_CachedInputTokens) as input,
@@ -49,8 +50,12 @@ used as (
         sum(u.x_OutputTokens) as output
     from caller_day as u
     semi join endpoint as e on e.x_Endpoint = u.x_Endpoint
+    inner join billed_day as b
+        on b.x_ChargeDay = u.x_ChargeDay
+        and b.x_Endpoint = u.x_Endpoint
+        and b.x_AllocationMethod = 'inference'
     where is_in_month(u.x_ChargeDay, $period)
-    group by u.x_Model
+    group by b.BillingCurrency, u.x_Model
 ),
 -- Per token or call, in parts of 9 * 10^9 of 10^-12: every `per` of the book divides that number.
 standing as (
@@ -106,7 +111,8 @@ measured as (
         ) // 9000000000 as other_units
     from bought_model as b
     left join hosted as h on h.x_Model = b.x_Model
-    left join used as u on u.x_Model = b.x_Model
+    left join used as u
+        on u.x_Model = h.x_Model and u.BillingCurrency = h.BillingCurrency
     left join card as c
         on c.x_Model = b.x_Model
         and c.x_Provider = b.x_Provider

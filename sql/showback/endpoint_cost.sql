@@ -4,10 +4,11 @@
 -- Cost is what the endpoint's callers bear, idle time apart, and tokens are theirs. Where nobody
 -- logged a call, it is what its pods bear, and its engines say what they did; several models of one
 -- server share it by the best that all of them count: Triton's compute time, prefill and decode,
--- tokens by the ratio of the day, requests. Of what a model cost, prefill is for the input and decode
--- for the output; where they are not known of every call with tokens, the ratio tells them apart, and
--- x_TokenRatio which. The price of input is of tokens that were not read from a cache. Bought APIs
--- are not here: their prices are known.
+-- tokens by the ratio of the day, requests. Both are of the days that have such a cost, for a bill is
+-- later than a log. Of what a model cost, prefill is for the input and decode for the output; where
+-- they are not known of every call with tokens, the ratio tells them apart, and x_TokenRatio which.
+-- Where calls told no tokens, a price is of the others, at their part of the cost. The price of input
+-- is of tokens that were not read from a cache. Bought APIs are not here: their prices are known.
 --
 -- One row per endpoint, model and currency.
 with
@@ -25,20 +26,48 @@ cost as (
     group by a.x_Endpoint, a.x_Model, a.BillingCurrency, a.x_AllocationMethod
 ),
 -- ------------------------------------------------------------------- what the callers did
-called as (
+called_day as (
     select
-        x_Endpoint, x_Model,
-        sum(x_Calls) as requests,
+        x_ChargeDay, x_Endpoint, x_Model,
+        sum(x_Calls) as calls,
+        sum(x_UnknownTokenCalls) as unknown_calls,
         sum(x_InputTokens) as input_tokens,
         sum(x_CachedInputTokens) as cached_tokens,
         sum(x_OutputTokens) as output_tokens,
-        cast(sum(x_InputTokenWork) as hugeint) as input_work,
-        cast(sum(x_TokenWork) as hugeint) as token_work,
         cast(sum(x_PrefillNs) as hugeint) as prefill_ns,
         cast(sum(x_DecodeNs) as hugeint) as decode_ns,
-        sum(x_Calls) - sum(x_PhaseMsCalls) <= sum(x_UnknownTokenCalls) as is_timed
-    from model_use
-    group by x_Endpoint, x_Model
+        sum(x_PhaseMsCalls) as phase_calls
+    from caller_day
+    where is_in_month(x_ChargeDay, $period)
+    group by x_ChargeDay, x_Endpoint, x_Model
+),
+called as (
+    select
+        b.BillingCurrency, u.x_Endpoint, u.x_Model,
+        sum(u.calls) as requests,
+        sum(u.calls) - sum(u.unknown_calls) as known_requests,
+        sum(u.input_tokens) as input_tokens,
+        sum(u.cached_tokens) as cached_tokens,
+        sum(u.output_tokens) as output_tokens,
+        sum(token_work(
+            u.input_tokens, u.cached_tokens, 0, cast(r.x_InputWeight as hugeint),
+            cast(r.x_CachedInputWeight as hugeint), 0
+        )) as input_work,
+        sum(token_work(
+            u.input_tokens, u.cached_tokens, u.output_tokens, cast(r.x_InputWeight as hugeint),
+            cast(r.x_CachedInputWeight as hugeint), cast(r.x_OutputWeight as hugeint)
+        )) as token_work,
+        sum(u.prefill_ns) as prefill_ns,
+        sum(u.decode_ns) as decode_ns,
+        sum(u.calls) - sum(u.phase_calls) <= sum(u.unknown_calls) as is_timed
+    from called_day as u
+    inner join billed_day as b
+        on b.x_ChargeDay = u.x_ChargeDay
+        and b.x_Endpoint = u.x_Endpoint
+        and b.x_AllocationMethod = 'inference'
+    inner join token_ratio as r
+        on u.x_ChargeDay >= r.x_FromDay and u.x_ChargeDay < r.x_UntilDay
+    group by b.BillingCurrency, u.x_Endpoint, u.x_Model
 ),
 -- ------------------------------------------------------- what engines did that nobody logged
 engine as (
@@ -61,6 +90,10 @@ engine as (
         cast(sum(u.x_ComputeMs) as hugeint) as compute_ms
     from serving_usage as u
     anti join served_endpoint as s on s.x_Endpoint = u.x_Endpoint
+    semi join billed_day as b
+        on b.x_ChargeDay = cast(u.x_HourStart as date)
+        and b.x_Endpoint = u.x_Endpoint
+        and b.x_AllocationMethod = 'pod'
     inner join token_ratio as r
         on cast(u.x_HourStart as date) >= r.x_FromDay and cast(u.x_HourStart as date) < r.x_UntilDay
     group by u.x_Endpoint, u.x_Model
@@ -127,19 +160,23 @@ engine_placed as (
 -- -------------------------------------------------------------- input and output of a model
 used as (
     select
-        c.x_Endpoint, c.x_Model, c.BillingCurrency, c.units, u.requests, u.input_tokens,
+        c.x_Endpoint, c.x_Model, c.BillingCurrency, c.units, u.requests,
+        cast(u.requests as hugeint) as calls, u.known_requests as known_calls, u.input_tokens,
         u.cached_tokens, u.output_tokens, u.input_work, u.token_work, u.prefill_ns, u.decode_ns,
         coalesce(u.is_timed and u.prefill_ns + u.decode_ns > 0, false) as is_timed
     from cost as c
-    left join called as u on u.x_Endpoint = c.x_Endpoint and u.x_Model = c.x_Model
+    left join called as u
+        on u.BillingCurrency = c.BillingCurrency
+        and u.x_Endpoint = c.x_Endpoint
+        and u.x_Model = c.x_Model
     where c.x_AllocationMethod = 'inference'
     union all
     select
         p.x_Endpoint, p.x_Model, p.BillingCurrency,
         p.part + case when p.place <= abs(p.units_left) then sign(p.units_left) else 0 end
             as units,
-        e.requests, e.input_tokens, e.cached_tokens, e.output_tokens, e.input_work, e.token_work,
-        e.prefill_ns, e.decode_ns,
+        e.requests, 1 as calls, 1 as known_calls, e.input_tokens, e.cached_tokens,
+        e.output_tokens, e.input_work, e.token_work, e.prefill_ns, e.decode_ns,
         coalesce(e.prefill_ns + e.decode_ns > 0, false) as is_timed
     from engine_placed as p
     inner join engine as e on e.x_Endpoint = p.x_Endpoint and e.x_Model = p.x_Model
@@ -188,13 +225,18 @@ select
     cast(d.cached_tokens as bigint) as x_CachedInputTokens,
     cast(d.output_tokens as bigint) as x_OutputTokens,
     money_per(units_money(d.units), d.requests) as x_UnitCostPerCall,
-    units_money(d.units * 1000000 // nullif(d.input_tokens + d.output_tokens, 0))
-        as x_CostPerMillionTokens,
     units_money(
-        d.input_units * 1000000 // nullif(d.input_tokens - coalesce(d.cached_tokens, 0), 0)
+        d.units * 1000000 * d.known_calls
+        // nullif((d.input_tokens + d.output_tokens) * d.calls, 0)
+    ) as x_CostPerMillionTokens,
+    units_money(
+        d.input_units * 1000000 * d.known_calls
+        // nullif((d.input_tokens - coalesce(d.cached_tokens, 0)) * d.calls, 0)
     ) as x_CostPerMillionInputTokens,
-    units_money((d.units - d.input_units) * 1000000 // nullif(d.output_tokens, 0))
-        as x_CostPerMillionOutputTokens
+    units_money(
+        (d.units - d.input_units) * 1000000 * d.known_calls
+        // nullif(d.output_tokens * d.calls, 0)
+    ) as x_CostPerMillionOutputTokens
 from divided as d
 cross join ratio_of_month as r
 order by d.x_Endpoint, d.x_Model, d.BillingCurrency

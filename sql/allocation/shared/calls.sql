@@ -1,60 +1,50 @@
 -- What each owner asked of models in the month, wherever they ran. Owners are those of unit_cost:
--- as the caller logged them, else as the pods of the endpoint are labelled, or a managed one tagged.
+-- as the caller logged them, else as the pods of the endpoint are labelled that day.
 with
-label as (
+logged as (
     select
-        x_Endpoint,
-        max(x_Feature) as x_Feature,
-        max(x_Tenant) as x_Tenant,
-        max(x_Environment) as x_Environment
-    from (
-        select
-            p.x_Namespace || '/' || p.x_Workload as x_Endpoint,
-            o.x_Feature, o.x_Tenant, o.x_Environment
-        from (select distinct x_Namespace, x_Workload, x_Labels from pod_usage) as p
-        inner join tag_owner as o on o.Tags = p.x_Labels
-        union all
-        -- a managed endpoint has tags where another has pods with labels
-        select x_Endpoint, x_Feature, x_Tenant, x_Environment
-        from endpoint_id
-        where x_Function is null
-    ) as labelled
-    group by x_Endpoint
+        u.x_Endpoint, u.x_Feature, u.x_Tenant, u.x_Environment, o.x_Feature as own_feature,
+        o.x_Tenant as own_tenant, o.x_Environment as own_environment,
+        coalesce(o.x_CallShare, 1000000000) as share,
+        sum(u.x_Calls) as calls,
+        sum(u.x_InputTokens) + sum(u.x_OutputTokens) as tokens,
+        sum(u.x_GpuMs) as gpu_ms
+    from caller_day as u
+    left join endpoint_owner as o
+        on o.x_ChargeDay = u.x_ChargeDay and o.x_Endpoint = u.x_Endpoint
+    where is_in_month(u.x_ChargeDay, $period)
+    group by
+        u.x_Endpoint, u.x_Feature, u.x_Tenant, u.x_Environment, o.x_Feature, o.x_Tenant,
+        o.x_Environment, coalesce(o.x_CallShare, 1000000000)
 ),
-caller as (
-    select
-        x_Endpoint, x_Feature, x_Tenant, x_Environment,
-        sum(x_Calls) as calls,
-        sum(x_InputTokens) + sum(x_OutputTokens) as tokens,
-        sum(x_GpuMs) as gpu_ms
-    from inference_usage
-    where is_in_month(x_HourStart, $period)
-    group by x_Endpoint, x_Feature, x_Tenant, x_Environment
-),
+-- Calls that are several owners' are counted in billionths, and cut into whole ones below.
 named as (
     select
-        coalesce(f.x_To, normal_value(c.x_Feature), label.x_Feature, '(unallocated)')
-            as x_Feature,
-        coalesce(t.x_To, normal_value(c.x_Tenant), label.x_Tenant, '(unallocated)') as x_Tenant,
-        coalesce(
-            e.x_To, normal_value(c.x_Environment), label.x_Environment, '(unallocated)'
-        ) as x_Environment,
-        c.calls, c.tokens, c.gpu_ms
-    from caller as c
-    left join label on label.x_Endpoint = c.x_Endpoint
+        coalesce(f.x_To, normal_value(u.x_Feature), u.own_feature, '(unallocated)') as x_Feature,
+        coalesce(t.x_To, normal_value(u.x_Tenant), u.own_tenant, '(unallocated)') as x_Tenant,
+        coalesce(e.x_To, normal_value(u.x_Environment), u.own_environment, '(unallocated)')
+            as x_Environment,
+        sum(u.calls * u.share) as calls,
+        sum(u.tokens * u.share) as tokens,
+        sum(u.gpu_ms * u.share) as gpu_ms
+    from logged as u
     left join value_alias as f
-        on f.x_Dimension = 'feature' and f.x_From = normal_value(c.x_Feature)
+        on f.x_Dimension = 'feature' and f.x_From = normal_value(u.x_Feature)
     left join value_alias as t
-        on t.x_Dimension = 'tenant' and t.x_From = normal_value(c.x_Tenant)
+        on t.x_Dimension = 'tenant' and t.x_From = normal_value(u.x_Tenant)
     left join value_alias as e
-        on e.x_Dimension = 'environment' and e.x_From = normal_value(c.x_Environment)
+        on e.x_Dimension = 'environment' and e.x_From = normal_value(u.x_Environment)
+    group by 1, 2, 3
 )
 select
     cast(null as varchar) as x_Pool,
     x_Feature, x_Tenant, x_Environment,
-    cast(sum(calls) as hugeint) as calls,
-    cast(sum(tokens) as hugeint) as tokens,
-    cast(sum(gpu_ms) as hugeint) as gpu_ms
+    cast(whole_part(sum(calls) over names, calls) as hugeint) as calls,
+    cast(whole_part(sum(tokens) over names, tokens) as hugeint) as tokens,
+    cast(whole_part(sum(gpu_ms) over names, gpu_ms) as hugeint) as gpu_ms
 from named
-group by x_Feature, x_Tenant, x_Environment
+window names as (
+    order by x_Feature, x_Tenant, x_Environment
+    rows between unbounded preceding and current row
+)
 order by x_Feature, x_Tenant, x_Environment
