@@ -67,7 +67,7 @@ class Through:
     """A text file that is gone through to its end, and `path`, where DuckDB reads it.
 
     DuckDB looks at the columns it needs and compares no checksums of gzip, but all must be text.
-    It takes three times as long to unpack, too, and its threads wait for it: what is packed is
+    It is slower at unpacking, too, and its threads wait for it: what is packed is
     unpacked into `kept` here, first. A plain text, and one that unpacks to more than a bill, is
     read where it lies, and gone through beside that; so is one that is torn, to say where.
     """
