@@ -297,6 +297,7 @@ ROAD = [
     *stage_queries("allocation"),
     "showback/showback",
     "showback/coverage",
+    "showback/billed_day",
     "showback/cluster_cost",
     "showback/model_serving",
     "showback/training_schedule",

@@ -70,6 +70,7 @@ ROAD = [
     *stage_queries("allocation"),
     "showback/showback",
     "showback/coverage",
+    "showback/billed_day",
     "showback/unit_cost",
     "showback/commitment",
     "showback/gateway_reconciliation",

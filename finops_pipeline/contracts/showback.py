@@ -16,8 +16,8 @@ TABLES = tables_of(
             BilledCost EffectiveCost""",
         ),
         "billed_day": (
-            """Days on which calls, or pods, of an endpoint have a cost on the bill: one row per day,
-            endpoint, currency and method.""",
+            """Days on which calls, invocations or pods of an endpoint have a cost on the bill: one row
+            per day, endpoint, currency and method.""",
             "x_ChargeDay x_Endpoint BillingCurrency x_AllocationMethod",
             "BillingPeriod x_ChargeDay x_Endpoint BillingCurrency x_AllocationMethod",
         ),

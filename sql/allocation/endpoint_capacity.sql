@@ -21,7 +21,8 @@ endpoint as (
 charge as materialized (
     select
         cast(c.ChargePeriodStart as date) as x_ChargeDay,
-        charge_until_day(c.ChargePeriodStart, c.ChargePeriodEnd) as x_ChargeUntilDay, e.x_Pool, e.is_function, e.gpus,
+        charge_until_day(c.ChargePeriodStart, c.ChargePeriodEnd) as x_ChargeUntilDay,
+        e.x_Pool, e.is_function, e.gpus,
         coalesce(c.SkuMeter, c.ChargeDescription) as meter, c.ConsumedQuantity, c.ConsumedUnit
     from cost_and_usage as c
     inner join endpoint as e on e.ResourceId = c.ResourceId

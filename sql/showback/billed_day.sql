@@ -1,8 +1,8 @@
--- The days on which calls, or pods, of an endpoint have a cost on the bill.
+-- The days on which calls, invocations or pods of an endpoint have a cost on the bill.
 --
 -- Why: a bill is later than a log, and some endpoints have none. What is called on other days would make
 -- a price per call too low. A charge for longer than a day, of a node or of what is split by calls, is
--- for all its days, though it stands on the first.
+-- for all its days in the month, though it stands on the first.
 --
 -- One row per day, endpoint, currency and method.
 with
@@ -25,11 +25,12 @@ long_pool as (
 billed as (
     select distinct x_ChargeDay, x_Pool, x_Endpoint, BillingCurrency, x_AllocationMethod
     from allocated_cost
-    where x_AllocationMethod in ('inference', 'pod') and x_Endpoint is not null
+    where x_AllocationMethod in ('inference', 'invocation', 'pod')
+        and x_Endpoint is not null
 ),
 covered as (
     select
-        b.x_Endpoint, b.BillingCurrency, b.x_AllocationMethod,
+        b.x_Endpoint, b.BillingCurrency, b.x_AllocationMethod, l.until_day is not null as is_long,
         unnest(generate_series(
             cast(b.x_ChargeDay as timestamp),
             cast(coalesce(l.until_day - 1, b.x_ChargeDay) as timestamp), interval 1 day
@@ -44,4 +45,5 @@ select distinct
     BillingCurrency,
     x_AllocationMethod
 from covered
+where not is_long or is_in_month(charge_day, $period)
 order by x_ChargeDay, x_Endpoint, BillingCurrency, x_AllocationMethod

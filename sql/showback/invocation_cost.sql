@@ -3,7 +3,8 @@
 -- Cost is what the callers bear (method `invocation`); capacity kept ready that nobody used is
 -- apart, in x_IdleCost, and of the tenant `(idle)` alone unless `endpoint_idle` is `callers`.
 -- Invocations are those of the days the function has charges for, so that a function whose bill is
--- not there yet has none; a charge for longer than a day is for all of its days in the month. Where the memory of some is unknown, a GB-second is of the known ones.
+-- not there yet has none; a charge for longer than a day is for all of its days in the month. Where
+-- the memory of some is unknown, a GB-second is of the known ones.
 -- What a function cost on a day nobody was logged is with its tags, not here.
 --
 -- One row per function, feature, tenant and environment.
@@ -20,24 +21,6 @@ cost as (
         and x_AllocationMethod in ('invocation', 'endpoint_idle')
     group by BillingCurrency, x_Endpoint, x_Feature, x_Tenant, x_Environment
 ),
-charge as (
-    select distinct a.BillingCurrency, a.x_Endpoint, a.x_ChargeDay, o.x_ChargeUntilDay
-    from allocated_cost as a
-    inner join charge_owner as o on o.x_PoolId = a.x_PoolId
-    where starts_with(a.x_Pool, 'function/') and a.x_AllocationMethod = 'invocation'
-),
-charged_day as (
-    select distinct c.BillingCurrency, c.x_Endpoint, d.x_ChargeDay
-    from charge as c
-    inner join (select distinct x_Endpoint, x_ChargeDay from function_caller) as d
-        on d.x_Endpoint = c.x_Endpoint
-        and case
-            when c.x_ChargeUntilDay is null then d.x_ChargeDay = c.x_ChargeDay
-            else d.x_ChargeDay >= c.x_ChargeDay
-                and d.x_ChargeDay < c.x_ChargeUntilDay
-                and is_in_month(d.x_ChargeDay, $period)
-        end
-),
 call as (
     select
         d.BillingCurrency, c.x_Endpoint, c.x_Feature, c.x_Tenant, c.x_Environment,
@@ -47,8 +30,10 @@ call as (
         sum(c.x_DurationMs) as x_DurationMs,
         sum(c.x_MemoryMibMs) as x_MemoryMibMs
     from function_caller as c
-    inner join charged_day as d
-        on d.x_Endpoint = c.x_Endpoint and d.x_ChargeDay = c.x_ChargeDay
+    inner join billed_day as d
+        on d.x_Endpoint = c.x_Endpoint
+        and d.x_ChargeDay = c.x_ChargeDay
+        and d.x_AllocationMethod = 'invocation'
     group by d.BillingCurrency, c.x_Endpoint, c.x_Feature, c.x_Tenant, c.x_Environment
 )
 select
