@@ -18,7 +18,16 @@ import duckdb
 from . import contracts, history
 from .contracts import Table
 from .contracts.fields import FIELDS
-from .warehouse import STATE, State, Warehouse, digest, identifier, literal, two_at_a_time
+from .warehouse import (
+    STATE,
+    State,
+    Warehouse,
+    digest,
+    identifier,
+    literal,
+    rows_of,
+    two_at_a_time,
+)
 
 KEPT_STAGES = ("declared", "showback", "rightsizing")
 KEPT_TABLES = ("finding",)
@@ -139,20 +148,20 @@ def _each_table(
 
 def _write_table(connection: duckdb.DuckDBPyConnection, table: Table, generation: Path) -> None:
     name = f"published.{identifier(table.name)}"
-    files = generation / table.name / "*" / "*.parquet"
-    there = any((generation / table.name).glob("*/*.parquet"))
+    listed = generation / table.name / "*" / "*.parquet"
+    there = sorted((generation / table.name).glob("*/*.parquet"))
     kind = _kind(table, generation)
     if kind == "view":
-        connection.execute(f"create view {name} as {_rows_of(table, [files])}")
+        connection.execute(f"create view {name} as {rows_of(table, there, listed)}")
     else:
-        few = _of_few_values(connection, files) if there else set()
+        few = _of_few_values(connection, listed) if there else set()
         columns = ", ".join(
             f"{identifier(c)} {t}{' using compression dictionary' if c in few else ''}"
             for c, t in table.duckdb.items()
         )
         connection.execute(f"create table {name} ({columns})")
         if there:
-            connection.execute(f"insert into {name} {_rows_of(table, [files])}")
+            connection.execute(f"insert into {name} {rows_of(table, there)}")
     connection.execute(f"comment on {kind} {name} is {literal(table.doc)}")
     if kind == "table":
         for column in table.names:
@@ -166,12 +175,6 @@ def _kind(table: Table, generation: Path) -> str:
     """A view has to have a file: what nobody filled yet is an empty table."""
     there = any((generation / table.name).glob("*/*.parquet"))
     return "table" if is_kept(table) or not there else "view"
-
-
-def _rows_of(table: Table, files: Iterable[Path]) -> str:
-    names = ", ".join(identifier(c) for c in table.names)
-    listed = ", ".join(literal(f) for f in files)
-    return f"select {names} from read_parquet([{listed}], hive_partitioning = false)"
 
 
 def _renew_table(
@@ -194,7 +197,7 @@ def _renew_table(
             connection.execute(f"delete from {name} where {where}")
             if files:
                 there = [generation / table.name / partition / f for f in files]
-                connection.execute(f"insert into {name} {_rows_of(table, there)}")
+                connection.execute(f"insert into {name} {rows_of(table, there)}")
 
 
 def _pieces(

@@ -37,7 +37,7 @@ from . import bindings, contracts, queries
 from .bindings import Scalar, SmallTable
 from .config import Config
 from .contracts import Table
-from .errors import Busy, CheckFailed, ContractBroken
+from .errors import Busy, CheckFailed, ConfigError, ContractBroken
 from .periods import days, days_around
 
 STATE = "_state.json"
@@ -260,6 +260,10 @@ class Warehouse:
             if current is not None:
                 _hard_link_tree(current, cloning)
             cloning.rename(self.next)
+        for folder in self.next.iterdir():
+            if folder.is_dir() and folder.name not in contracts.tables():
+                # Of an earlier version: the generations of its time still have it.
+                folder.rename(self.work / folder.name)
         for old in self.next.glob("*/*.old"):
             # Killed while a partition was put in place: before the new one came, or after.
             if old.with_suffix("").exists():
@@ -524,6 +528,7 @@ class Warehouse:
     def ingest(self, names: Sequence[str], partition: str, parts: Sequence[Part]) -> list[Built]:
         """Build the partition of several tables from parts, reading only those that changed.
 
+        And those that were read before a column came.
         The last table of `names` depends on the others, so that none is published alone.
         """
         fresh = self.work / f"{names[-1]}.{partition or 'all'}.parts"
@@ -535,6 +540,7 @@ class Warehouse:
                 (state := self.state(n, partition)) is not None
                 and state.note.get("parts", {}).get(part.name) == part.fingerprint
                 and place.exists()
+                and set(contracts.table(n).names) <= _written_columns([place])[place.parent]
                 for n, place in places.items()
             ):
                 for n, place in places.items():
@@ -654,16 +660,21 @@ class Warehouse:
         """Partitions of the working generation built from inputs that have changed since.
 
         What is replaced whole, such as what Git declares, is of today: a month that is not made
-        again keeps what it was made from, and is not stale for it.
+        again keeps what it was made from, and is not stale for it. Nor for the day before and after
+        it, whose files may have calls of its own, nor for a table of an earlier version.
         """
         found = []
         states = _read_states(self.next)
         for table, partitions in sorted(states.items()):
-            of_a_time = contracts.table(table).partition != ""
+            of = contracts.table(table).partition
             for partition, state in sorted(partitions.items()):
                 for name, identity in state.inputs.items():
                     source, part = name.split("/", 1)
-                    if of_a_time and contracts.table(source).partition == "":
+                    if source not in contracts.tables():
+                        continue
+                    kept = contracts.table(source).partition
+                    beside = kept == "x_Day" and not part.startswith(partition)
+                    if of and (not kept or beside):
                         continue
                     now = states.get(source, {}).get(part or "all")
                     if now is None or now.identity != identity:
@@ -738,19 +749,61 @@ def _counted(
 
 
 def bind_files(connection: duckdb.DuckDBPyConnection, table: Table, files: Sequence[Path]) -> None:
-    """A view over Parquet files by the contract's columns; an empty table when there are none."""
+    """A view over Parquet files by the contract's columns; an empty table when there are none.
+
+    `ConfigError` where they were written before a column came that no row may be without.
+    """
     name = identifier(table.name)
     if files:
-        listed = ", ".join(literal(f) for f in files)
-        columns = ", ".join(identifier(c) for c in table.names)
-        connection.execute(
-            f"create or replace temp view {name} as select {columns} "
-            f"from read_parquet([{listed}], hive_partitioning = false)"
-        )
+        for folder, there in _written_columns(files).items():
+            before = [c for c in table.names if c not in there and c not in table.nullable]
+            if before:
+                raise ConfigError(
+                    f"{table.name} of {folder.name} was written by an earlier version of finops, "
+                    f"without {', '.join(before)}; `finops run` of its period writes it anew"
+                )
+        connection.execute(f"create or replace temp view {name} as {rows_of(table, files)}")
     else:
         columns = ", ".join(f"{identifier(c)} {t}" for c, t in table.duckdb.items())
         connection.execute(f"drop view if exists {name}")
         connection.execute(f"create or replace temp table {name} ({columns})")
+
+
+def rows_of(table: Table, files: Sequence[Path], listed: Path | None = None) -> str:
+    """A SELECT of the contract's columns over Parquet files of a table.
+
+    A column that came after a file was written is null there. `listed` is a pattern for the files.
+    """
+    known = _written_columns(files).values()
+    columns = ", ".join(
+        identifier(name)
+        if any(name in there for there in known)
+        else f"cast(null as {kind}) as {identifier(name)}"
+        for name, kind in table.duckdb.items()
+    )
+    # By position costs less, and is right where all have all of them.
+    alike = all(name in there for there in known for name in table.names)
+    options = "hive_partitioning = false" + ("" if alike else ", union_by_name = true")
+    named = ", ".join(literal(f) for f in ([listed] if listed else files))
+    return f"select {columns} from read_parquet([{named}], {options})"
+
+
+def _written_columns(files: Iterable[Path]) -> dict[Path, frozenset[str]]:
+    """Folder -> columns of its files, which are those of any of them."""
+    import pyarrow.parquet
+
+    found = {}
+    for folder, file in {f.parent: f for f in files}.items():
+        at = file.stat()
+        known = (at.st_dev, at.st_ino, at.st_mtime_ns)
+        if known not in _COLUMNS:
+            _COLUMNS[known] = frozenset(pyarrow.parquet.read_schema(file).names)
+        found[folder] = _COLUMNS[known]
+    return found
+
+
+_COLUMNS: dict[tuple[int, int, int], frozenset[str]] = {}
+"""Columns of Parquet files that were looked into: device, inode, time of writing."""
 
 
 def bind_rows(connection: duckdb.DuckDBPyConnection, name: str, small: SmallTable) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shutil
 import threading
@@ -17,17 +18,18 @@ import duckdb
 import polars as pl
 import pytest
 
-from finops_pipeline import bill, contracts, pipeline, queries
+from finops_pipeline import bill, contracts, pipeline, queries, warehouse
 from finops_pipeline import publish as publishing
 from finops_pipeline.contracts.fields import TYPES
 from finops_pipeline.errors import (
     Busy,
     CheckFailed,
+    ConfigError,
     ContractBroken,
     DeliveryVanished,
     IncompleteDelivery,
 )
-from finops_pipeline.warehouse import Built, Warehouse, asked_of_parts, two_at_a_time
+from finops_pipeline.warehouse import Built, Warehouse, asked_of_parts, bind_files, two_at_a_time
 
 from .small import PERIOD, V1, V2, Small, broken
 
@@ -438,6 +440,82 @@ def test_half_a_renewal_cannot_be_published(ran: Small) -> None:
     assert ran.total() == Decimal("100.00")
     ran.run()
     assert ran.total() == Decimal("103.10")
+
+
+def test_a_month_keeps_what_it_knew_of_the_day_after_it(small: Small) -> None:
+    # It asks the first day of the next, for calls from before midnight. Were it stale for what
+    # changed there, no month could be published before the one before it, and that before its own.
+    small.configure(
+        '[[inference]]\nname = "log"\ndialect = "calls"\nlocation = "log/{date}.parquet"'
+    )
+    small.deliver(V1, period="2026-11")
+    for day in ("2026-10-31", "2026-11-01"):
+        calls(small.root / f"log/{day}.parquet", day, 10)
+    small.run("2026-11")
+    small.run()
+    calls(small.root / "log/2026-11-01.parquet", "2026-11-01", 20)
+
+    small.run("2026-11")
+
+    assert small.ask("select sum(x_InputTokens) from inference_usage") == [(30,)]
+    assert f"usage_share/{PERIOD}" in written(small.run())
+
+
+# ---------------------------------------------------------------------------- another version
+
+
+def lose(small: Small, table: str, column: str) -> None:
+    """The published month as it was written before a table had a column."""
+    (file,) = (small.generation / table / PERIOD).glob("*.parquet")
+    rest = pl.read_parquet(file).drop(column)
+    file.unlink()  # the working generation may have it, too
+    rest.write_parquet(file)
+
+
+def test_a_month_of_before_a_column_came_is_read_without(
+    ran: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lose(ran, "cost_and_usage", "SkuMeter")
+    lose(ran, "coverage", "x_CoveragePermille")
+    for period in ("2026-11", "2026-12"):
+        ran.deliver(V2, period=period)
+        ran.run(period)
+        found = "select BillingPeriod, count(*), count(x_CoveragePermille > 0) from coverage"
+        assert ran.ask(f"{found} group by 1 order by 1")[0] == (PERIOD, 3, 0)
+        assert ran.ask("select count(*) from coverage where x_CoveragePermille > 0") != [(0,)]
+        assert ran.ask("select count(SkuMeter) from cost_and_usage") == [(0,)]
+
+    # Asked for, it is written anew, though its bill is the one that was read.
+    demanded = warehouse._demands
+    monkeypatch.setattr(warehouse, "_demands", lambda table: (*demanded(table), "another version"))
+    ran.run()
+    for table, column in (("cost_and_usage", "SkuMeter"), ("coverage", "x_CoveragePermille")):
+        (there,) = (ran.generation / table / PERIOD).glob("*.parquet")
+        assert column in pl.read_parquet_schema(there)
+
+
+def test_a_month_without_what_no_row_may_be_without_is_not_asked(ran: Small) -> None:
+    lose(ran, "cost_and_usage", "BilledCost")
+    folder = ran.generation / "cost_and_usage" / PERIOD
+    told = r"cost_and_usage of 2026-10 was .* earlier version of finops, without BilledCost"
+    with Warehouse(ran.config).engine() as connection, pytest.raises(ConfigError, match=told):
+        bind_files(connection, contracts.table("cost_and_usage"), [*folder.glob("*.parquet")])
+
+
+def test_a_table_that_there_is_no_more_is_no_hindrance(ran: Small) -> None:
+    """Neither itself, nor what an earlier month was made of it."""
+    shutil.copytree(ran.generation / "coverage", ran.generation / "former")
+    file = ran.generation / "coverage" / PERIOD / "_state.json"
+    state = json.loads(file.read_text())
+    state["inputs"]["former/2026-10"] = "as it was"
+    file.unlink()
+    file.write_text(json.dumps(state))
+    ran.deliver(V2, period="2026-11")
+
+    ran.run("2026-11")
+
+    assert ran.total() == Decimal("203.10")
+    assert not (ran.generation / "former").exists()
 
 
 def test_a_file_that_changes_under_the_reader_is_not_used(
