@@ -67,6 +67,16 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
 
+KeptDays = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        description="For how many days the place keeps what it has: the retention of a server, the lifecycle of a bucket. A day as old as "
+        "that stays as it was read, whatever became of its files. Where nothing is said, a file that is gone stops the run.",
+    ),
+]
+
+
 class WarehouseSection(Section):
     """Where tables are kept, and what a run may use of the machine."""
 
@@ -206,6 +216,7 @@ class MetricsSection(Section):
         None, description="PEM file of its key, without a password, unless `cert_file` holds both."
     )
     timeout_seconds: int = Field(60, ge=1, description="Longest wait for one answer of the server.")
+    kept_days: KeptDays = None
 
     @property
     def is_export(self) -> bool:
@@ -246,6 +257,7 @@ class InferenceSection(Section):
         "`calls` (Parquet in our own columns)."
     )
     location: str = Field(description="Where the files are, with `{date}` for YYYY-MM-DD.")
+    kept_days: KeptDays = None
 
     @field_validator("location")
     @classmethod
@@ -272,6 +284,7 @@ class InvocationSection(Section):
     vcpu: Decimal | None = Field(
         None, gt=0, description="vCPUs of an instance, where the log does not say."
     )
+    kept_days: KeptDays = None
 
 
 class GitopsSection(Section):

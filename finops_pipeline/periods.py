@@ -96,4 +96,9 @@ def periods(start: str, end: str) -> list[str]:
 
 def open_period() -> str:
     """The billing period that is open now."""
-    return datetime.now(UTC).strftime("%Y-%m")
+    return f"{today():%Y-%m}"
+
+
+def today() -> date:
+    """The day it is, in UTC."""
+    return datetime.now(UTC).date()

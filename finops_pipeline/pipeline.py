@@ -13,9 +13,9 @@ import re
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import (
     bill,
@@ -48,11 +48,11 @@ from .errors import ConfigError, DeliveryVanished
 from .forges import Submitted
 from .forges import forge as open_forge
 from .landed import Landed, digest_of, forget
-from .periods import day_before, days, in_day, in_month, names_month, open_period
+from .periods import day_before, days, in_day, in_month, names_month, open_period, today
 from .publish import publish
 from .registries import open_registry
 from .transports import Item, Transport, open_transport
-from .warehouse import Built, Part, Warehouse, bind_rows, digest, two_at_a_time
+from .warehouse import Built, Part, Warehouse, bind_rows, copy, digest, rows_of, two_at_a_time
 
 if TYPE_CHECKING:
     import duckdb
@@ -62,6 +62,8 @@ FILE_TABLES = ("delivery", "delivered_tag_set", "quarantine", "cost_and_usage")
 BILL_TABLES = (*FILE_TABLES, "delivery_manifest")
 USAGE_TABLES = ("unread_usage", "metric_hour", "invocation_usage", "inference_usage")
 DECLARED_TABLES = ("declared_field", "declared_workload")
+
+UsageSection = MetricsSection | InferenceSection | InvocationSection
 
 _FETCHING = threading.Lock()
 """Two days that are read side by side may want the same file."""
@@ -226,6 +228,7 @@ def _refuse_vanished(
     source: str,
     parts: Iterable[Part],
     place: str,
+    way_out: str = "",
 ) -> None:
     """Files that were read before and are gone now are an accident until somebody says not.
 
@@ -238,7 +241,7 @@ def _refuse_vanished(
         of = f" of {partition}" if partition else ""
         raise DeliveryVanished(
             f"{source}: the {len(before)} file(s){of} read before are not at {place} "
-            f"any more; bring them back, or remove the block from finops.toml"
+            f"any more; bring them back, {way_out}or remove the block from finops.toml"
         )
 
 
@@ -282,46 +285,78 @@ def read_usage(warehouse: Warehouse, period: str) -> list[Built]:
 
 
 def _read_day(warehouse: Warehouse, day: str) -> list[Built]:
-    parts = [
-        *_metric_parts(warehouse, day),
-        *_call_parts(warehouse, day),
-        *_invocation_parts(warehouse, day),
+    config = warehouse.config
+    sources: list[tuple[str, UsageSection, Callable[[], Part | None]]] = [
+        *(
+            ("metrics", b, functools.partial(_metric_part, warehouse, b, day))
+            for b in config.metrics
+        ),
+        *(("calls", b, functools.partial(_call_part, warehouse, b, day)) for b in config.inference),
+        *(
+            ("invocations", b, functools.partial(_invocation_part, warehouse, b, day))
+            for b in config.invocation
+        ),
     ]
+    parts: list[Part] = []
+    for what, block, ask in sources:
+        name = f"{block.name}.{what}"
+        part = _standing(warehouse, block, day, name) or ask()
+        if part is not None:
+            parts.append(part)
+            continue
+        place, way_out = str(block.location), "say for how many days it keeps them (`kept_days`), "
+        _refuse_vanished(warehouse, "unread_usage", day, name, block.name, (), place, way_out)
     if not parts and warehouse.state("unread_usage", day) is None:
         return []
-    sources: list[tuple[str, MetricsSection | InferenceSection | InvocationSection]] = [
-        *(("metrics", block) for block in warehouse.config.metrics),
-        *(("calls", block) for block in warehouse.config.inference),
-        *(("invocations", block) for block in warehouse.config.invocation),
-    ]
-    for what, block in sources:
-        mine, place = f"{block.name}.{what}", str(block.location)
-        _refuse_vanished(warehouse, "unread_usage", day, mine, block.name, parts, place)
     return warehouse.ingest(USAGE_TABLES, day, parts)
 
 
-def _metric_parts(warehouse: Warehouse, day: str) -> Iterable[Part]:
-    config = warehouse.config
+def _standing(warehouse: Warehouse, block: UsageSection, day: str, name: str) -> Part | None:
+    """What was read of a day that its place does not keep any more; None where it may be asked."""
+    if block.kept_days is None or date.fromisoformat(day) > today() - timedelta(block.kept_days):
+        return None
+    states = {t: s for t in USAGE_TABLES if (s := warehouse.state(t, day)) is not None}
+    known = {t: f for t, s in states.items() if (f := s.note.get("parts", {}).get(name))}
+    if not known:
+        return None
+    read = functools.partial(_read_again, warehouse, day, name, tuple(known))
+    return Part(name, next(iter(known.values())), tuple(known), read)
+
+
+def _read_again(
+    warehouse: Warehouse, day: str, name: str, tables: Iterable[str], into: Path
+) -> None:
+    """What an earlier version read of a place, with the columns of this one."""
+    with warehouse.engine() as connection:
+        for table in tables:
+            there = warehouse.folder(table, day) / f"{name}.parquet"
+            select = rows_of(contracts.table(table), [there])
+            copy(connection, select, into / f"{table}.parquet")
+
+
+def _metric_part(warehouse: Warehouse, block: MetricsSection, day: str) -> Part | None:
     tables = ("unread_usage", "metric_hour")
-    for block in config.metrics:
-        if block.kind == "prometheus":
-            stamp = usage.fingerprint(block, date.fromisoformat(day))
-            if stamp is not None:
-                read = functools.partial(_read_metrics, warehouse, block, day, [])
-                yield Part(f"{block.name}.metrics", stamp, tables, read)
-            continue
-        if block.is_export:
-            part = _export_part(warehouse, block, day)
-            if part is not None:
-                yield part
-            continue
-        found = _found(config, str(block.location), day)
-        if found:
-            # What stood at midnight is known from the day before.
-            found = [*_found(config, str(block.location), day_before(day)), *found]
-            stamp = digest(block.model_dump(), _stamps(found), usage.metrics_digest())
-            read = functools.partial(_read_metrics, warehouse, block, day, found)
-            yield Part(f"{block.name}.metrics", stamp, tables, read)
+    if block.is_export:
+        return _export_part(warehouse, block, day)
+    if block.kind == "prometheus":
+        stamp = usage.fingerprint(block, date.fromisoformat(day))
+        found = []
+    else:
+        found = _found(warehouse.config, str(block.location), day)
+        if not found:
+            return None
+        # What stood at midnight is known from the day before.
+        found = [*_found(warehouse.config, str(block.location), day_before(day)), *found]
+        stamp = digest(_asked(block), _stamps(found), usage.metrics_digest())
+    if stamp is None:
+        return None
+    read = functools.partial(_read_metrics, warehouse, block, day, found)
+    return Part(f"{block.name}.metrics", stamp, tables, read)
+
+
+def _asked(block: UsageSection) -> dict[str, Any]:
+    """What of a block decides what is read of a file."""
+    return block.model_dump(exclude={"kept_days"})
 
 
 def _export_part(warehouse: Warehouse, block: MetricsSection, day: str) -> Part | None:
@@ -338,7 +373,7 @@ def _export_part(warehouse: Warehouse, block: MetricsSection, day: str) -> Part 
     if not days_of:
         return None
     stamp = digest(
-        block.model_dump(),
+        _asked(block),
         [(path, digest_of(file)) for path, file in days_of],
         pod_exports.day_digest(block.kind),
     )
@@ -373,27 +408,26 @@ def _read_export(
         pod_exports.read_day(connection, block, day, files, into)
 
 
-def _call_parts(warehouse: Warehouse, day: str) -> Iterable[Part]:
-    tables = ("unread_usage", "inference_usage")
-    for block in warehouse.config.inference:
-        found = _found(warehouse.config, block.location, day)
-        if found:
-            stamp = digest(block.model_dump(), _stamps(found), usage.calls_digest(block.dialect))
-            read = functools.partial(_read_calls, warehouse, block, day, found)
-            yield Part(f"{block.name}.calls", stamp, tables, read)
+def _call_part(warehouse: Warehouse, block: InferenceSection, day: str) -> Part | None:
+    found = _found(warehouse.config, block.location, day)
+    if not found:
+        return None
+    stamp = digest(_asked(block), _stamps(found), usage.calls_digest(block.dialect))
+    read = functools.partial(_read_calls, warehouse, block, day, found)
+    return Part(f"{block.name}.calls", stamp, ("unread_usage", "inference_usage"), read)
 
 
-def _invocation_parts(warehouse: Warehouse, day: str) -> Iterable[Part]:
+def _invocation_part(warehouse: Warehouse, block: InvocationSection, day: str) -> Part | None:
     config = warehouse.config
-    for block in config.invocation:
-        found = _found(config, block.location, day)
-        if found:
-            known = usage.invocations_digest(block.dialect, config.owner)
-            stamp = digest(block.model_dump(), _stamps(found), known)
-            calls = ("inference_usage",) if block.dialect in usage.POD_DIALECTS else ()
-            tables = ("unread_usage", "invocation_usage", *calls)
-            read = functools.partial(_read_invocations, warehouse, block, day, found)
-            yield Part(f"{block.name}.invocations", stamp, tables, read)
+    found = _found(config, block.location, day)
+    if not found:
+        return None
+    known = usage.invocations_digest(block.dialect, config.owner)
+    stamp = digest(_asked(block), _stamps(found), known)
+    calls = ("inference_usage",) if block.dialect in usage.POD_DIALECTS else ()
+    tables = ("unread_usage", "invocation_usage", *calls)
+    read = functools.partial(_read_invocations, warehouse, block, day, found)
+    return Part(f"{block.name}.invocations", stamp, tables, read)
 
 
 def _found(config: Config, location: str, day: str) -> list[tuple[Transport, Item]]:
@@ -423,6 +457,29 @@ def _read_metrics(
         files = _local(warehouse, found)
         root = warehouse.config.root
         usage.read_metrics(connection, block, date.fromisoformat(day), files, into, root)
+        if block.kind == "prometheus":
+            before = warehouse.folder("metric_hour", day) / f"{block.name}.metrics.parquet"
+            _refuse_forgotten(connection, block, day, before, into / "metric_hour.parquet")
+
+
+def _refuse_forgotten(
+    connection: duckdb.DuckDBPyConnection, block: MetricsSection, day: str, before: Path, now: Path
+) -> None:
+    """A server that has fewer hours of a day than it had has forgotten them; we have not."""
+    had, has = (
+        connection.execute(
+            "select count(distinct x_HourStart) from read_parquet(?)", [str(file)]
+        ).fetchall()[0][0]
+        if file.exists()
+        else 0
+        for file in (before, now)
+    )
+    if has < had:
+        raise DeliveryVanished(
+            f"{block.name}: {block.url} has {has} hours of {day} of which it had {had} when it was "
+            "asked before; what was read stands. Say for how many days it keeps samples "
+            "(`kept_days`), or give the block another name if it never had the others"
+        )
 
 
 def _read_calls(

@@ -41,6 +41,7 @@ NamedFile = tuple[str, Path]
 
 HOW_TO_GET_IN = {
     "token_env", "user_env", "password_env", "ca_file", "cert_file", "key_file", "timeout_seconds",
+    "kept_days",
 }  # fmt: skip
 """Keys of a block that change nothing of what its server answers."""
 

@@ -27,11 +27,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from finops_pipeline import queries, usage
+from finops_pipeline import config, pipeline, queries, usage
 from finops_pipeline.config import MetricsSection
-from finops_pipeline.errors import ConfigError, Refused, Unavailable
+from finops_pipeline.errors import ConfigError, DeliveryVanished, Refused, Unavailable
 from finops_pipeline.transports import prometheus
 from finops_pipeline.transports.prometheus import Prometheus
+from finops_pipeline.warehouse import Warehouse
 
 DAY = date(2026, 3, 2)
 MIDNIGHT = datetime(2026, 3, 2)
@@ -627,3 +628,27 @@ def test_a_settled_day_is_asked_once() -> None:
     assert usage.fingerprint(asking, date(2026, 3, 2), later) != usage.fingerprint(
         other, date(2026, 3, 2), later
     )
+
+
+@needs_prometheus
+def test_what_a_server_has_forgotten_stands_as_it_was_read(server: str, tmp_path: Path) -> None:
+    """A settled day is asked again where the block, or what is asked, is another: see retention."""
+    (tmp_path / "p.yml").write_text("global: {}\n", encoding="utf-8")
+    block = '[[metrics]]\nname = "m"\nkind = "prometheus"\ncluster = "c"\nurl = "{}"\n{}\n'
+
+    def rows(url: str, more: str = "") -> int:
+        (tmp_path / "finops.toml").write_text(block.format(url, more), encoding="utf-8")
+        warehouse = Warehouse(config.load(tmp_path / "finops.toml"))
+        with warehouse.writing():
+            built = pipeline._read_day(warehouse, DAY.isoformat())
+        return sum(b.state.rows for b in built if b.table == "metric_hour")
+
+    known = rows(server)
+    assert known > 1000
+    with serving(tmp_path) as empty:
+        told = rf"m: {empty} has 0 hours of {DAY} of which it had 24 when .* \(`kept_days`\)"
+        with pytest.raises(DeliveryVanished, match=told):
+            rows(empty)
+        with pytest.raises(DeliveryVanished):
+            rows(empty, "kept_days = 10000")
+        assert known == rows(empty, "kept_days = 1")

@@ -9,7 +9,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -464,9 +464,9 @@ def test_a_month_keeps_what_it_knew_of_the_day_after_it(small: Small) -> None:
 # ---------------------------------------------------------------------------- another version
 
 
-def lose(small: Small, table: str, column: str) -> None:
-    """The published month as it was written before a table had a column."""
-    (file,) = (small.generation / table / PERIOD).glob("*.parquet")
+def lose(small: Small, table: str, column: str, partition: str = PERIOD) -> None:
+    """What was published as it was written before a table had a column."""
+    (file,) = (small.generation / table / partition).glob("*.parquet")
     rest = pl.read_parquet(file).drop(column)
     file.unlink()  # the working generation may have it, too
     rest.write_parquet(file)
@@ -612,6 +612,39 @@ def test_logs_and_metrics_of_one_name_are_told_apart(small: Small) -> None:
 
     with pytest.raises(DeliveryVanished, match=r"main: the 1 file\(s\) of 2026-10-01 read before"):
         small.run()
+
+
+def test_days_that_their_place_keeps_no_more_stand_as_they_were_read(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block = '[[inference]]\nname = "log"\ndialect = "calls"\nlocation = "log/{date}.parquet"\n'
+    small.configure(block)
+    for day in ("2026-10-01", "2026-10-02"):
+        calls(small.root / f"log/{day}.parquet", day, 10)
+    small.run()
+    (small.root / "log/2026-10-01.parquet").unlink()
+    told = r"log: the 1 file\(s\) of 2026-10-01 .* for how many days it keeps them \(`kept_days`\)"
+    with pytest.raises(DeliveryVanished, match=told):
+        small.run()
+
+    # The first has been gone since yesterday.
+    monkeypatch.setattr(pipeline, "today", lambda: date(2026, 11, 1))
+    small.configure("kept_days = 31")
+    assert not [d for d in written(small.run()) if d.startswith("inference_usage/")]
+
+    # Another version reads logs otherwise: what is there, it reads again; the other is as it was.
+    rewrite(monkeypatch, "usage/inference_usage", lambda text: f"{text}-- another version\n")
+    lose(small, "inference_usage", "x_Credential", "2026-10-01")
+    demanded = warehouse._demands
+    monkeypatch.setattr(warehouse, "_demands", lambda table: (*demanded(table), "another version"))
+    assert "inference_usage/2026-10-01" in written(small.run())
+    assert small.ask(
+        "select x_Day, x_InputTokens, x_Credential from inference_usage order by x_Day"
+    ) == [("2026-10-01", 10, None), ("2026-10-02", 10, None)]
+
+    calls(small.root / "log/2026-10-02.parquet", "2026-10-02", 20)
+    small.run()
+    assert small.ask("select sum(x_InputTokens) from inference_usage") == [(30,)]
 
 
 def samples(path: Path) -> None:
