@@ -458,28 +458,35 @@ def _read_metrics(
         root = warehouse.config.root
         usage.read_metrics(connection, block, date.fromisoformat(day), files, into, root)
         if block.kind == "prometheus":
-            before = warehouse.folder("metric_hour", day) / f"{block.name}.metrics.parquet"
-            _refuse_forgotten(connection, block, day, before, into / "metric_hour.parquet")
+            _refuse_forgotten(connection, warehouse, block, day, into / "metric_hour.parquet")
 
 
 def _refuse_forgotten(
-    connection: duckdb.DuckDBPyConnection, block: MetricsSection, day: str, before: Path, now: Path
+    connection: duckdb.DuckDBPyConnection,
+    warehouse: Warehouse,
+    block: MetricsSection,
+    day: str,
+    read: Path,
 ) -> None:
-    """A server that has fewer hours of a day than it had has forgotten them; we have not."""
-    had, has = (
-        connection.execute(
-            "select count(distinct x_HourStart) from read_parquet(?)", [str(file)]
-        ).fetchall()[0][0]
-        if file.exists()
-        else 0
-        for file in (before, now)
-    )
-    if has < had:
-        raise DeliveryVanished(
-            f"{block.name}: {block.url} has {has} hours of {day} of which it had {had} when it was "
-            "asked before; what was read stands. Say for how many days it keeps samples "
-            "(`kept_days`), or give the block another name if it never had the others"
-        )
+    """A server that has fewer hours of a day than it had has forgotten them; we have not.
+
+    What it had was read by this block, or of its cluster by one that has gone: a new name is no
+    new server.
+    """
+    others = {b.name for b in warehouse.config.metrics} - {block.name}
+    hours = "select count(distinct x_HourStart) from read_parquet(?) where x_Cluster = ?"
+    ((has,),) = connection.execute(hours, [[str(read)], block.cluster]).fetchall()
+    for file in sorted(warehouse.folder("metric_hour", day).glob("*.metrics.parquet")):
+        name = file.name.removesuffix(".metrics.parquet")
+        if name in others:
+            continue
+        ((had,),) = connection.execute(hours, [[str(file)], block.cluster]).fetchall()
+        if has < had:
+            raise DeliveryVanished(
+                f"{block.name}: {block.url} has {has} hours of {day} of which {name} had {had} "
+                "when it was asked; what was read stands. Say for how many days the server keeps "
+                f"samples (`kept_days`), and keep the name {name!r}, by which they are known"
+            )
 
 
 def _read_calls(

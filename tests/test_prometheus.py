@@ -634,10 +634,10 @@ def test_a_settled_day_is_asked_once() -> None:
 def test_what_a_server_has_forgotten_stands_as_it_was_read(server: str, tmp_path: Path) -> None:
     """A settled day is asked again where the block, or what is asked, is another: see retention."""
     (tmp_path / "p.yml").write_text("global: {}\n", encoding="utf-8")
-    block = '[[metrics]]\nname = "m"\nkind = "prometheus"\ncluster = "c"\nurl = "{}"\n{}\n'
 
-    def rows(url: str, more: str = "") -> int:
-        (tmp_path / "finops.toml").write_text(block.format(url, more), encoding="utf-8")
+    def rows(url: str, more: str = "", name: str = "m", cluster: str = "c") -> int:
+        block = f'name = "{name}"\nkind = "prometheus"\ncluster = "{cluster}"\nurl = "{url}"'
+        (tmp_path / "finops.toml").write_text(f"[[metrics]]\n{block}\n{more}", encoding="utf-8")
         warehouse = Warehouse(config.load(tmp_path / "finops.toml"))
         with warehouse.writing():
             built = pipeline._read_day(warehouse, DAY.isoformat())
@@ -646,9 +646,12 @@ def test_what_a_server_has_forgotten_stands_as_it_was_read(server: str, tmp_path
     known = rows(server)
     assert known > 1000
     with serving(tmp_path) as empty:
-        told = rf"m: {empty} has 0 hours of {DAY} of which it had 24 when .* \(`kept_days`\)"
-        with pytest.raises(DeliveryVanished, match=told):
+        told = rf"{{}}: {empty} has 0 hours of {DAY} of which m had 24 when .* \(`kept_days`\)"
+        with pytest.raises(DeliveryVanished, match=told.format("m")):
             rows(empty)
+        with pytest.raises(DeliveryVanished, match=told.format("new-name")):
+            rows(empty, name="new-name")
         with pytest.raises(DeliveryVanished):
             rows(empty, "kept_days = 10000")
         assert known == rows(empty, "kept_days = 1")
+        assert 0 == rows(empty, name="another", cluster="of another cluster")
