@@ -42,8 +42,12 @@ def main(first: str, last: str, proposals: bool) -> int:
     home = Path(os.environ["DAGSTER_HOME"])
     home.mkdir(parents=True, exist_ok=True)
     # The runs of a terminal are those of the user interface: one instance, one configuration.
-    settings = Path(__file__).parents[1] / "dagster.yaml"
-    if settings.exists() and not (home / "dagster.yaml").exists():
+    if not (home / "dagster.yaml").exists():
+        # In a source tree at its top, in an installed package beside this file.
+        here = Path(__file__).parent
+        settings = next(
+            f for f in (here / "dagster.yaml", here.with_name("dagster.yaml")) if f.exists()
+        )
         (home / "dagster.yaml").write_text(settings.read_text(encoding="utf-8"), encoding="utf-8")
     everything = dg.AssetSelection.all()
     selection = everything if proposals else everything - dg.AssetSelection.assets("pull_requests")

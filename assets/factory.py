@@ -49,7 +49,9 @@ def _asset(step: Step) -> dg.AssetsDefinition:
         for name in step.tables
     ]
     rules = [
-        dg.AssetCheckSpec(name=rule.name.split("__", 1)[1], asset=name, description=rule.doc)
+        dg.AssetCheckSpec(
+            name=rule.name.split("__", 1)[1], asset=name, description=rule.doc, blocking=True
+        )
         for name in step.tables
         for rule in queries.checks(name)
     ]

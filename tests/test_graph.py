@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pkgutil
+import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest
 import finops_pipeline
 from assets import factory
 from assets.definitions import ROAD, defs
+from assets.event_log import KEPT, EventLog
 from assets.resources import Finops
 from finops_pipeline import contracts, pipeline, queries
 from finops_pipeline.contracts import STAGES
@@ -241,6 +244,47 @@ def test_an_asset_tells_its_numbers(small: Small, instance: dg.DagsterInstance) 
     assert done.metadata["EffectiveCost"].value == 100.0
     assert done.metadata["partitions_written"].value == 1
     assert "| 2026-10 |" in str(done.metadata["preview"].value)
+
+
+def test_the_log_of_runs_is_where_dagster_has_it_and_told_while_they_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By connections that stay open, from which whoever looks on learns of each event."""
+    shutil.copy(ROOT / "dagster.yaml", tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    looked_on: list[str] = []
+    told = threading.Event()
+
+    def look(entry: Any, cursor: str) -> None:
+        looked_on.append(entry.dagster_event_type)
+        told.set()
+
+    @dg.op
+    def one(context) -> None:  # noqa: ANN001  # Dagster looks at the type itself.
+        with dg.DagsterInstance.get() as other:
+            other.watch_event_logs(context.run_id, None, look)
+            context.log.info("said while it goes on")
+            assert told.wait(20)
+            other.end_watch_event_logs(context.run_id, look)
+
+    @dg.job
+    def job() -> None:
+        one()
+
+    with dg.DagsterInstance.get() as instance:
+        assert isinstance(instance.event_log_storage, EventLog)
+        runs = [
+            job.execute_in_process(instance=instance, run_config=QUIET).run_id
+            for _ in range(KEPT + 1)
+        ]
+        assert KEPT == len(instance.event_log_storage._kept)
+        assert all(instance.all_logs(run) for run in runs)
+        instance.event_log_storage.wipe()
+        assert [] == instance.all_logs(runs[0])
+
+    assert looked_on
+    there = {f.name for f in (tmp_path / "history" / "runs").iterdir()}
+    assert {"index.db", f"{runs[0]}.db"} == there
 
 
 def test_only_what_may_pass_later_is_tried_again(

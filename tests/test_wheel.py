@@ -31,7 +31,7 @@ def test_the_wheel_holds_every_sql_file_and_no_test(wheel: Path) -> None:
 
     assert expected == {n for n in names if n.endswith(".sql")}
     assert not [n for n in names if n.startswith(("tests", "benchmarks", "docs"))]
-    assert "assets/definitions.py" in names
+    assert {"assets/definitions.py", "assets/dagster.yaml"} <= names
     assert "finops_pipeline/report/page.css" in names
 
 
