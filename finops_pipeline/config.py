@@ -86,7 +86,11 @@ class WarehouseSection(Section):
     database: str = Field(
         "showback.duckdb", description="The database analysts open, relative to this file."
     )
-    memory_limit: str = Field("3GB", description="Memory DuckDB may use before it spills to disk.")
+    memory_limit: str = Field(
+        "3GB",
+        pattern=r"(?i)^\d+(\.\d+)? *([kmgt]i?)?b$",
+        description="Memory DuckDB may use before it spills to disk.",
+    )
     threads: int = Field(
         2,
         ge=2,
@@ -225,6 +229,9 @@ class MetricsSection(Section):
 
     @model_validator(mode="after")
     def _days_are_known(self) -> MetricsSection:
+        needed = "url" if self.kind == "prometheus" else "location"
+        if getattr(self, needed) is None:
+            raise ValueError(f"kind `{self.kind}` needs a `{needed}`")
         if self.location is not None:
             refuse_unknown(self.location, (*OF_DAY, *OF_MONTH) if self.is_export else OF_DAY)
         if self.is_export and set(self.match) - {"cluster"}:
@@ -359,6 +366,12 @@ class RuleSection(Section):
     tenant: str | None = Field(None, description="Tenant to give them.")
     environment: str | None = Field(None, description="Environment to give them.")
     why: str = Field("", description="Reason, shown by `finops explain`.")
+
+    @model_validator(mode="after")
+    def _names_an_owner(self) -> RuleSection:
+        if self.feature is None and self.tenant is None and self.environment is None:
+            raise ValueError("names no `feature`, `tenant` or `environment` to give")
+        return self
 
 
 class InferenceSplitSection(Section):

@@ -361,8 +361,7 @@ def _asked(block: UsageSection) -> dict[str, Any]:
 
 def _export_part(warehouse: Warehouse, block: MetricsSection, day: str) -> Part | None:
     """The day's rows of an export; files of a month or more are taken apart into days once."""
-    if block.location is None:
-        raise ConfigError(f"metrics {block.name!r}: kind `{block.kind}` needs a `location`")
+    assert block.location is not None
     transport = open_transport(block.location, warehouse.config)
     pattern = in_day(in_month(block.location, day[:7]), day)
     days_of = [
@@ -860,8 +859,11 @@ def submit_proposals(config: Config, periods: list[str]) -> list[Submitted]:
 def survey(config: Config, period: str) -> list[tuple[str, bool]]:
     """What `finops check` tells: each input with how many files there are, and whether any is."""
     told: list[tuple[str, bool]] = []
+    small_tables(config)  # what one block says against another is an error here, too
+    parameters(config)
     for block in config.billing:
-        found = open_transport(block.location, config).list(in_month(block.location, period))
+        location = deliveries.of_month(block, block.location, period)
+        found = open_transport(block.location, config).list(location)
         told.append((f"[[billing]] {block.name}: {len(found)} file(s) of {period}", bool(found)))
         dialect(block.dialect)
     sources: list[MetricsSection | InferenceSection | InvocationSection] = [

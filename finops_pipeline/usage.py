@@ -411,8 +411,7 @@ def _ask_server(block: MetricsSection, day: date, root: Path, to: Path) -> None:
 
     from .transports.prometheus import Prometheus
 
-    if block.url is None:
-        raise ConfigError(f"metrics {block.name!r}: kind `prometheus` needs a `url`")
+    assert block.url is not None
     hour = timedelta(hours=1)
     begin = datetime.combine(day, time())
     with (

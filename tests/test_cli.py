@@ -136,6 +136,21 @@ def test_what_init_writes_is_right_once_its_blocks_are_opened(tmp_path: Path) ->
             "eks: `bytes` goes with kind = 'network'",
         ),
         ("[warehouse", "not TOML"),
+        ("[warehouse]\nmemory_limit = 'lots'", "warehouse.memory_limit: String should match"),
+        (
+            "[[metrics]]\nname='m'\nkind='prometheus'\ncluster='c'",
+            "kind `prometheus` needs a `url`",
+        ),
+        (
+            "[[metrics]]\nname='m'\nkind='parquet'\ncluster='c'",
+            "kind `parquet` needs a `location`",
+        ),
+        ("[[rule]]\nwhere={ServiceName='S'}", "names no `feature`, `tenant` or `environment`"),
+        ("[alias.feature]\na=['b']\nc=['b']", "'b' is an alias of both"),
+        (
+            "[[billing]]\nname='b'\ndialect='focus'\nlocation='bill/*.csv'",
+            "'bill/*.csv' must hold {period}",
+        ),
     ],
 )
 def test_a_wrong_configuration_says_what_is_right(tmp_path: Path, text: str, said: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from finops_pipeline import cli, history
 from finops_pipeline.errors import ConfigError, UnreadableFile
 
-from .small import PERIOD, Row, Small
+from .small import MONEY, PERIOD, Row, Small
 from .test_history import Clock, clock, run  # noqa: F401  # a fixture
 
 EUROS = (("01", "search", "10.00"), ("02", "chat", "20.00"))
@@ -22,7 +22,7 @@ RATES = ("2026-10-01,EUR,USD,1.10", "2026-10-02,EUR,USD,1.20")
 
 @pytest.fixture
 def small(tmp_path: Path) -> Small:
-    made = Small.make(tmp_path)
+    made = Small.make(tmp_path, to=MONEY)
     made.configure('[currency]\nrates = "rates.csv"\nreport = "USD"\nrate_days = 7')
     made.deliver(EUROS, "eu.csv", BillingCurrency="EUR")
     made.deliver(DOLLARS, "us.csv")
@@ -86,7 +86,7 @@ def test_without_a_rate_the_day_and_the_pair_are_named(small: Small) -> None:
 
 
 def test_without_a_file_of_rates_it_says_what_to_set(tmp_path: Path) -> None:
-    small = Small.make(tmp_path)
+    small = Small.make(tmp_path, to=MONEY)
     small.deliver(EUROS, BillingCurrency="EUR")
     run(small)
 
@@ -100,7 +100,7 @@ def test_without_a_file_of_rates_it_says_what_to_set(tmp_path: Path) -> None:
 def test_lines_sum_to_the_converted_total(tmp_path: Path, seed: int) -> None:
     """Digits far below what money has: each line is rounded, and their sum is the rounded sum."""
     dice = random.Random(seed)
-    small = Small.make(tmp_path)
+    small = Small.make(tmp_path, to=MONEY)
     small.configure('[currency]\nrates = "rates.csv"\nreport = "USD"')
 
     def row(n: int) -> Row:

@@ -27,7 +27,7 @@ from finops_pipeline.history import Generation
 from finops_pipeline.summary import summary
 from finops_pipeline.warehouse import Built, Warehouse
 
-from .small import PERIOD, V1, V2, Row, Small
+from .small import MONEY, PERIOD, V1, V2, Row, Small, road
 from .test_focus import row as focus_row
 
 Clock = Callable[[str], None]
@@ -53,9 +53,8 @@ def run(small: Small, period: str = PERIOD) -> list[Built]:
     """The road from bill to showback, published; other stages have nothing to do here."""
     built: list[Built] = []
     with Warehouse(small.config).writing() as warehouse:
-        for step in pipeline.steps():
-            if step.stage in ("bill", "allocation", "showback"):
-                built += step.run(warehouse, period)
+        for step in road(*MONEY):
+            built += step.run(warehouse, period)
         pipeline.publish_database(warehouse)
     return built
 

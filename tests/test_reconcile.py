@@ -15,7 +15,7 @@ from finops_pipeline.warehouse import Warehouse
 
 from . import test_azure as azure
 from . import test_gcp as google
-from .small import PERIOD, TOML, V1, V2, Small
+from .small import MONEY, PERIOD, TOML, V1, V2, Small
 from .test_cases import engine, fill
 
 INVOICE = f"I-{PERIOD}"
@@ -23,7 +23,7 @@ INVOICE = f"I-{PERIOD}"
 
 @pytest.fixture
 def small(tmp_path: Path) -> Small:
-    return Small.make(tmp_path, TOML + 'invoices = "invoices/{period}.csv"\n')
+    return Small.make(tmp_path, TOML + 'invoices = "invoices/{period}.csv"\n', to=MONEY)
 
 
 NAMED = "invoice,currency,amount,difference,reason"
@@ -164,7 +164,7 @@ def two_vendors(root: Path, *providers: str) -> Small:
         '[[billing]]\nname = "{0}"\ndialect = "focus"\nlocation = "in/{{period}}/{0}.csv"\n'
         'invoices = "invoices/{0}-{{period}}.csv"\n'
     )
-    small = Small.make(root, block.format("a") + block.format("b"))
+    small = Small.make(root, block.format("a") + block.format("b"), to=MONEY)
     of = zip("ab", (("01", "search", "95"), ("02", "chat", "55")), providers, strict=True)
     for name, row, provider in of:
         small.deliver((row,), f"{name}.csv", InvoiceId="1001", ProviderName=provider)
@@ -417,14 +417,14 @@ def test_blocks_that_are_said_to_be_others_are_others() -> None:
 
 
 def test_another_block_must_be_there(tmp_path: Path) -> None:
-    small = Small.make(tmp_path, TOML + 'separate_from = ["acne"]\n')
+    small = Small.make(tmp_path, TOML + 'separate_from = ["acne"]\n', to=MONEY)
 
     with pytest.raises(UnknownName, match="separate_from: no block is called 'acne'"):
         small.run()
 
 
 def test_one_bill_from_two_blocks_is_not_published(tmp_path: Path) -> None:
-    small = Small.make(tmp_path, TOML + TOML.replace("acme", "copy"))
+    small = Small.make(tmp_path, TOML + TOML.replace("acme", "copy"), to=MONEY)
     small.deliver(V1)
 
     with pytest.raises(CheckFailed, match="invoice__delivered_once found offenders") as caught:
@@ -441,7 +441,7 @@ def test_one_bill_from_two_blocks_is_not_published(tmp_path: Path) -> None:
 
 def test_googles_standard_and_detailed_export_are_one_bill(tmp_path: Path) -> None:
     block = '[[billing]]\nname = "{0}"\ndialect = "gcp"\nlocation = "{0}/*.parquet"\n'
-    small = Small.make(tmp_path, block.format("standard") + block.format("detailed"))
+    small = Small.make(tmp_path, block.format("standard") + block.format("detailed"), to=MONEY)
     month = {"invoice": {"month": "202610", "publisher_type": "GOOGLE"}}
     resource = {"resource": {"name": "vm", "global_name": "//compute/vm"}}
     google.export(
@@ -456,7 +456,7 @@ def test_googles_standard_and_detailed_export_are_one_bill(tmp_path: Path) -> No
 
 def test_azures_two_exports_without_a_pair_are_one_bill(tmp_path: Path) -> None:
     block = '[[billing]]\nname = "{0}"\ndialect = "azure"\nlocation = "{0}-{{period}}/*.csv"\n'
-    small = Small.make(tmp_path, block.format("actual") + block.format("amortized"))
+    small = Small.make(tmp_path, block.format("actual") + block.format("amortized"), to=MONEY)
     month = {"BillingPeriodStartDate": "10/01/2026", "BillingPeriodEndDate": "10/31/2026"}
     for name in ("actual", "amortized"):
         reader = azure.Reader(tmp_path / f"{name}-{PERIOD}")
@@ -501,7 +501,7 @@ def test_an_invoice_file_that_cannot_be_read_stops_the_run(
 
 
 def test_an_invoice_file_must_be_of_a_period(tmp_path: Path) -> None:
-    small = Small.make(tmp_path, TOML + 'invoices = "invoices.csv"\n')
+    small = Small.make(tmp_path, TOML + 'invoices = "invoices.csv"\n', to=MONEY)
     small.deliver(V1)
 
     with pytest.raises(ConfigError, match=r"'invoices\.csv' must hold \{period\}"):

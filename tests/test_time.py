@@ -15,7 +15,7 @@ from finops_pipeline import cli, history, pipeline
 from finops_pipeline.periods import after
 from finops_pipeline.warehouse import Warehouse
 
-from .small import PERIOD, TOML, Small
+from .small import MONEY, PERIOD, TOML, Small
 
 BERLIN = ZoneInfo("Europe/Berlin")
 HEADER = (
@@ -26,7 +26,7 @@ HEADER = (
 
 def test_a_month_of_berlin_hours_is_744_in_utc_and_the_long_day_has_25(tmp_path: Path) -> None:
     """$1 an hour, delivered in local time with its offset, over the end of summer time."""
-    small = Small.make(tmp_path / "bill", TOML)
+    small = Small.make(tmp_path / "bill", TOML, to=MONEY)
     start = datetime(2026, 10, 1, tzinfo=UTC)
     rows = [HEADER]
     for hour in range(744):
@@ -99,7 +99,7 @@ def by_day(small: Small, period: str, zone: str | None) -> dict[str, tuple[int |
 @pytest.fixture(scope="module")
 def months(tmp_path_factory: pytest.TempPathFactory) -> Small:
     """Every hour from February to April and from September to November, in six bills."""
-    small = Small.make(tmp_path_factory.mktemp("months"), TOML)
+    small = Small.make(tmp_path_factory.mktemp("months"), TOML, to=MONEY)
     periods = ("2026-02", "2026-03", "2026-04", "2026-09", "2026-10", "2026-11")
     for period in periods:
         first = datetime.fromisoformat(f"{period}-01").replace(tzinfo=UTC)
@@ -159,7 +159,7 @@ def test_what_has_a_date_and_no_hour_is_of_that_date_in_every_zone(
     tmp_path: Path, zone: str
 ) -> None:
     """A fee of the month, a row of a day, and one that cannot be read; an hour has its hour."""
-    small = Small.make(tmp_path, TOML)
+    small = Small.make(tmp_path, TOML, to=MONEY)
     month = "USD,2026-10-01T00:00:00Z,2026-11-01T00:00:00Z"
     same = "Usage,Acme,Compute,Acme,{}"
     rows = [
