@@ -306,7 +306,7 @@ class GitopsSection(Section):
     )
     helm_values: list[str] = Field(
         default=[],
-        description="Chart values files, as glob patterns; the chart's workload is read from their well-known keys.",
+        description="Chart values files, as glob patterns; the chart's workload is read from their well-known keys. `Chart.yaml`, templates and CRDs that they match are left out.",
     )
     cluster: str | None = Field(
         None, description="Cluster this repository is applied to, if it is one."

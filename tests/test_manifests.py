@@ -703,6 +703,33 @@ def test_components_of_a_chart_are_workloads_of_their_own() -> None:
     ]
 
 
+def test_a_pattern_that_matches_all_of_a_chart_reads_its_values_alone() -> None:
+    """`Chart.yaml`, Helm 2's `requirements.yaml`, templates and CRDs declare no workload."""
+    application = (
+        "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: sum}\n"
+        "spec: {source: {path: charts/sum, helm: {valueFiles: [prod.yaml]}}, "
+        "destination: {namespace: docs}}\n"
+    )
+    files = CHART | {
+        "charts/sum/values.yaml": VALUES,
+        "charts/sum/prod.yaml": "replicaCount: 4\n",
+        "charts/sum/requirements.yaml": "dependencies: []\n",
+        "charts/sum/templates/extra.yaml": "kind: ConfigMap\n",
+        "charts/sum/crds/x.yaml": "kind: CustomResourceDefinition\n",
+        "apps/sum.yaml": application,
+    }
+    found = declared(files, helm_values=["charts/*/*.yaml", "charts/**"])
+
+    assert [("charts/sum/prod.yaml", "docs", "sum", 4)] == [
+        (r["x_Path"], r["x_Namespace"], r["x_Workload"], r["x_Replicas"])
+        for r in found.workloads.iter_rows(named=True)
+    ]
+    assert {"charts/sum/prod.yaml", "charts/sum/values.yaml"} == {
+        p.path for p in found.places.values()
+    }
+    assert () == found.problems
+
+
 def test_values_without_a_chart_are_a_problem() -> None:
     found = declared({"x/values.yaml": VALUES}, helm_values=["x/values.yaml"])
 

@@ -39,7 +39,9 @@ def chart_workloads(
     files = [
         path
         for path in sorted(repository.files)
-        if path.endswith((".yaml", ".yml")) and any(matches(path, p) for p in patterns)
+        if path.endswith((".yaml", ".yml"))
+        and any(matches(path, p) for p in patterns)
+        and not _is_of_the_chart(repository, path)
     ]
     found: list[tuple[Workload, list[tuple[str, str]]]] = []
     for release in _releases(repository, files):
@@ -220,6 +222,15 @@ def _chart_of(repository: Repository, path: str) -> str | None:
             return None
         folder = posixpath.dirname(folder)
     return folder
+
+
+def _is_of_the_chart(repository: Repository, path: str) -> bool:
+    """Whether a file is what Helm makes a chart of, never values: a pattern may match those, too."""
+    chart = _chart_of(repository, path)
+    if chart is None:
+        return False
+    first, _, below = posixpath.relpath(path, chart or ".").partition("/")
+    return first in ("templates", "crds") if below else first in ("Chart.yaml", "requirements.yaml")
 
 
 def _chart_name(repository: Repository, chart: str) -> str:
