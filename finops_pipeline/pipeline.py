@@ -21,6 +21,7 @@ from . import (
     bill,
     contracts,
     deliveries,
+    history,
     manifests,
     pod_exports,
     price_ratio,
@@ -48,7 +49,7 @@ from .errors import ConfigError, DeliveryVanished
 from .forges import Submitted
 from .forges import forge as open_forge
 from .landed import Landed, digest_of, forget
-from .periods import day_before, days, in_day, in_month, names_month, open_period, today
+from .periods import day_before, days, in_day, in_month, names_month, today
 from .publish import publish
 from .registries import open_registry
 from .transports import Item, Transport, open_transport
@@ -839,11 +840,13 @@ def submit_proposals(config: Config, periods: list[str]) -> list[Submitted]:
         submitted += [forge.submit(p) for p in planned.proposals]
         submitted += [Submitted("waiting", h.repository, h.branch, h.reason) for h in planned.held]
         submitted += [Submitted("refused", r.repository, r.id, r.reason) for r in planned.refused]
-        closed = connection.execute(queries.query("proposals/closed").text).fetchall()
+        closed = connection.execute(
+            queries.query("proposals/closed").text, {"now": history.now().isoformat()}
+        ).fetchall()
         for block in config.gitops:
             submitted += forge.settle(block.name, planned.branches(block.name))
-            for (period,) in closed:
-                if block.showback and period in periods and period < open_period():
+            for period, is_news in closed:
+                if block.showback and (period in periods or is_news):
                     proposal = proposals.showback_proposal(
                         period,
                         table("showback", period),

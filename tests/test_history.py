@@ -29,6 +29,7 @@ from finops_pipeline.warehouse import Built, Warehouse
 
 from .small import MONEY, PERIOD, V1, V2, Row, Small, road
 from .test_focus import row as focus_row
+from .test_manifests import clone_of, git
 
 Clock = Callable[[str], None]
 
@@ -481,6 +482,72 @@ def test_of_aws_a_charge_without_an_invoice_is_not_final(small: Small, clock: Cl
         found.append(states(small)["acme"][0])
 
     assert found == ["provisional", "provisional", "closed"]
+
+
+def published(small: Small, *periods: str) -> str:
+    """Branches of showback after proposals were made of these periods."""
+    pipeline.submit_proposals(small.config, list(periods))
+    listed = git(small.root / "shop", "branch", "--list", "--format=%(refname:short)", "finops/*")
+    return " ".join(listed.split())
+
+
+@pytest.fixture
+def shop(small: Small) -> Small:
+    """With a GitOps repository that closed periods are published to."""
+    clone_of(small.root / "shop", {"README.md": "shop\n"})
+    return small
+
+
+SHOP = '[[gitops]]\nname = "shop"\npath = "shop"'
+BRANCH = f"finops/showback/{PERIOD}"
+
+
+@pytest.mark.parametrize(
+    "invoice", [pytest.param("", id="names no invoices"), pytest.param("I-1", id="issued at once")]
+)
+def test_a_closed_period_is_published_and_no_other(shop: Small, clock: Clock, invoice: str) -> None:
+    """What is closed is decided in one place: period_state. An invoice alone closes nothing."""
+    shop.configure(SHOP)
+    clock("2026-11-10T23:59")
+    publish(shop, V1, InvoiceId=invoice)
+    assert (states(shop)["acme"][0], published(shop, PERIOD)) == ("provisional", "")
+
+    clock("2026-11-11")
+    run(shop)
+    assert (states(shop)["acme"][0], published(shop, PERIOD)) == ("closed", BRANCH)
+
+
+def test_a_period_is_published_when_all_of_its_bills_are_closed(shop: Small, clock: Clock) -> None:
+    shop.configure('[[billing]]\nname = "other"\ndialect = "focus"\nlocation = "b/{period}/*.csv"')
+    shop.configure(f"closes_after_days = 40\n{SHOP}")
+    shop.deliver(V1, InvoiceId="I-1")
+    other = shop.deliver(V1[:1], "other.csv", InvoiceId="", ProviderName="Vendor")
+    (shop.root / "b" / PERIOD).mkdir(parents=True)
+    other.rename(shop.root / "b" / PERIOD / "other.csv")
+    clock("2026-12-09")
+    run(shop)
+    assert {n: s for n, (s, _) in states(shop).items()} == {
+        "acme": "closed", "other": "provisional"
+    }  # fmt: skip
+    assert published(shop, PERIOD) == ""
+
+    # By now no daily run asks for October any more.
+    clock("2026-12-12")
+    run(shop, "2026-11")
+    assert published(shop, "2026-11", "2026-12") == BRANCH
+
+
+def test_a_period_that_has_long_been_closed_is_published_when_it_is_run(
+    shop: Small, clock: Clock
+) -> None:
+    clock("2026-11-05")
+    publish(shop, V1)
+    shop.configure(SHOP)
+    clock("2026-12-20")
+    run(shop, "2026-11")
+    assert states(shop)["acme"][0] == "closed"
+    assert published(shop, "2026-11", "2026-12") == ""
+    assert published(shop, PERIOD) == BRANCH
 
 
 SAID = {
