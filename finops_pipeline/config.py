@@ -846,7 +846,8 @@ class PullRequestsSection(Section):
     max_open: int = Field(
         10,
         ge=0,
-        description="Open pull requests at most, per repository; the largest savings first.",
+        description="Open pull requests with recommendations at most, per repository, those that somebody works on "
+        "included; the largest savings first. Those with showback are beside them.",
     )
 
 

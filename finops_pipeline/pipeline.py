@@ -812,13 +812,13 @@ def write_report(config: Config) -> Path:
 def submit_proposals(config: Config, periods: list[str]) -> list[Submitted]:
     """Recommendations and closed periods' showback, to the forge.
 
-    What is open already stays open, what a person declined stays closed, and what is not
-    recommended any more is settled.
+    What is open already stays as it is while about the same is recommended, what a person declined
+    stays closed, and what is not recommended any more is settled.
     """
     declared = {b.name: manifests.read(b, config) for b in config.gitops}
-    forge = open_forge(config)
-    opened_now = frozenset(o for name in declared for o in forge.opened(name))
-    declined = frozenset(d for name in declared for d in forge.declined(name))
+    forge = open_forge(config, declared)
+    opened_now = {b: o for name in declared for b, o in forge.opened(name).items()}
+    declined = {i: v for name in declared for i, v in forge.declined(name).items()}
     submitted: list[Submitted] = []
     with opened(config.database) as connection:
 
@@ -838,6 +838,7 @@ def submit_proposals(config: Config, periods: list[str]) -> list[Submitted]:
             opened_now,
         )
         submitted += [forge.submit(p) for p in planned.proposals]
+        submitted += [Submitted("exists", k.repository, k.branch, k.reason) for k in planned.kept]
         submitted += [Submitted("waiting", h.repository, h.branch, h.reason) for h in planned.held]
         submitted += [Submitted("refused", r.repository, r.id, r.reason) for r in planned.refused]
         closed = connection.execute(

@@ -12,22 +12,26 @@ import hashlib
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 from .config import DIMENSIONS, GitopsSection
 from .errors import EditRefused
 from .manifests import ALL, Declared, Key, edit
-from .manifests.quantities import cpu_like, memory_like, millicores, whole_bytes
+from .manifests.quantities import cpu_like, memory_like, millicores, quantity, whole_bytes
 from .money import display, exact, figures, total
 
 if TYPE_CHECKING:
     import polars as pl
 
 MARKER = "<!-- finops-pipeline ids: {} -->"
+VALUES = "<!-- finops-pipeline values: {} -->"
 LABELS = ("finops",)
+SHOWBACK = "finops/showback/"
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,16 @@ class FileEdit:
     path: str
     before: str | None
     after: str
+
+
+@dataclass(frozen=True)
+class Value:
+    """A declared value that a proposal changes; `id` is the recommendation it answers."""
+
+    id: str
+    key: Key
+    old: str
+    new: str
 
 
 @dataclass(frozen=True)
@@ -58,11 +72,41 @@ class Proposal:
     currency: str
     ids: tuple[str, ...]
     period: str
+    values: tuple[Value, ...] = ()
+
+    def proposed(self) -> dict[str, str]:
+        """Recommendation -> the value it proposes; empty where it is about no value."""
+        return dict.fromkeys(self.ids, "") | {v.id: v.new for v in self.values}
+
+
+@dataclass(frozen=True)
+class Open:
+    """A pull request of ours that is open.
+
+    `values` is recommendation -> the value it proposes, empty where that is not known. `is_touched`
+    says that somebody committed to it or works on it; `is_stale`, that it cannot be merged as it
+    is, or was left half made.
+    """
+
+    repository: str
+    branch: str
+    values: Mapping[str, str]
+    is_touched: bool = False
+    is_stale: bool = False
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An open pull request that stays as it is, to the byte, and why."""
+
+    repository: str
+    branch: str
+    reason: str
 
 
 @dataclass(frozen=True)
 class Held:
-    """A proposal that waits because enough are open. Nothing was edited for it."""
+    """A proposal that waits: for others to be merged, or for somebody. Nothing was edited."""
 
     repository: str
     branch: str
@@ -83,16 +127,19 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Plan:
-    """All proposals of a run, the largest savings first, with what waits and what was refused."""
+    """All proposals of a run, the largest savings first, and what stays, waits or was refused."""
 
     proposals: tuple[Proposal, ...]
     held: tuple[Held, ...]
     refused: tuple[Refusal, ...]
+    kept: tuple[Kept, ...] = ()
 
     def branches(self, repository: str) -> frozenset[str]:
         """Branches that are still recommended, waiting ones included."""
-        both: tuple[Proposal | Held, ...] = (*self.proposals, *self.held)
-        return frozenset(p.branch for p in both if p.repository == repository)
+        all_of_them: tuple[Proposal | Held | Kept, ...] = (
+            *self.proposals, *self.held, *self.kept,
+        )  # fmt: skip
+        return frozenset(p.branch for p in all_of_them if p.repository == repository)
 
 
 _Group = tuple[str, str, str, str]
@@ -109,62 +156,124 @@ class _Change:
     new: str
 
 
+def is_news(proposed: str, known: str) -> bool:
+    """Whether a value is worth another review: it differs by more than a tenth of the known one.
+
+    One that is not known is never news.
+    """
+    if not proposed or not known:
+        return False
+    try:
+        now, then = quantity(proposed), quantity(known)
+    except ValueError:
+        return proposed != known
+    return abs(now - then) * 10 > then
+
+
+def is_declined(proposed: Mapping[str, str], declined: Mapping[str, Collection[str]]) -> bool:
+    """Whether people turned down any of these: recommendation -> value, and the values of then."""
+    return any(
+        not is_news(value, known) for i, value in proposed.items() for known in declined.get(i, ())
+    )
+
+
 def plan(
     recommendations: pl.DataFrame,
     declared: Mapping[str, Declared],
     max_open: int,
-    declined: Collection[str] = frozenset(),
-    opened: Collection[str] = frozenset(),
+    declined: Mapping[str, Collection[str]] | None = None,
+    opened: Mapping[str, Open] | None = None,
 ) -> Plan:
     """Proposals for the rows of `recommendation` whose outcome is `propose`.
 
-    One per repository, recommender and overlay, so that each is small. `declared` holds each
-    repository as read now. Ids in `declined` were turned down and are left out. Branches in
-    `opened` are open already and keep their place under `max_open`, which counts per repository.
+    One per repository, recommender, overlay and currency, so that each is small. `declared` holds
+    each repository as read now. `declined` is recommendation -> the values people turned down: what
+    is no news beside one of them is left out. `opened` is what is open now, by branch. Of that,
+    what somebody works on is left alone and not rivalled; the rest is renewed when a value of it is
+    news, or one came or went, and else left alone, too. All that is open counts under `max_open`,
+    which is per repository.
     """
     refused: list[Refusal] = []
+    there = {b: o for b, o in (opened or {}).items() if not b.startswith(SHOWBACK)}
+    touched = [o for _, o in sorted(there.items()) if o.is_touched]
     values = {name: found.values() for name, found in declared.items()}
     groups: dict[_Group, list[_Change]] = {}
     for row in recommendations.sort("x_RecommendationId").iter_rows(named=True):
         if row["x_Outcome"] != "propose":
             continue
         identity, repository = row["x_RecommendationId"], row["x_Repository"] or ""
-        if identity in declined:
-            refused.append(Refusal(identity, repository, "it was declined before"))
-            continue
         change = _change(row, values.get(repository))
         if isinstance(change, str):
             refused.append(Refusal(identity, repository, change))
+            continue
+        group = (
+            repository, row["x_Recommender"], row["x_Overlay"], row["BillingCurrency"] or "",
+        )  # fmt: skip
+        theirs = [o.branch for o in touched if identity in o.values]
+        if theirs and _branch(group) not in theirs:
+            reason = f"somebody has committed to {theirs[0]}, which is about the same value"
+            refused.append(Refusal(identity, repository, reason))
+        elif is_declined({identity: change.new}, declined or {}):
+            refused.append(Refusal(identity, repository, "it was declined before"))
         else:
-            currency = row["BillingCurrency"] or ""
-            group = (repository, row["x_Recommender"], row["x_Overlay"], currency)
             groups.setdefault(group, []).append(change)
+    names = {_branch(group) for group in groups}
+    others = [o for o in touched if o.branch not in names]
     ranked = sorted(
-        ((_branch(group, changes), group, changes) for group, changes in groups.items()),
+        ((_branch(group), group, changes) for group, changes in groups.items()),
         key=lambda ranking: (
             ranking[1][0],
-            ranking[0] not in opened,
+            ranking[0] not in there,
             -_saving(ranking[2]),
             ranking[0],
         ),
     )
     proposals: list[Proposal] = []
     held: list[Held] = []
+    kept: list[Kept] = []
+    taken = Counter(o.repository for o in others)
     for branch, group, changes in ranked:
         repository, recommender, overlay, currency = group
-        taken = sum(p.repository == repository for p in proposals)
-        if taken >= max_open:
-            reason = f"{taken} proposals are open in {repository}, the most that max_open allows"
-            saving = _saving(changes)
-            title = _title(recommender, overlay, changes, currency)
-            held.append(Held(repository, branch, title, saving, currency, reason))
+        mine = there.get(branch)
+        if mine is not None and mine.is_touched:
+            reason = "somebody has committed to it or works on it, so it is left alone"
+            kept.append(Kept(repository, branch, reason))
+            taken[repository] += 1
             continue
+        if mine is None:
+            # Another branch of the overlay: of an older version, or of another currency.
+            theirs = [
+                o.branch for o in others
+                if o.repository == repository and o.branch.startswith(_stem(group))
+            ]  # fmt: skip
+            reason = ""
+            if theirs:
+                reason = f"somebody has committed to {theirs[0]}, which is about the same overlay"
+            elif taken[repository] >= max_open:
+                reason = f"{taken[repository]} are open in {repository}; max_open allows no more"
+            if reason:
+                saving = _saving(changes)
+                title = _title(recommender, overlay, changes, currency)
+                held.append(Held(repository, branch, title, saving, currency, reason))
+                continue
         proposal = _proposal(branch, group, changes, declared[repository], refused)
-        if proposal is not None:
+        if proposal is None:
+            continue
+        taken[repository] += 1
+        if mine is None or mine.is_stale or _is_other(proposal.proposed(), mine.values):
             proposals.append(proposal)
+        else:
+            reason = "what it proposes differs by no more than a tenth, so it is left alone"
+            kept.append(Kept(repository, branch, reason))
     proposals.sort(key=lambda p: (-p.saving, p.repository, p.branch))
     held.sort(key=lambda h: (-h.saving, h.repository, h.branch))
-    return Plan(tuple(proposals), tuple(held), tuple(refused))
+    kept.sort(key=lambda k: (k.repository, k.branch))
+    return Plan(tuple(proposals), tuple(held), tuple(refused), tuple(kept))
+
+
+def _is_other(proposed: Mapping[str, str], there: Mapping[str, str]) -> bool:
+    """Whether an open pull request is to be renewed: a value is news, or one came or went."""
+    return proposed.keys() != there.keys() or any(is_news(v, there[i]) for i, v in proposed.items())
 
 
 def _change(row: Mapping[str, Any], values: Mapping[Key, str] | None) -> _Change | str:
@@ -218,8 +327,9 @@ def _proposal(
     where = {c.key: after.places[c.key] for c in done}
     paths = sorted({place.path for place in where.values()})
     edits = tuple(FileEdit(p, declared.files[p], after.files[p]) for p in paths)
-    ids = tuple(sorted(c.row["x_RecommendationId"] for c in done))
-    body = _body(recommender, overlay, done, where, currency, ids, declared)
+    found = [Value(c.row["x_RecommendationId"], c.key, c.old, c.new) for c in done]
+    told = tuple(sorted(found, key=lambda v: v.id))
+    body = _body(recommender, overlay, done, where, currency, told, declared)
     return Proposal(
         repository=repository,
         base=declared.commit or "",
@@ -230,8 +340,9 @@ def _proposal(
         labels=(*LABELS, recommender),
         saving=_saving(done),
         currency=currency,
-        ids=ids,
+        ids=tuple(v.id for v in told),
         period=done[0].row["BillingPeriod"],
+        values=told,
     )
 
 
@@ -305,12 +416,30 @@ def _saving(changes: Iterable[_Change]) -> Decimal:
     return total(c.row["x_MonthlySaving"] for c in changes)
 
 
-def _branch(group: _Group, changes: Iterable[_Change]) -> str:
-    """`finops/<recommender>/<overlay>-<hash>`: the same edits always have the same branch."""
-    text = json.dumps([group[:3], sorted([*c.key, c.old, c.new] for c in changes)])
-    digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+def _branch(group: _Group) -> str:
+    """`finops/<recommender>/<overlay>-<hash>`: what it is about, whatever is proposed."""
+    return _stem(group) + hashlib.sha256(json.dumps(group).encode()).hexdigest()[:10]
+
+
+def _stem(group: _Group) -> str:
     slug = re.sub(r"[^a-z0-9]+", "-", group[2].lower()).strip("-")[:60].strip("-") or "root"
-    return f"finops/{group[1]}/{slug}-{digest}"
+    return f"finops/{group[1]}/{slug}-"
+
+
+def _told(values: Iterable[Value]) -> str:
+    """What is proposed, for those who read a body by machine: `proposed_in` is its inverse."""
+    return VALUES.format(" ".join(f"{v.id}={quote(v.new, safe='')}" for v in values))
+
+
+def proposed_in(body: str) -> dict[str, str]:
+    """Recommendation -> value of a body; empty where it does not say."""
+    ids, values = (
+        re.search(re.escape(marker).replace(r"\{\}", "([^>]*?)"), body)
+        for marker in (MARKER, VALUES)
+    )
+    pairs = (pair.partition("=") for pair in (values[1].split() if values else ()))
+    found = {name: unquote(value) for name, _, value in pairs}
+    return {i: found.get(i, "") for i in (ids[1].split() if ids else ())}
 
 
 def _title(recommender: str, overlay: str, changes: Sequence[_Change], currency: str) -> str:
@@ -336,7 +465,7 @@ def _body(
     changes: Sequence[_Change],
     where: Mapping[Key, Any],
     currency: str,
-    ids: Sequence[str],
+    values: Sequence[Value],
     declared: Declared,
 ) -> str:
     """The text of the pull request, as Markdown."""
@@ -360,8 +489,10 @@ def _body(
         f"with the thresholds of `[rightsizing.{recommender}]` in `finops.toml`.",
         "**To roll back**: revert the merge commit; nothing else was changed.",
         "**To decline**: close this pull request, or delete its branch. It will not come back "
-        "while Git declares the present values.",
-        MARKER.format(" ".join(ids)),
+        "while Git declares the present values, unless another value is recommended by more than a "
+        "tenth.",
+        MARKER.format(" ".join(v.id for v in values)),
+        _told(values),
     )
 
 
@@ -498,7 +629,7 @@ def showback_proposal(
     return Proposal(
         repository=block.name,
         base=base,
-        branch=f"finops/showback/{period}",
+        branch=f"{SHOWBACK}{period}",
         title=f"Showback {period}" + (f": {spent}" if spent else ""),
         body=body,
         edits=edits,

@@ -7,12 +7,21 @@ from decimal import Decimal
 from typing import Any
 
 import polars as pl
+import pytest
 
 from finops_pipeline.config import GitopsSection
 from finops_pipeline.contracts import table
 from finops_pipeline.contracts.fields import TYPES
 from finops_pipeline.manifests import ALL, declare
-from finops_pipeline.proposals import FileEdit, plan, showback_proposal
+from finops_pipeline.proposals import (
+    FileEdit,
+    Open,
+    Proposal,
+    is_news,
+    plan,
+    proposed_in,
+    showback_proposal,
+)
 
 from .test_manifests import BASE, DEPLOYMENT, changes, overlay
 
@@ -85,6 +94,7 @@ def test_the_body_has_what_a_reviewer_asks_for() -> None:
         "at least 720 hours, from 2026-10-01T00:00:00Z to 2026-10-31T00:00:00Z",
         "sql/rightsizing/container_requests.sql", "**To roll back**", "**To decline**",
         "<!-- finops-pipeline ids: id-1 id-2 -->",
+        "<!-- finops-pipeline values: id-1=720m id-2=1200Mi -->",
     ):  # fmt: skip
         assert said in proposal.body
 
@@ -93,11 +103,117 @@ def test_the_same_answers_are_the_same_proposal_whatever_their_order() -> None:
     assert plan(rows({}, memory()), APPS, 10) == plan(rows(memory(), {}), APPS, 10)
 
 
-def test_another_value_is_another_branch() -> None:
-    (one,) = plan(rows({}), APPS, 10).proposals
-    (other,) = plan(rows({"x_Proposed": "730m"}), APPS, 10).proposals
+def test_a_branch_is_of_an_overlay_and_a_recommender_whatever_is_proposed() -> None:
+    one, other, both = (
+        plan(rows(*given), APPS, 10).proposals[0].branch
+        for given in ([{}], [{"x_Proposed": "1100m"}], [{}, memory()])
+    )
+    euro = plan(rows({"BillingCurrency": "EUR"}), APPS, 10).proposals[0].branch
+    idle = plan(rows({"x_Recommender": "idle_resources"}), APPS, 10).proposals[0].branch
 
-    assert one.branch != other.branch
+    assert one == other == both
+    assert 3 == len({one, euro, idle})
+
+
+def as_open(proposal: Proposal, **said: bool) -> dict[str, Open]:
+    branch = proposal.branch
+    return {branch: Open(proposal.repository, branch, proposal.proposed(), **said)}
+
+
+def test_a_body_says_its_values_by_machine() -> None:
+    (proposal,) = plan(rows({}, memory()), APPS, 10).proposals
+
+    assert {"id-1": "720m", "id-2": "1200Mi"} == proposed_in(proposal.body)
+    assert {"id-1": ""} == proposed_in("<!-- finops-pipeline ids: id-1 -->"), "an older version's"
+
+
+@pytest.mark.parametrize(
+    ("known", "proposed", "news"),
+    [
+        ("400m", "410m", False),
+        ("400m", "440m", False),  # a tenth, and no more
+        ("400m", "450m", True),
+        ("400m", "0.4", False),
+        ("400m", "350m", True),
+        ("1Gi", "1100Mi", False),
+        ("0", "0", False),
+        ("0", "1", True),
+        ("", "1", False),
+    ],
+)
+def test_more_than_a_tenth_is_news(known: str, proposed: str, news: bool) -> None:
+    assert news == is_news(proposed, known)
+
+
+@pytest.mark.parametrize(
+    ("given", "renewed"),
+    [
+        pytest.param([{"x_MonthlySaving": Decimal(99)}], False, id="saving"),
+        pytest.param([{"x_Proposed": "790m"}], False, id="a little"),
+        pytest.param([{"x_Proposed": "800m"}], True, id="more than a tenth"),
+        pytest.param([{}, memory()], True, id="one came"),
+        pytest.param([memory()], True, id="one went"),
+    ],
+)
+def test_an_open_one_is_renewed_for_news_alone(given: list[dict[str, Any]], renewed: bool) -> None:
+    (before,) = plan(rows({}), APPS, 10).proposals
+    planned = plan(rows(*given), APPS, 1, opened=as_open(before))
+
+    assert [before.branch] * renewed == [p.branch for p in planned.proposals]
+    assert [before.branch] * (not renewed) == [k.branch for k in planned.kept]
+    assert {before.branch} == planned.branches("shop")
+
+
+def test_an_open_one_that_cannot_be_merged_is_made_anew() -> None:
+    (before,) = plan(rows({}), APPS, 10).proposals
+
+    assert 1 == len(plan(rows({}), APPS, 10, opened=as_open(before, is_stale=True)).proposals)
+
+
+def test_what_somebody_committed_to_is_left_alone_whatever_is_recommended() -> None:
+    (before,) = plan(rows({}), APPS, 10).proposals
+    opened = as_open(before, is_touched=True)
+    planned = plan(rows({"x_Proposed": "1"}, memory()), APPS, 10, opened=opened)
+
+    assert ((), ()) == (planned.proposals, planned.held)
+    assert [before.branch] == [k.branch for k in planned.kept]
+    assert "somebody has committed" in planned.kept[0].reason
+
+
+def test_a_branch_of_an_older_version_is_not_rivalled() -> None:
+    """Its name was of the values. Untouched it is superseded; else it stands for its overlay."""
+    old = "finops/container_requests/apps-0123456789"
+    untouched = {old: Open("shop", old, {"id-1": ""})}
+    (proposal,) = plan(rows({}, memory()), APPS, 1, opened=untouched).proposals
+    assert old != proposal.branch
+
+    theirs = {old: Open("shop", old, {"id-1": ""}, is_touched=True)}
+    planned = plan(rows({}, memory()), APPS, 9, opened=theirs)
+    assert () == planned.proposals
+    assert [("id-1", f"somebody has committed to {old}, which is about the same value")] == [
+        (r.id, r.reason) for r in planned.refused
+    ]
+    assert [f"somebody has committed to {old}, which is about the same overlay"] == [
+        h.reason for h in planned.held
+    ]
+
+
+def test_all_that_is_open_counts() -> None:
+    """What people work on, recommended or not; showback is not of recommendations."""
+    found = repository("a", "b")
+    given = [
+        {"x_RecommendationId": n, "x_Overlay": n, "x_Workload": n, "x_MonthlySaving": Decimal(s)}
+        for n, s in (("a", 1), ("b", 3))
+    ]
+    names = ("finops/idle_resources/x-1", "finops/showback/2026-10")
+    opened = {n: Open("shop", n, {"other": "0"}, is_touched=True) for n in names}
+
+    assert [("b",)] == [p.ids for p in plan(rows(*given), found, 2, opened=opened).proposals]
+    planned = plan(rows(*given), found, 1, opened=opened)
+    assert () == planned.proposals
+    assert ["1 are open in shop; max_open allows no more"] * 2 == [h.reason for h in planned.held]
+    other = {n: Open("another", n, o.values, o.is_touched) for n, o in opened.items()}
+    assert 1 == len(plan(rows(*given), found, 1, opened=other).proposals)
 
 
 def test_raising_a_request_costs_more_and_says_so() -> None:
@@ -142,16 +258,26 @@ def test_what_is_open_keeps_its_place() -> None:
         for n, s in (("a", 1), ("b", 3))
     ]
     smaller = next(p for p in plan(rows(*given), found, 9).proposals if p.ids == ("a",))
-    planned = plan(rows(*given), found, 1, opened={smaller.branch})
+    planned = plan(rows(*given), found, 1, opened=as_open(smaller))
 
-    assert [("a",)] == [p.ids for p in planned.proposals]
+    assert () == planned.proposals
+    assert [smaller.branch] == [k.branch for k in planned.kept]
+    assert 1 == len(planned.held)
 
 
 def test_what_was_declined_does_not_come_back() -> None:
-    planned = plan(rows({}, memory()), APPS, 10, declined={"id-1"})
+    planned = plan(rows({}, memory()), APPS, 10, declined={"id-1": ("700m", "2")})
 
     assert [("id-2",)] == [p.ids for p in planned.proposals]
     assert [("id-1", "it was declined before")] == [(r.id, r.reason) for r in planned.refused]
+
+
+@pytest.mark.parametrize(("values", "back"), [(("650m",), True), (("650m", "720m"), False),
+                                              (("",), False)])  # fmt: skip
+def test_what_was_declined_comes_back_as_another_value(values: tuple[str, ...], back: bool) -> None:
+    planned = plan(rows({}), APPS, 10, declined={"id-1": values})
+
+    assert back == (1 == len(planned.proposals))
 
 
 def test_no_answer_is_no_proposal() -> None:

@@ -6,24 +6,24 @@ out are never touched. A commit is a function of the proposal alone (its date is
 billing period), so that a run that was killed ends the same when it runs again.
 
 To decline a proposal, delete its branch, or put an empty file `<branch>.declined` beside its
-patch, with `--` for each `/`.
+patch, with `--` for each `/`. The file goes away when something else is proposed on that branch.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import tempfile
-from collections.abc import Collection
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from .. import manifests
 from ..config import Config
 from ..errors import EditRefused, UnknownName
-from ..manifests import Git
-from ..proposals import Proposal
+from ..manifests import Declared, Git, Key
+from ..proposals import SHOWBACK, Open, Proposal, is_declined, proposed_in
 from . import State, Submitted
 
 AUTHOR = "finops-pipeline"
@@ -33,107 +33,145 @@ NOWHERE = "0" * 40
 
 @dataclass(frozen=True)
 class Entry:
-    """What we remember of a branch we made. `blobs` is path -> blob id of what it changes."""
+    """What we remember of a branch we made.
+
+    `blobs` is path -> blob id of what it changes. `values` is recommendation -> the key of the
+    value in `declared_field`, what it was, and what is proposed. `declined` is recommendation ->
+    the values people did not want, on this branch, now or before; empty text where not known.
+    """
 
     commit: str
     state: State
     title: str
     ids: tuple[str, ...]
     blobs: dict[str, str]
+    values: dict[str, list[str]] = field(default_factory=dict)
+    declined: dict[str, list[str]] = field(default_factory=dict)
+
+    def proposed(self) -> dict[str, str]:
+        """Recommendation -> the value it proposes."""
+        return dict.fromkeys(self.ids, "") | {i: v[-1] for i, v in self.values.items()}
+
+    def turned_down(self, values: Mapping[str, str]) -> Entry:
+        """The entry, with these values declined, too."""
+        lists = {
+            i: sorted({*self.declined.get(i, ()), v})
+            for i, v in sorted(values.items())
+        }  # fmt: skip
+        return replace(self, state="declined", declined=self.declined | lists)
 
 
 @dataclass(frozen=True)
 class Folder:
-    """The folder forge. `clones` is repository -> (clone, base branch)."""
+    """The folder forge. `clones` is repository -> (clone, base branch).
+
+    `declared_values` gives the values that the tip of a repository's base branch declares.
+    """
 
     path: Path
     clones: dict[str, tuple[Git, str]]
+    declared_values: Callable[[str], Mapping[Key, str]] = field(repr=False)
 
     # ------------------------------------------------------------------------ the promises
     def submit(self, proposal: Proposal) -> Submitted:
         """Put the proposal on its branch. See `Forge.submit`."""
         repository, branch = proposal.repository, proposal.branch
         git, _ = self._clone(repository)
-        record = self._record(repository)
-        known = record.get(branch)
-        if self._is_declined(repository, branch, known):
-            self._remember(repository, branch, known, "declined")
+        known = self._known(repository, branch)
+        if known is not None and is_declined(proposal.proposed(), known.declined):
+            self._remember(repository, branch, known)
             return Submitted("declined", repository, branch, "it was declined before")
         commit, blobs = self._commit(git, proposal)
         tip = git.tip(branch)
-        entry = Entry(commit, "opened", proposal.title, proposal.ids, blobs)
+        values = {v.id: [*v.key, v.old, v.new] for v in proposal.values}
+        before = known.declined if known is not None else {}
+        entry = Entry(commit, "opened", proposal.title, proposal.ids, blobs, values, before)
+        is_open = known is not None and known.state == "opened"
         if tip != commit and self._holds(git, proposal.base, blobs):
             return Submitted("exists", repository, branch, "the base branch already says so")
-        if tip == commit:
-            self._publish(git, proposal, commit, entry)
-            return Submitted("exists", repository, branch)
-        if tip is not None:
+        if tip is not None and tip != commit:
             if not self._is_ours(git, tip, proposal.base, repository):
                 reason = "somebody has committed to it, so it is left alone"
+                if known is not None and not is_open:
+                    reason = f"it is {known.state}, but has commits of somebody; delete the branch"
                 return Submitted("exists", repository, branch, reason)
             if self._is_checked_out(git, branch):
                 reason = "it is checked out in a work tree, so it is left alone"
                 return Submitted("exists", repository, branch, reason)
+            if (
+                known is not None
+                and is_open
+                and known.blobs == blobs
+                and not self._is_stale(repository, branch, known, tip)
+            ):
+                return Submitted("exists", repository, branch)
+        self._put_marker_away(repository, branch, known)
+        if tip == commit:
+            self._publish(git, proposal, commit, entry)
+            return Submitted("exists", repository, branch)
         git.run("update-ref", "-m", "finops", f"refs/heads/{branch}", commit, tip or NOWHERE)
         self._publish(git, proposal, commit, entry)
-        return Submitted("opened" if tip is None else "renewed", repository, branch)
+        renewed = tip is not None and (known is None or is_open)
+        return Submitted("renewed" if renewed else "opened", repository, branch)
 
-    def opened(self, repository: str) -> frozenset[str]:
-        """Branches of ours that are open now. See `Forge.opened`."""
-        git, _ = self._clone(repository)
-        return frozenset(
-            branch
-            for branch, entry in self._record(repository).items()
-            if entry.state == "opened"
-            and git.tip(branch) is not None
-            and not self._is_declined(repository, branch, entry)
-            and not self._is_merged(repository, entry)
-        )
+    def opened(self, repository: str) -> dict[str, Open]:
+        """What is open of ours now. See `Forge.opened`."""
+        git, base = self._clone(repository)
+        found = {}
+        for branch, entry in sorted(self._entries(repository).items()):
+            tip = git.tip(branch)
+            if entry.state != "opened" or tip is None:
+                continue
+            touched = self._is_touched(repository, branch, tip, git.base(base))
+            stale = not touched and self._is_stale(repository, branch, entry, tip)
+            found[branch] = Open(repository, branch, entry.proposed(), touched, stale)
+        return found
 
-    def declined(self, repository: str) -> frozenset[str]:
-        """Ids of recommendations that people turned down. See `Forge.declined`."""
-        record = self._record(repository)
-        ids = {
-            i
-            for branch, entry in record.items()
-            if self._is_declined(repository, branch, entry)
-            for i in entry.ids
+    def declined(self, repository: str) -> dict[str, tuple[str, ...]]:
+        """What people turned down. See `Forge.declined`."""
+        found: dict[str, set[str]] = {}
+        marked = {
+            m.name.removesuffix(".declined").replace("--", "/")
+            for m in (self.path / repository).glob("*.declined")
         }
-        for marker in sorted((self.path / repository).glob("*.declined")):
-            body = marker.with_suffix(".md")
-            if body.is_file():
-                found = re.search(r"finops-pipeline ids: ([^>]*?) -->", body.read_text("utf-8"))
-                ids |= set(found[1].split()) if found else set()
-        return frozenset(ids)
+        entries = self._entries(repository)
+        unknown = [self._known(repository, branch) for branch in marked - entries.keys()]
+        for entry in (*entries.values(), *unknown):
+            for identity, values in entry.declined.items() if entry is not None else ():
+                found.setdefault(identity, set()).update(values)
+        return {i: tuple(sorted(values)) for i, values in sorted(found.items())}
 
     def settle(self, repository: str, current: Collection[str]) -> tuple[Submitted, ...]:
-        """Close what is no longer recommended. See `Forge.settle`.
+        """Note what people did, and close what is no longer recommended. See `Forge.settle`.
 
         A branch that holds our commit alone is removed; one that somebody committed to, or has
         checked out, is listed and left. Published showback is never superseded.
         """
-        git, _ = self._clone(repository)
+        git, base = self._clone(repository)
         done = []
-        for branch, entry in sorted(self._record(repository).items()):
-            if branch in current or branch.startswith("finops/showback/"):
+        for branch, noted in sorted(self._record(repository).items()):
+            entry, tip = self._as_left(repository, branch, noted), git.tip(branch)
+            self._remember(repository, branch, entry)
+            if entry.state != noted.state:
+                reason = {
+                    "declined": "its branch was deleted" if tip is None else "it was marked so",
+                    "superseded": "its values were changed otherwise",
+                }.get(entry.state, "")
+                done.append(Submitted(entry.state, repository, branch, reason))
+            elif (
+                branch in current
+                or branch.startswith(SHOWBACK)
+                or entry.state not in ("opened", "superseded")
+                or tip is None
+                or (entry.state == "superseded" and tip != entry.commit)
+            ):
                 continue
-            tip = git.tip(branch)
-            if entry.state == "superseded" and tip != entry.commit:
-                continue
-            if entry.state not in ("opened", "superseded"):
-                continue
-            if self._is_declined(repository, branch, entry):
-                self._remember(repository, branch, entry, "declined")
-                done.append(Submitted("declined", repository, branch, "its branch was deleted"))
-            elif self._is_merged(repository, entry):
-                self._remember(repository, branch, entry, "merged")
-                done.append(Submitted("merged", repository, branch))
-            elif tip != entry.commit or self._is_checked_out(git, branch):
+            elif self._is_touched(repository, branch, tip, git.base(base)):
                 reason = "no longer recommended, but somebody works on it, so it is left alone"
                 done.append(Submitted("exists", repository, branch, reason))
             else:
-                self._remember(repository, branch, entry, "superseded")
-                git.run("update-ref", "-d", f"refs/heads/{branch}", entry.commit)
+                self._remember(repository, branch, replace(entry, state="superseded", commit=tip))
+                git.run("update-ref", "-d", f"refs/heads/{branch}", tip)
                 for file in self._files(repository, branch):
                     file.unlink(missing_ok=True)
                 done.append(Submitted("superseded", repository, branch, "no longer recommended"))
@@ -199,27 +237,81 @@ class Folder:
         out = git.run("log", "--format=%ce%x00%ae", tip, "--not", base, now)
         return all(line == f"{EMAIL}\0{EMAIL}" for line in out.decode().splitlines())
 
+    def _is_touched(self, repository: str, branch: str, tip: str, base: str) -> bool:
+        """Whether a person committed to a branch, or works on it."""
+        git, _ = self._clone(repository)
+        return not self._is_ours(git, tip, base, repository) or self._is_checked_out(git, branch)
+
+    def _is_stale(self, repository: str, branch: str, entry: Entry, tip: str) -> bool:
+        """Whether a branch nobody touched is half made, or cannot be merged as it is."""
+        git, base_branch = self._clone(repository)
+        if tip != entry.commit or not all(f.is_file() for f in self._files(repository, branch)):
+            return True
+        # 1 says that they conflict; a git that cannot tell (before 2.38) says something else.
+        merge = ("merge-tree", "--write-tree", "--no-messages", git.base(base_branch), tip)
+        return git.ask(*merge)[0] == 1
+
     def _is_merged(self, repository: str, entry: Entry) -> bool:
-        """Whether the base branch has the commit, or (merged by squash) its content."""
+        """Whether the base branch has the commit, its change as another commit, or its content.
+
+        Its content is every file as it was proposed, or every value, whatever else has changed.
+        """
         git, base_branch = self._clone(repository)
         now = git.base(base_branch)
         if git.ask("merge-base", "--is-ancestor", entry.commit, now)[0] == 0:
             return True  # any other code says no, or that the commit is gone
-        return self._holds(git, now, entry.blobs)
+        if entry.values:
+            declared = self.declared_values(repository)
+            if all(declared.get(Key(*v[:-2])) == v[-1] for v in entry.values.values()):
+                return True
+        if self._holds(git, now, entry.blobs):
+            return True
+        code, alike, _ = git.ask("cherry", now, entry.commit)
+        lines = alike.splitlines()
+        return code == 0 and bool(lines) and all(line.startswith(b"-") for line in lines)
 
     def _is_checked_out(self, git: Git, branch: str) -> bool:
         out = git.run("worktree", "list", "--porcelain").decode(errors="replace")
         return f"branch refs/heads/{branch}" in out.splitlines()
 
-    def _is_declined(self, repository: str, branch: str, entry: Entry | None) -> bool:
-        """Whether people said no: by a marker file, or by deleting a branch they did not merge."""
+    def _as_left(self, repository: str, branch: str, entry: Entry) -> Entry:
+        """The entry, with what people did since: merged the branch, deleted it or marked it.
+
+        A branch that was deleted declines those of its values that Git still has as they were.
+        """
+        if entry.state == "declined":  # an older version did not note the values
+            return entry if entry.declined else entry.turned_down(entry.proposed())
         if self._file(repository, branch, ".declined").exists():
-            return True
-        if entry is None or entry.state == "declined":
-            return entry is not None
-        if entry.state != "opened" or self._clone(repository)[0].tip(branch) is not None:
-            return False
-        return not self._is_merged(repository, entry)
+            return entry.turned_down(entry.proposed())
+        if entry.state != "opened":
+            return entry
+        if self._is_merged(repository, entry):
+            return replace(entry, state="merged")
+        if self._clone(repository)[0].tip(branch) is not None:
+            return entry
+        if not entry.values:
+            return entry.turned_down(entry.proposed())
+        declared = self.declared_values(repository)
+        still = {
+            i: v[-1] for i, v in entry.values.items() if declared.get(Key(*v[:-2])) == v[-2]
+        }  # fmt: skip
+        return entry.turned_down(still) if still else replace(entry, state="superseded")
+
+    def _entries(self, repository: str) -> dict[str, Entry]:
+        """All that we remember, as people left it."""
+        record = self._record(repository)
+        return {b: self._as_left(repository, b, e) for b, e in record.items()}
+
+    def _known(self, repository: str, branch: str) -> Entry | None:
+        """What we know of a branch: from the record, else from a body that was marked."""
+        entry = self._record(repository).get(branch)
+        if entry is not None:
+            return self._as_left(repository, branch, entry)
+        body = self._file(repository, branch, ".md")
+        if not self._file(repository, branch, ".declined").exists() or not body.is_file():
+            return None
+        values = proposed_in(body.read_text("utf-8"))
+        return Entry("", "opened", "", tuple(values), {}).turned_down(values)
 
     # ---------------------------------------------------------------------------- the folder
     def _file(self, repository: str, branch: str, ending: str) -> Path:
@@ -254,10 +346,17 @@ class Folder:
         data = json.loads(path.read_text("utf-8"))
         return {b: Entry(**{**e, "ids": tuple(e["ids"])}) for b, e in data.items()}
 
-    def _remember(self, repository: str, branch: str, entry: Entry | None, state: State) -> None:
-        if entry is not None and entry.state != state:
-            record = self._record(repository)
-            self._save(repository, record | {branch: replace(entry, state=state)})
+    def _remember(self, repository: str, branch: str, entry: Entry | None) -> None:
+        record = self._record(repository)
+        if entry is not None and record.get(branch) != entry:
+            self._save(repository, record | {branch: entry})
+
+    def _put_marker_away(self, repository: str, branch: str, known: Entry | None) -> None:
+        """Something else is proposed on a branch: what was declined is in the record now."""
+        marker = self._file(repository, branch, ".declined")
+        if marker.exists():
+            self._remember(repository, branch, known)
+            marker.unlink()
 
     def _save(self, repository: str, record: dict[str, Entry]) -> None:
         data = {branch: asdict(entry) for branch, entry in record.items()}
@@ -265,10 +364,21 @@ class Folder:
         _write(self.path / repository / "opened.json", text.encode())
 
 
-def connect(config: Config) -> Folder:
-    """The folder forge of a configuration."""
+def connect(config: Config, declared: Mapping[str, Declared] | None = None) -> Folder:
+    """The folder forge of a configuration; `declared` is what was read of repositories already."""
     clones = {b.name: (Git(config.path(b.path)), b.base_branch) for b in config.gitops}
-    return Folder(config.path(config.pull_requests.path), clones)
+    blocks = {b.name: b for b in config.gitops}
+    read = {name: (found.commit, found.values()) for name, found in (declared or {}).items()}
+
+    def values(repository: str) -> Mapping[Key, str]:
+        block = blocks[repository]
+        tip = manifests.tip(block, config)
+        if repository not in read or read[repository][0] != tip:
+            found = manifests.read(block, config)
+            read[repository] = found.commit, found.values()
+        return read[repository][1]
+
+    return Folder(config.path(config.pull_requests.path), clones, values)
 
 
 def _end_of(period: str) -> int:

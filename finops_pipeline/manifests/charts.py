@@ -225,7 +225,7 @@ def _chart_of(repository: Repository, path: str) -> str | None:
 
 
 def _is_of_the_chart(repository: Repository, path: str) -> bool:
-    """Whether a file is what Helm makes a chart of, never values: a pattern may match those, too."""
+    """Whether it is of what a chart is made of besides values: a pattern may match those, too."""
     chart = _chart_of(repository, path)
     if chart is None:
         return False
