@@ -11,13 +11,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
@@ -45,9 +45,12 @@ from .dialect import (
 from .errors import CheckFailed, ConfigError, IncompleteDelivery, UnreadableFile
 from .landed import digest_of
 from .periods import names_month
-from .queries import with_columns, with_enums
+from .queries import query, with_columns, with_enums
 from .transports import Item
-from .warehouse import identifier, literal
+from .warehouse import bind_files, copy, identifier, literal
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Read = TypeVar("Read")
 COPY = "(format parquet, compression zstd, compression_level 1, write_bloom_filter false)"
@@ -61,6 +64,9 @@ FEW_TEXTS = 256
 FIRST_ROWS = 2_000
 """Rows that show which columns have more texts."""
 IN_ORDER = "order by x_SourceRow"
+COMMITMENT_TOTAL = "bill/commitment_total"
+ROUNDING = "commitment-rounding"
+"""Part of a bill that is made of the others. No block's part has this name: theirs have a dot."""
 
 
 # --------------------------------------------------------------------------- reading a file
@@ -140,6 +146,67 @@ def read_file(
             "delivery stands"
         )
     return result
+
+
+def total_commitments(connection: duckdb.DuckDBPyConnection, out: Path) -> None:
+    """Write what the file that was read into `out` says of commitments."""
+    bind_files(connection, table("cost_and_usage"), [out / "cost_and_usage.parquet"])
+    copy(connection, query(COMMITMENT_TOTAL).text, out / "commitment_total.parquet")
+
+
+def commitment_rounding(
+    connection: duckdb.DuckDBPyConnection,
+    period: str,
+    delivered: Sequence[Path],
+    before: Sequence[Path],
+) -> pl.DataFrame:
+    """Charges for what amortisation lost of commitments that are used up in a period.
+
+    `delivered` and `before` are files of `commitment_total`: of this period, and of earlier ones.
+    """
+    bind_files(connection, table("commitment_total"), delivered)
+    # Most bills have no commitment, and none before is asked then.
+    if connection.execute("select count(*) from commitment_total").fetchall()[0][0]:
+        bind_files(connection, table("commitment_total"), [*before, *delivered])
+    asked = query("bill/commitment/rounding").text
+    found: pl.DataFrame = connection.sql(asked, params={"period": period}).pl()
+    return found
+
+
+def book_rounding(
+    connection: duckdb.DuckDBPyConnection, period: str, rows: pl.DataFrame, out: Path
+) -> None:
+    """Write such charges into the folder `out`, in the tables of a delivered file.
+
+    What has no bytes was not delivered: the size is 0, and the checksum that of nothing.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    connection.register("booked", rows)
+    same = {
+        "BillingPeriod": literal(period),
+        "x_Bytes": "0",
+        "x_Sha256": literal(hashlib.sha256().hexdigest()),
+        "x_Manifest": "null",
+        "x_Rows": "count(*)",
+        "x_ChargeRows": "count(*)",
+        "BilledCost": "sum(BilledCost)",
+        "EffectiveCost": "sum(EffectiveCost)",
+    }
+
+    def write(name: str, given: Mapping[str, str], rest: str) -> None:
+        columns = ", ".join(
+            f"cast({given.get(n, n)} as {kind}) as {identifier(n)}"
+            for n, kind in table(name).duckdb.items()
+        )
+        copy(connection, f"select {columns} from booked {rest}", out / f"{name}.parquet")
+
+    untold = {n: "null" for n in table("cost_and_usage").names if n not in rows.columns}
+    write("cost_and_usage", untold, "order by x_Source, x_SourceRow")
+    write("quarantine", dict.fromkeys(table("quarantine").names, "null"), "where false")
+    by_source = "group by x_Source, x_SourceFile{} order by x_Source"
+    write("delivered_tag_set", same, by_source.format(", x_TagSetId, Tags"))
+    write("delivery", same, by_source.format(""))
+    total_commitments(connection, out)
 
 
 def ask_rows(

@@ -11,7 +11,7 @@ import functools
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -59,7 +59,13 @@ if TYPE_CHECKING:
     import duckdb
     import polars as pl
 
-FILE_TABLES = ("delivery", "delivered_tag_set", "quarantine", "cost_and_usage")
+FILE_TABLES = (
+    "delivery",
+    "delivered_tag_set",
+    "quarantine",
+    "commitment_total",
+    "cost_and_usage",
+)
 BILL_TABLES = (*FILE_TABLES, "delivery_manifest")
 USAGE_TABLES = ("unread_usage", "metric_hour", "invocation_usage", "inference_usage")
 DECLARED_TABLES = ("declared_field", "declared_workload")
@@ -179,6 +185,7 @@ def read_bill(warehouse: Warehouse, period: str) -> list[Built]:
                     transport.digest(item),
                     manifest,
                     dialect.digest,
+                    queries.query(bill.COMMITMENT_TOTAL).digest,
                     block.costs,
                 ),
                 tables=FILE_TABLES,
@@ -198,7 +205,8 @@ def read_bill(warehouse: Warehouse, period: str) -> list[Built]:
         _refuse_vanished(
             warehouse, "delivery", period, f"{block.name}.", block.name, parts, block.location
         )
-    built = warehouse.ingest(FILE_TABLES, period, parts)
+    booked = functools.partial(_commitment_rounding, warehouse, period)
+    built = warehouse.ingest(FILE_TABLES, period, parts, booked)
     # By itself: a manifest written anew around the same files is no new bill.
     built += warehouse.ingest(("delivery_manifest",), period, listings)
     landed.keep()
@@ -260,6 +268,40 @@ def _read_bill_file(
     sha256 = transport.digest(item)
     with warehouse.engine(sums_joins=False) as connection:
         bill.read_file(connection, block, period, item, local, into, rows, sha256, manifest)
+        bill.total_commitments(connection, into)
+
+
+def _commitment_rounding(
+    warehouse: Warehouse, period: str, files: Mapping[str, list[Path]]
+) -> list[Part]:
+    """The part of a period's bill that has what amortisation lost of commitments, if it is any.
+
+    It goes by what the periods up to this one have now. They are no inputs of it that are kept: a
+    month that is restated must not keep later ones from being published, which are not run with it.
+    """
+    before = [
+        file
+        for p in warehouse.partitions("commitment_total")
+        if p < period
+        for file in sorted(warehouse.folder("commitment_total", p).glob("*.parquet"))
+    ]
+    with warehouse.engine() as connection:
+        rows = bill.commitment_rounding(connection, period, files["commitment_total"], before)
+    if rows.is_empty():
+        return []
+    return [
+        Part(
+            name=bill.ROUNDING,
+            fingerprint=digest(rows.rows(), queries.query(bill.COMMITMENT_TOTAL).digest),
+            tables=FILE_TABLES,
+            read=functools.partial(_book_rounding, warehouse, period, rows),
+        )
+    ]
+
+
+def _book_rounding(warehouse: Warehouse, period: str, rows: pl.DataFrame, into: Path) -> None:
+    with warehouse.engine() as connection:
+        bill.book_rounding(connection, period, rows, into)
 
 
 # ----------------------------------------------------------------------------------- usage

@@ -525,16 +525,24 @@ class Warehouse:
                 )
         return found
 
-    def ingest(self, names: Sequence[str], partition: str, parts: Sequence[Part]) -> list[Built]:
+    def ingest(
+        self,
+        names: Sequence[str],
+        partition: str,
+        parts: Sequence[Part],
+        made_of: Callable[[Mapping[str, list[Path]]], Sequence[Part]] | None = None,
+    ) -> list[Built]:
         """Build the partition of several tables from parts, reading only those that changed.
 
         And those that were read before a column came.
-        The last table of `names` depends on the others, so that none is published alone.
+        The last table of `names` depends on the others, so that none is published alone. `made_of`
+        is asked, with the files of each table, for more parts that are made of what was read.
         """
         fresh = self.work / f"{names[-1]}.{partition or 'all'}.parts"
         shutil.rmtree(fresh, ignore_errors=True)
         files: dict[str, list[Path]] = {n: [] for n in names}
-        for part in sorted(parts, key=lambda p: p.name):
+
+        def take(part: Part) -> None:
             places = {n: self.folder(n, partition) / f"{part.name}.parquet" for n in part.tables}
             if all(
                 (state := self.state(n, partition)) is not None
@@ -545,7 +553,7 @@ class Warehouse:
             ):
                 for n, place in places.items():
                     files[n].append(place)
-                continue
+                return
             into = fresh / part.name
             into.mkdir(parents=True)
             part.read(into)
@@ -554,6 +562,13 @@ class Warehouse:
                 target.parent.mkdir(exist_ok=True)
                 (into / f"{n}.parquet").rename(target)
                 files[n].append(target)
+
+        for part in sorted(parts, key=lambda p: p.name):
+            take(part)
+        made = [] if made_of is None else made_of(files)
+        for part in made:
+            take(part)
+        parts = [*parts, *made]
         built: list[Built] = []
         for n in names:
             known = {p.name: p.fingerprint for p in parts if n in p.tables}

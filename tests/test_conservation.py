@@ -293,10 +293,13 @@ SHARED = st.builds(
     since=st.sampled_from([date(2026, 9, 1), date(2026, 10, 2)]),
 )
 ROAD = [
+    "bill/commitment_total",
     "usage/node_load",
     *stage_queries("allocation"),
     "showback/showback",
     "showback/coverage",
+    "showback/commitment",
+    "showback/commitment_term",
     "showback/billed_day",
     "showback/cluster_cost",
     "showback/model_serving",

@@ -22,7 +22,7 @@ from finops_pipeline.export import TABLES, Exported, export_focus, rules
 from finops_pipeline.warehouse import identifier
 
 from .conftest import Ran, finops
-from .test_cases import BY_TYPE, DEFAULTS
+from .test_cases import BY_TYPE, DEFAULTS, engine, fill
 
 PERIOD = "2026-10"
 DOCS = Path(__file__).parents[1] / "docs" / "focus.md"
@@ -55,7 +55,8 @@ class Published:
         names = ("cost_and_usage", "quarantine", "allocated_cost", "usage_share")
         keyed: dict[str, list[dict[str, Any]]] = {n: [] for n in names}
         for name, rows in given.items():
-            keyed[name] = [{"BillingPeriod": period, **row} for row in rows]
+            of = {"BillingPeriod": period} if contracts.table(name).partition else {}
+            keyed[name] = [of | row for row in rows]
         for place, row in enumerate(keyed["cost_and_usage"], 1):
             row.setdefault("x_SourceRow", place)
         with duckdb.connect() as connection:
@@ -667,6 +668,22 @@ def amortised(paid: int) -> list[Decimal]:
     return [*months, paid - sum(months, ZERO)]
 
 
+def terms(given: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """What commitment_term has of bills, without a rounding."""
+    rows = [
+        {"BillingPeriod": period, "x_SourceFile": period, "x_SourceRow": n, **row}
+        for period, bill in given.items()
+        for n, row in enumerate(bill, 1)
+    ]
+    delivered = [{"BillingPeriod": period} for period in given]
+    connection = engine({"cost_and_usage": rows, "delivery": delivered}, {})
+    for path in ("bill/commitment_total", "showback/commitment_term"):
+        fill(connection, path, {})
+    found = connection.execute("from commitment_term")
+    names = [d[0] for d in found.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
 @pytest.mark.parametrize(
     ("change", "published_months", "offenders"),
     [("0", 12, 0), ("0.01", 12, 1), ("-0.000000000001", 12, 1), ("0.01", 11, 0)],
@@ -681,6 +698,7 @@ def test_over_its_term_a_commitment_costs_what_was_paid_for_it(
     given = year("12000", [str(m) for m in months[:published_months]])
     for period, rows in given.items():
         published.publish(period, cost_and_usage=rows)
+    published.publish("all", commitment_term=terms(given))
     first = export_focus(published.config, "2026-01", published.root / "out")
 
     assert offenders == sum(t.rows for t in first.told if t.requirement == "EffectiveCost-C-012-C")

@@ -47,6 +47,20 @@ TABLES = tables_of(
             "x_TagSetId",
             "BillingPeriod x_TagSetId Tags",
         ),
+        "commitment_total": (
+            """What each delivered file says of each commitment: one row per file, provider, commitment
+            and currency.""",
+            "x_Source x_SourceFile ProviderName CommitmentDiscountId BillingCurrency",
+            """BillingPeriod ProviderName CommitmentDiscountId CommitmentDiscountName?
+            CommitmentDiscountCategory? CommitmentDiscountType? BillingCurrency
+            BillingAccountId? BillingAccountName? BillingAccountType?
+            SubAccountId? SubAccountName? SubAccountType?
+            InvoiceId InvoiceIssuerName? PublisherName?
+            ServiceCategory ServiceSubcategory? ServiceName
+            BillingPeriodStart BillingPeriodEnd x_TermStart ChargePeriodStart ChargePeriodEnd
+            x_UpfrontEnd? x_ChargeRows x_RoundedFigures x_LastPlace
+            BilledCost EffectiveCost x_UsedCost x_UnusedCost x_IsFee x_Source x_SourceFile""",
+        ),
         "delivery_manifest": (
             """The manifests the period was read by, as they were delivered: one row per manifest.
             It is kept as long as the state of the bill that was read by it.""",

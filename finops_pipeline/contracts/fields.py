@@ -957,6 +957,39 @@ FIELDS: dict[str, Field] = {
     ),
     "x_UsedCost": Field(MONEY, "EffectiveCost of what was used of the commitment."),
     "x_UnusedCost": Field(MONEY, "EffectiveCost of what nobody used of the commitment."),
+    "x_RoundingCost": Field(
+        MONEY,
+        "EffectiveCost that was booked here because amortised figures are rounded: what makes them "
+        "sum to what was paid. See docs/focus.md.",
+    ),
+    "x_OpenCost": Field(
+        MONEY, "BilledCost less EffectiveCost: paid for the commitment and not amortised."
+    ),
+    "x_TermState": Field(
+        "VARCHAR",
+        "settled: amortised is what was paid. running: its term goes on. begun_before: its purchase "
+        "is not here. gap: it is over, and the two differ.",
+        isin=("settled", "running", "begun_before", "gap"),
+    ),
+    "x_TermStart": Field("TIMESTAMP", "When the first charge of the commitment begins, UTC."),
+    "x_TermEnd": Field("TIMESTAMP", "When the last charge of the commitment ends, UTC."),
+    "x_UpfrontEnd": Field(
+        "TIMESTAMP", "When the time ends that was paid for upfront, UTC; null where nothing was."
+    ),
+    "x_RoundedFigures": Field(
+        "BIGINT",
+        "Costs of the commitment that may be rounded: one a charge, two where it has both.",
+        ge=0,
+    ),
+    "x_LastPlace": Field(
+        "BIGINT",
+        "The last decimal place of the amortised figures, in 10^-12 of the currency: 100 is the tenth.",
+        ge=100,
+    ),
+    "x_IsFee": Field(
+        "BOOLEAN",
+        "Whether the account and service are those of a fee: a purchase, or what nobody used.",
+    ),
     "x_InferenceCost": Field(MONEY, "EffectiveCost of the work of the calls."),
     "x_ServingCost": Field(MONEY, "x_InferenceCost and x_IdleCost: without training."),
     "x_TrainingCost": Field(MONEY, "Training of the version, amortised over its life."),

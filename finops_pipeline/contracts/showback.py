@@ -78,7 +78,7 @@ TABLES = tables_of(
             "ProviderName CommitmentDiscountId BillingCurrency",
             """BillingPeriod ProviderName CommitmentDiscountId CommitmentDiscountName?
             CommitmentDiscountType? BillingCurrency BilledCost EffectiveCost x_UsedCost x_UnusedCost
-            x_UtilisationPermille?""",
+            x_RoundingCost x_UtilisationPermille?""",
         ),
         "invoice_summary": (
             """What the providers' own invoices ask for: one row per source, invoice and currency,
@@ -147,6 +147,14 @@ TABLES = tables_of(
     "showback",
     "",
     {
+        "commitment_term": (
+            """What was paid for each commitment and what was amortised of it, over all published
+            periods: one row per provider, commitment and currency.""",
+            "ProviderName CommitmentDiscountId BillingCurrency",
+            """ProviderName CommitmentDiscountId CommitmentDiscountName? CommitmentDiscountType?
+            BillingCurrency x_TermStart x_TermEnd x_UpfrontEnd? BilledCost EffectiveCost x_UsedCost
+            x_UnusedCost x_RoundingCost x_OpenCost x_TermState""",
+        ),
         "training_schedule": (
             """The cost of each run spread over the life of the version it made: one row per run,
             currency, owner, billing period and kind of amount; the rows of a run sum to its

@@ -2,8 +2,9 @@
 -- it is one figure.
 --
 -- BilledCost is what the invoice asks for the commitment, EffectiveCost what its charges cost: over
--- the term of a commitment the two are the same, in a month they are not. What is neither used nor
--- unused of EffectiveCost is a fee that its provider does not spread over what it covered.
+-- the term of a commitment the two are the same (commitment_term has them), in a month they are not.
+-- x_RoundingCost is what makes them the same. What is neither used nor unused nor rounding of
+-- EffectiveCost is a fee that its provider does not spread over what it covered.
 --
 -- One row per provider, commitment and currency.
 with
@@ -16,12 +17,12 @@ summed as (
         BillingCurrency,
         sum(BilledCost) as BilledCost,
         sum(EffectiveCost) as EffectiveCost,
-        coalesce(sum(EffectiveCost) filter (where CommitmentDiscountStatus = 'Used'), 0)
-            as used,
-        coalesce(sum(EffectiveCost) filter (where CommitmentDiscountStatus = 'Unused'), 0)
-            as unused
-    from cost_and_usage
-    where CommitmentDiscountId is not null
+        sum(x_UsedCost) as used,
+        sum(x_UnusedCost) as unused,
+        coalesce(
+            sum(EffectiveCost) filter (where x_SourceFile = '(commitment rounding)'), 0
+        ) as rounding
+    from commitment_total
     group by ProviderName, CommitmentDiscountId, BillingCurrency
 )
 select
@@ -35,6 +36,7 @@ select
     cast(EffectiveCost as decimal(38, 12)) as EffectiveCost,
     cast(used as decimal(38, 12)) as x_UsedCost,
     cast(unused as decimal(38, 12)) as x_UnusedCost,
+    cast(rounding as decimal(38, 12)) as x_RoundingCost,
     cast(
         case
             when used + unused > 0

@@ -8,6 +8,9 @@
 -- goes from one to another moves it. x_HashMark is a fixed row by the same hash: another version of
 -- the engine may hash otherwise, and then says so.
 --
+-- What amortisation lost of commitments is booked by us, not read: a closed bill is not another one
+-- for it.
+--
 -- One row per source, invoice, currency and provider.
 with
 read_row as (
@@ -25,6 +28,7 @@ read_row as (
         cast(0 as decimal(38, 12)) as x_BilledQuarantined,
         cast(0 as decimal(38, 12)) as x_EffectiveQuarantined
     from cost_and_usage
+    where x_SourceFile <> '(commitment rounding)'
     group by x_Source, InvoiceId, BillingCurrency, ProviderName
     union all
     select
