@@ -65,6 +65,7 @@ FIRST_ROWS = 2_000
 """Rows that show which columns have more texts."""
 IN_ORDER = "order by x_SourceRow"
 COMMITMENT_TOTAL = "bill/commitment_total"
+COMMITMENT_ROUNDING = "bill/commitment/rounding"
 ROUNDING = "commitment-rounding"
 """Part of a bill that is made of the others. No block's part has this name: theirs have a dot."""
 
@@ -168,7 +169,7 @@ def commitment_rounding(
     # Most bills have no commitment, and none before is asked then.
     if connection.execute("select count(*) from commitment_total").fetchall()[0][0]:
         bind_files(connection, table("commitment_total"), [*before, *delivered])
-    asked = query("bill/commitment/rounding").text
+    asked = query(COMMITMENT_ROUNDING).text
     found: pl.DataFrame = connection.sql(asked, params={"period": period}).pl()
     return found
 

@@ -53,7 +53,17 @@ from .periods import day_before, days, in_day, in_month, names_month, today
 from .publish import publish
 from .registries import open_registry
 from .transports import Item, Transport, open_transport
-from .warehouse import Built, Part, Warehouse, bind_rows, copy, digest, rows_of, two_at_a_time
+from .warehouse import (
+    Built,
+    Derived,
+    Part,
+    Warehouse,
+    bind_rows,
+    copy,
+    digest,
+    rows_of,
+    two_at_a_time,
+)
 
 if TYPE_CHECKING:
     import duckdb
@@ -205,8 +215,7 @@ def read_bill(warehouse: Warehouse, period: str) -> list[Built]:
         _refuse_vanished(
             warehouse, "delivery", period, f"{block.name}.", block.name, parts, block.location
         )
-    booked = functools.partial(_commitment_rounding, warehouse, period)
-    built = warehouse.ingest(FILE_TABLES, period, parts, booked)
+    built = warehouse.ingest(FILE_TABLES, period, parts, _rounding_of(warehouse, period))
     # By itself: a manifest written anew around the same files is no new bill.
     built += warehouse.ingest(("delivery_manifest",), period, listings)
     landed.keep()
@@ -271,18 +280,25 @@ def _read_bill_file(
         bill.total_commitments(connection, into)
 
 
-def _commitment_rounding(
-    warehouse: Warehouse, period: str, files: Mapping[str, list[Path]]
-) -> list[Part]:
+def _rounding_of(warehouse: Warehouse, period: str) -> Derived:
     """The part of a period's bill that has what amortisation lost of commitments, if it is any.
 
     It goes by what the periods up to this one have now. They are no inputs of it that are kept: a
     month that is restated must not keep later ones from being published, which are not run with it.
     """
+    earlier = [p for p in warehouse.partitions("commitment_total") if p < period]
+    states = [warehouse.state("commitment_total", p) for p in earlier]
+    asked = queries.query(bill.COMMITMENT_ROUNDING).digest
+    mark = digest(asked, earlier, [s.identity for s in states if s is not None])
+    return Derived(mark, functools.partial(_commitment_rounding, warehouse, period, earlier))
+
+
+def _commitment_rounding(
+    warehouse: Warehouse, period: str, earlier: list[str], files: Mapping[str, list[Path]]
+) -> list[Part]:
     before = [
         file
-        for p in warehouse.partitions("commitment_total")
-        if p < period
+        for p in earlier
         for file in sorted(warehouse.folder("commitment_total", p).glob("*.parquet"))
     ]
     with warehouse.engine() as connection:

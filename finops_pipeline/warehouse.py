@@ -99,6 +99,18 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Derived:
+    """More parts of a partition, which `make` makes of the files of each table that were read.
+
+    `mark` is a fingerprint of whatever else they are made of: while it and the parts that were
+    read stay the same, `make` is not asked.
+    """
+
+    mark: str
+    make: Callable[[Mapping[str, list[Path]]], Sequence[Part]]
+
+
+@dataclass(frozen=True)
 class DayRange:
     """A row of `day_range`: the days of one part of a month, `until` excluded."""
 
@@ -530,13 +542,12 @@ class Warehouse:
         names: Sequence[str],
         partition: str,
         parts: Sequence[Part],
-        made_of: Callable[[Mapping[str, list[Path]]], Sequence[Part]] | None = None,
+        derived: Derived | None = None,
     ) -> list[Built]:
         """Build the partition of several tables from parts, reading only those that changed.
 
-        And those that were read before a column came.
-        The last table of `names` depends on the others, so that none is published alone. `made_of`
-        is asked, with the files of each table, for more parts that are made of what was read.
+        And those that were read before a column came. The last table of `names` depends on the
+        others, so that none is published alone.
         """
         fresh = self.work / f"{names[-1]}.{partition or 'all'}.parts"
         shutil.rmtree(fresh, ignore_errors=True)
@@ -565,10 +576,15 @@ class Warehouse:
 
         for part in sorted(parts, key=lambda p: p.name):
             take(part)
-        made = [] if made_of is None else made_of(files)
-        for part in made:
-            take(part)
-        parts = [*parts, *made]
+        told: dict[str, Any] = {}
+        if derived is not None:
+            mark = digest(derived.mark, sorted((p.name, p.fingerprint) for p in parts))
+            before = self._derived_before(names, partition, mark)
+            more = derived.make(files) if before is None else before
+            for part in more:
+                take(part)
+            parts = [*parts, *more]
+            told = {"derived": {"mark": mark, "parts": {p.name: p.fingerprint for p in more}}}
         built: list[Built] = []
         for n in names:
             known = {p.name: p.fingerprint for p in parts if n in p.tables}
@@ -580,7 +596,7 @@ class Warehouse:
                     with self.engine() as connection:
                         bind_files(connection, contracts.table(n), [])
                         copy(connection, f"from {identifier(n)}", draft / "none.parquet")
-                return {"parts": known}
+                return {"parts": known, **told}
 
             inputs = {f"{b.table}/{partition}": b.state.identity for b in built}
             last = inputs if n == names[-1] else {}
@@ -589,6 +605,20 @@ class Warehouse:
             built.append(self.build(n, partition, fingerprint, last, make, audit))
         shutil.rmtree(fresh, ignore_errors=True)
         return built
+
+    def _derived_before(self, names: Sequence[str], partition: str, mark: str) -> list[Part] | None:
+        """The derived parts of a partition, to be linked; None where they have to be made."""
+        known = self.state(names[-1], partition)
+        before = known.note.get("derived", {}) if known is not None else {}
+        if before.get("mark") != mark:
+            return None
+        there = [
+            self.folder(n, partition) / f"{part}.parquet" for n in names for part in before["parts"]
+        ]
+        if not all(file.exists() for file in there):
+            return None
+        # Never read: what it has is there, and known by the same fingerprint.
+        return [Part(n, f, tuple(names), _not_read) for n, f in before["parts"].items()]
 
     def _audit(
         self,
@@ -727,6 +757,10 @@ class Warehouse:
         link.symlink_to(Path("generations") / generation.name)
         os.replace(link, self.home / "current")
         return generation
+
+
+def _not_read(into: Path) -> None:
+    raise AssertionError(f"{into}: this part was to be linked")
 
 
 def asked_of_parts(check: queries.Query) -> bool:
