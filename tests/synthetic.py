@@ -222,6 +222,12 @@ def _month(con: duckdb.DuckDBPyConnection, month: str, days: int, evil: str) -> 
          "x_UtilisationPermille": 1000 - 125 * n}
         for n in range(3)
     ])  # fmt: skip
+    put(con, "commitment_term", [
+        {"ProviderName": "AWS", "CommitmentDiscountId": f"plan-{month}",
+         "CommitmentDiscountType": "Savings Plan", "BillingCurrency": "USD",
+         "BilledCost": 720, "EffectiveCost": 719, "x_UsedCost": 719, "x_OpenCost": 1,
+         "x_TermState": "gap"}
+    ])  # fmt: skip
     gpu = [(start + timedelta(n), "Compute", "GPU hours", "tag",
             (features[n % 3], "contoso", "production"), "(none)", Decimal("88.88"))
            for n in range(days)]  # fmt: skip
