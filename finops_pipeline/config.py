@@ -265,6 +265,11 @@ class InferenceSection(Section):
     )
     location: str = Field(description="Where the files are, with `{date}` for YYYY-MM-DD.")
     kept_days: KeptDays = None
+    cluster: str | None = Field(
+        None,
+        description="The cluster whose endpoints the calls reached, as `[[metrics]]` calls it, if it is one. A call that names a "
+        "cluster of `[[metrics]]` itself counts for that one. Only needed where two clusters serve under one name.",
+    )
 
     @field_validator("location")
     @classmethod
@@ -292,6 +297,10 @@ class InvocationSection(Section):
         None, gt=0, description="vCPUs of an instance, where the log does not say."
     )
     kept_days: KeptDays = None
+    cluster: str | None = Field(
+        None,
+        description="The cluster the pods of `knative` ran in, as `[[metrics]]` calls it. Only needed where two clusters serve under one name.",
+    )
 
 
 class GitopsSection(Section):

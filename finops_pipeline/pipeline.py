@@ -470,7 +470,9 @@ def _call_part(warehouse: Warehouse, block: InferenceSection, day: str) -> Part 
     found = _found(warehouse.config, block.location, day)
     if not found:
         return None
-    stamp = digest(_asked(block), _stamps(found), usage.calls_digest(block.dialect))
+    clusters = sorted({metrics.cluster for metrics in warehouse.config.metrics})
+    known = usage.calls_digest(block.dialect)
+    stamp = digest(_asked(block), clusters, _stamps(found), known)
     read = functools.partial(_read_calls, warehouse, block, day, found)
     return Part(f"{block.name}.calls", stamp, ("unread_usage", "inference_usage"), read)
 
@@ -556,7 +558,8 @@ def _read_calls(
 ) -> None:
     with warehouse.engine(sums_joins=False) as connection:
         files = _local(warehouse, found)
-        usage.read_calls(connection, block, date.fromisoformat(day), files, into)
+        clusters = {metrics.cluster for metrics in warehouse.config.metrics}
+        usage.read_calls(connection, block, date.fromisoformat(day), files, into, clusters)
 
 
 def _read_invocations(

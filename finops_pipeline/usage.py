@@ -15,7 +15,7 @@ import re
 import tempfile
 import threading
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -542,10 +542,12 @@ def read_calls(
     day: date,
     files: Sequence[NamedFile],
     into: Path,
+    clusters: Collection[str] = (),
 ) -> None:
     """Write `inference_usage.parquet` and `unread_usage.parquet` of one day's logs into `into`.
 
-    The day is that of the files; a call just before or after midnight keeps its own hour.
+    The day is that of the files; a call just before or after midnight keeps its own hour. A call
+    is of the cluster it names, if that is one of `clusters`, else of that of the block, if any.
     Of a refused line nothing is kept but its place. Errors: `UnreadableFile` names the file.
     """
     dialect = queries.query(f"usage/calls/{block.dialect}").text
@@ -558,7 +560,10 @@ def read_calls(
             staged = Path(scratch) / "call.parquet"
             _Lines(files).stage(connection, "raw_log", dialect, staged)
             _view(connection, "read_call", staged)
-        columns = ", ".join(_columns(INFERENCE_CALL))
+        cluster = _cluster_of_a_call(block.cluster, clusters)
+        columns = ", ".join(
+            f"{cluster} as x_Cluster" if c == "x_Cluster" else c for c in _columns(INFERENCE_CALL)
+        )
         connection.execute(
             "create or replace temp view inference_call as "
             f"select {columns}, {literal(block.name)} as x_Source, "
@@ -583,6 +588,18 @@ def read_calls(
                 into / "unread_usage.parquet",
                 {**bound, "source": block.name},
             )
+
+
+def _cluster_of_a_call(of_block: str | None, clusters: Collection[str]) -> str:
+    """What a log calls a cluster need not be what we call it: only a name we know counts."""
+    named = {*clusters} if of_block is None else {*clusters, of_block}
+    if not named:
+        return "cast(null as varchar)"
+    known = ", ".join(literal(c) for c in sorted(clusters))
+    told = f"case when x_Cluster in ({known}) then x_Cluster end" if clusters else "null"
+    else_of_block = "null" if of_block is None else literal(of_block)
+    kind = ", ".join(literal(c) for c in sorted(named))  # an enum, as in `_of_one`
+    return f"cast(coalesce({told}, {else_of_block}) as enum({kind}))"
 
 
 def _columns(words: str) -> tuple[str, ...]:
@@ -665,7 +682,7 @@ def read_invocations(
         if block.dialect in POD_DIALECTS:
             _view(connection, "invocation_usage", usage)
             text = queries.query("usage/served/inference_usage").text
-            copy(connection, text, into / "inference_usage.parquet")
+            copy(connection, text, into / "inference_usage.parquet", {"cluster": block.cluster})
 
 
 # ----------------------------------------------------------------------------- carrying of files

@@ -47,6 +47,7 @@ CHARGE = st.fixed_dictionaries(
                 None,
                 "i-1",
                 "i-2",
+                "i-3",
                 "db-1",
                 FUNCTION,
                 f"{FUNCTION}:live",
@@ -86,10 +87,12 @@ CHARGE = st.fixed_dictionaries(
         "CommitmentDiscountStatus": st.sampled_from([None, "Used", "Unused"]),
     }
 )
+# Two clusters run workloads of one name.
+CLUSTERS = {"n1": "c", "n2": "c", "n3": "d"}
 POD = st.fixed_dictionaries(
     {
         "x_HourStart": HOURS,
-        "x_Node": st.sampled_from(["n1", "n2"]),
+        "x_Node": st.sampled_from(list(CLUSTERS)),
         "x_Workload": st.sampled_from(["web", "llm"]),
         "x_Labels": LABELS,
         "x_CpuAllocatedCoreMs": BIG,
@@ -112,6 +115,7 @@ HOUR = st.integers(min_value=0, max_value=3600000)
 VOLUME = st.fixed_dictionaries(
     {
         "x_HourStart": HOURS,
+        "x_Cluster": st.sampled_from(["c", "d"]),
         "x_Volume": st.sampled_from(["pv-1", "pv-2"]),
         "x_VolumeId": st.sampled_from(["vol-1", "disk", None]),
         "x_Claim": st.sampled_from(["data", None]),
@@ -142,7 +146,8 @@ SERVICES = [
 CALL = st.fixed_dictionaries(
     {
         "x_HourStart": HOURS,
-        "x_Endpoint": st.sampled_from(["ns/llm", "vendor/m", "sagemaker/big"]),
+        "x_Endpoint": st.sampled_from(["ns/llm", "ns/llm", "vendor/m", "sagemaker/big"]),
+        "x_Cluster": st.sampled_from([None, "c", "d"]),
         "x_Feature": st.sampled_from([None, "chat"]),
         "x_Tenant": st.sampled_from([None, "a", "b", "c"]),
         "x_Provider": st.just("vendor"),
@@ -164,6 +169,7 @@ CALL = st.fixed_dictionaries(
 SERVED = st.fixed_dictionaries(
     {
         "x_HourStart": HOURS,
+        "x_Cluster": st.sampled_from(["c", "d"]),
         "x_Endpoint": st.sampled_from(["ns/llm", "ns/web", "ns/gone"]),
         "x_Model": st.sampled_from(["m", "n"]),
         "x_Requests": st.sampled_from([None, 0, 3]),
@@ -321,12 +327,16 @@ MONTH: dict[str, Any] = {
     "charges": st.lists(CHARGE, max_size=12),
     "refused": st.lists(st.tuples(MONEY, MONEY), max_size=3),
     "pods": st.lists(POD, max_size=8),
-    "nodes": st.lists(st.tuples(st.sampled_from(["1", "2"]), NODE), max_size=4),
+    "nodes": st.lists(st.tuples(st.sampled_from(["1", "2", "3"]), NODE), max_size=5),
     "volumes": st.lists(VOLUME, max_size=6),
     "network": st.lists(BYTES, max_size=6, unique_by=lambda b: (b["x_HourStart"], b["x_PodUid"])),
     "calls": st.lists(CALL, max_size=8),
     "served": st.lists(
-        SERVED, max_size=4, unique_by=lambda s: (s["x_HourStart"], s["x_Endpoint"], s["x_Model"])
+        SERVED,
+        max_size=4,
+        unique_by=lambda s: tuple(
+            s[k] for k in ("x_HourStart", "x_Cluster", "x_Endpoint", "x_Model")
+        ),
     ),
     "prices": st.lists(
         PRICE,
@@ -379,9 +389,17 @@ def road(
             "quarantine": [
                 {"BilledCost": b, "EffectiveCost": e, "InvoiceId": "a"} for b, e in refused
             ],
-            "pod_usage": [{**p, "x_PodUid": str(n)} for n, p in enumerate(pods)],
+            "pod_usage": [
+                {**p, "x_PodUid": str(n), "x_Cluster": CLUSTERS[p["x_Node"]]}
+                for n, p in enumerate(pods)
+            ],
             "node_usage": [
-                {**row, "x_Node": f"n{n}", "ResourceId": f"i-{n}"}
+                {
+                    **row,
+                    "x_Node": f"n{n}",
+                    "ResourceId": f"i-{n}",
+                    "x_Cluster": CLUSTERS[f"n{n}"],
+                }
                 for n, row in {(n, r["x_HourStart"]): (n, r) for n, r in nodes}.values()
             ],
             "volume_usage": volumes,
@@ -423,6 +441,57 @@ def test_parts_sum_to_the_bill(**month: Any) -> None:
     for stem in queries.stems("checks"):
         if stem.split("__")[0] in {p.split("/")[1] for p in ROAD}:
             assert [] == connection.execute(queries.query(f"checks/{stem}").text).fetchall(), stem
+
+
+def two_clusters(month: dict[str, Any]) -> dict[str, Any]:
+    """The month with one endpoint in two clusters, all in one hour, and charges of their nodes."""
+    then = {"x_HourStart": "2026-10-01 00:00"}
+    alike = {"ServiceName": "EC2", "ChargePeriodStart": "2026-10-01 00:00", "SkuMeter": None}
+    nodes = ["n1", "n3"]
+    return month | {
+        "charges": [
+            c | alike | {"ResourceId": ["i-1", "i-3"][n % 2]}
+            for n, c in enumerate(month["charges"])
+        ],
+        "nodes": [("13"[n % 2], row | then) for n, (_, row) in enumerate(month["nodes"])],
+        "pods": [
+            p | then | {"x_Node": nodes[n % 2], "x_Workload": "llm"}
+            for n, p in enumerate(month["pods"])
+        ],
+        "calls": [c | then | {"x_Endpoint": "ns/llm"} for c in month["calls"]],
+        "served": list(
+            {
+                (s["x_Cluster"], s["x_Model"]): s | then | {"x_Endpoint": "ns/llm"}
+                for s in month["served"]
+            }.values()
+        ),
+    }
+
+
+@settings(MONTHS, max_examples=12)
+@given(**MONTH, all_say=st.booleans())
+def test_callers_of_a_cluster_bear_nothing_of_another(all_say: bool, **month: Any) -> None:
+    month = two_clusters(month)
+    if all_say:
+        month["calls"] = [c | {"x_Cluster": c["x_Cluster"] or "c"} for c in month["calls"]]
+    connection = road(**month, rows_per_part=1)
+    for stem in queries.stems("checks"):
+        if stem.split("__")[0] in {p.split("/")[1] for p in ROAD}:
+            assert [] == connection.execute(queries.query(f"checks/{stem}").text).fetchall(), stem
+    said = {c["x_Cluster"] for c in month["calls"]}
+    ran = {CLUSTERS[p["x_Node"]] for p in month["pods"]}
+    borne = connection.execute(
+        "select distinct x_Endpoint, x_Pool from allocated_cost "
+        "where x_AllocationMethod in ('inference', 'endpoint_idle') "
+        "and starts_with(x_Pool, 'node/')"
+    ).fetchall()
+    for endpoint, pool in borne:
+        cluster, *name = endpoint.rsplit("/", 2)
+        if len(name) == 2:
+            assert (cluster, "ns", "llm") == (pool.removeprefix("node/"), *name)
+        # One that is not told apart is called by who does not say, or runs in no other cluster.
+        else:
+            assert None in said or ran == {pool.removeprefix("node/")}
 
 
 def as_cluster(month: dict[str, Any]) -> dict[str, Any]:

@@ -357,9 +357,12 @@ def test_knative_requests_are_calls_of_the_pods_that_served_them(
         ("ml/chat-00001-deployment", "acme", 1, 1),
         ("ml/chat-00001-deployment", None, 2, 0),
     ]
+    assert engine.execute("select distinct x_Cluster from inference_usage").fetchall() == [(None,)]
     found = engine.execute("describe inference_usage").fetchall()
     assert contracts.table("inference_usage").duckdb == {r[0]: r[1] for r in found}
     assert [(5, "no time: have the log collector or the template write one")] == refused(engine)
+    read(engine, tmp_path, "knative", lines, cluster="eu")
+    assert engine.execute("select distinct x_Cluster from inference_usage").fetchall() == [("eu",)]
 
 
 # -------------------------------------------------------------------------------------- the owner

@@ -24,6 +24,7 @@ __all__ = ["engine"]  # the fixture
 SECRET = "my secret diagnosis"
 
 UNSAID: dict[str, Any] = {
+    "x_Cluster": None,
     "x_Feature": None,
     "x_Tenant": None,
     "x_Environment": None,

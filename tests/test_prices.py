@@ -216,7 +216,8 @@ def listed(usage: list[dict[str, Any]], book: list[dict[str, Any]]) -> Any:
     """A database whose `list_cost` has what the calls cost by the book."""
     connection = engine({"price": book, "inference_usage": usage}, {})
     parameters = {**bindings.parameters(config.Config()), "period": "2026-10"}
-    fill(connection, "allocation/list_cost", parameters)
+    for table in ("served_endpoint", "list_cost"):
+        fill(connection, f"allocation/{table}", parameters)
     return connection
 
 

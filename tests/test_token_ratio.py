@@ -83,10 +83,10 @@ def test_tokens_take_what_the_engine_measured_to_the_nanosecond(
     logged: list[tuple[int, int, int]],
 ) -> None:
     """All tokens of the engine together took its time, but for less than a nanosecond each."""
-    for table in ("serving_usage", "inference_usage", "token_time"):
+    for table in ("serving_usage", "inference_usage", "served_endpoint", "token_time"):
         database.execute(f"delete from {table}")
     put(
-        database, "serving_usage", x_InputTokens=computed + engine_cached,
+        database, "serving_usage", x_Cluster="c", x_InputTokens=computed + engine_cached,
         x_CachedInputTokens=engine_cached, x_OutputTokens=output, x_PrefillMs=prefill,
         x_DecodeMs=decode,
     )  # fmt: skip
@@ -95,7 +95,8 @@ def test_tokens_take_what_the_engine_measured_to_the_nanosecond(
             database, "inference_usage", x_Calls=1, x_PhaseMsCalls=0, x_InputTokens=fresh + cached,
             x_CachedInputTokens=cached, x_OutputTokens=written,
         )  # fmt: skip
-    fill(database, "allocation/token_time", {"period": "2026-10"})
+    for table in ("served_endpoint", "token_time"):
+        fill(database, f"allocation/{table}", {"period": "2026-10"})
     ((in_ns, cached_ns, out_ns),) = database.execute(
         "select x_InputTokenNs, x_CachedInputTokenNs, x_OutputTokenNs from token_time"
     ).fetchall()

@@ -1083,6 +1083,7 @@ SPAN = {
     "x_CallId": "t/s",
     "x_Time": datetime(2026, 3, 2, 12),
     "x_Endpoint": "ml/llama-70b",
+    "x_Cluster": None,
     "x_Provider": "vllm",
     "x_Feature": "chat",
     "x_Tenant": "initech",
@@ -1173,6 +1174,15 @@ def test_attributes_may_be_a_list_as_in_otlp(engine: duckdb.DuckDBPyConnection) 
                 "server.address": "mistral.serving.svc.cluster.local",
             },
             {"x_Provider": "openai", "x_Endpoint": "serving/mistral"},
+        ),
+        ({"k8s.cluster.name": "eu-1"}, {"x_Cluster": "eu-1"}),
+        # a service of several clusters may have answered from another than the caller's
+        (
+            {
+                "k8s.cluster.name": "eu-1",
+                "server.address": "mistral.serving.svc.clusterset.local",
+            },
+            {"x_Endpoint": "serving/mistral"},
         ),
         ({"error.type": "timeout"}, {"x_Status": "error"}),
         (
@@ -1271,6 +1281,7 @@ SPEND = {
     "x_CallId": "r1",
     "x_Time": datetime(2026, 3, 2, 12),
     "x_Endpoint": "aws.bedrock/claude",
+    "x_Cluster": None,
     "x_Provider": "aws.bedrock",
     "x_Feature": "chat",
     "x_Tenant": "globex",
@@ -1605,6 +1616,44 @@ def test_calls_that_say_how_long_prefill_and_decode_took(
     assert [("a count is negative",)] == engine.execute(
         f"select x_Reason from '{tmp_path}/unread_usage.parquet'"
     ).fetchall()
+
+
+@pytest.mark.parametrize(
+    ("of_block", "clusters", "expected"),
+    [
+        (None, (), [(None, 3)]),
+        (None, ("eu", "us"), [("eu", 1), (None, 2)]),
+        ("us", ("eu", "us"), [("eu", 1), ("us", 2)]),
+        # not one of `[[metrics]]`, and said all the same
+        ("asia", ("eu",), [("asia", 2), ("eu", 1)]),
+        ("asia", (), [("asia", 3)]),
+    ],
+)
+def test_a_call_is_of_the_cluster_it_names_if_we_know_it_else_of_that_of_the_log(
+    engine: duckdb.DuckDBPyConnection,
+    tmp_path: Path,
+    of_block: str | None,
+    clusters: tuple[str, ...],
+    expected: list[tuple[str | None, int]],
+) -> None:
+    """A collector may have names for clusters that `[[metrics]]` does not have."""
+    path = tmp_path / "c.parquet"
+    rows = [
+        CALLS.replace("'c1'", f"'c{n}'") + f", {cluster} as x_Cluster"
+        for n, cluster in enumerate(["'eu'", "'arn:eks:eu'", "null"])
+    ]
+    engine.execute(f"copy ({' union all '.join(rows)}) to '{path}'")
+    block = InferenceSection(name="g", dialect="calls", location="x", cluster=of_block)
+    usage.read_calls(engine, block, DAY, [("c.parquet", path)], tmp_path, clusters)
+    written = tmp_path / "inference_usage.parquet"
+    contracts.table("inference_usage").validate([written])
+
+    assert (
+        expected
+        == engine.execute(
+            f"select x_Cluster, sum(x_Calls)::bigint from '{written}' group by 1 order by 1"
+        ).fetchall()
+    )
 
 
 @pytest.mark.parametrize(

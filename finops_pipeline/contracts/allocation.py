@@ -23,9 +23,9 @@ TABLES = tables_of(
             "BillingPeriod ResourceId x_VolumeId x_Cluster",
         ),
         "served_endpoint": (
-            """One row per endpoint that was called in the month.""",
-            "x_Endpoint",
-            "BillingPeriod x_Endpoint",
+            """The endpoints that were called in the month: one row per name and cluster as logged.""",
+            "x_LoggedEndpoint x_Cluster",
+            "BillingPeriod x_LoggedEndpoint x_Cluster? x_Endpoint",
         ),
         "price_ratio": (
             """What a core, a GiB of memory and a GPU weigh beside each other: one row per cluster.""",

@@ -462,8 +462,9 @@ FIELDS: dict[str, Field] = {
     # ------------------------------------------------------------------------- inference
     "x_Endpoint": Field(
         "VARCHAR",
-        "What did the work: `namespace/workload` in a cluster, `namespace/claim` for a volume nobody mounted, `provider/model` for a bought API, a function's id on the bill; `(none)` where none of these.",
+        "What did the work: `namespace/workload` in a cluster, `cluster/namespace/workload` where a log says which of several that run one of that name it was, `namespace/claim` for a volume nobody mounted, `provider/model` for a bought API, a function's id on the bill; `(none)` where none of these.",
     ),
+    "x_LoggedEndpoint": Field("VARCHAR", "The name a log has for an endpoint."),
     "x_Provider": Field(
         "VARCHAR", "Who served the model, by OpenTelemetry's gen_ai.provider.name."
     ),

@@ -81,13 +81,13 @@ TABLES = tables_of(
             x_ComputeMs?""",
         ),
         "inference_usage": (
-            """One row per hour, endpoint, feature, tenant, environment, model, key, service tier and
-            context class: the inference calls, each counted once, with the owner as the caller
+            """One row per hour, endpoint, cluster, feature, tenant, environment, model, key, service tier
+            and context class: the inference calls, each counted once, with the owner as the caller
             logged it.""",
-            """x_Source x_HourStart x_Endpoint x_Provider x_Feature x_Tenant x_Environment x_Model
-            x_Credential x_ServiceTier x_ContextClass""",
-            """x_Day x_Source x_HourStart x_Endpoint x_Provider x_Feature? x_Tenant? x_Environment?
-            x_Model x_Credential? x_ServiceTier x_ContextClass? x_Calls x_FailedCalls
+            """x_Source x_HourStart x_Endpoint x_Cluster x_Provider x_Feature x_Tenant x_Environment
+            x_Model x_Credential x_ServiceTier x_ContextClass""",
+            """x_Day x_Source x_HourStart x_Endpoint x_Cluster? x_Provider x_Feature? x_Tenant?
+            x_Environment? x_Model x_Credential? x_ServiceTier x_ContextClass? x_Calls x_FailedCalls
             x_UnknownTokenCalls x_FailedUnknownTokenCalls x_InputTokens x_CachedInputTokens
             x_CacheWrite5mTokens x_CacheWrite1hTokens x_OutputTokens x_Images x_AudioMs x_GpuMs
             x_GpuMsCalls x_PrefillMs x_DecodeMs x_PhaseMsCalls x_LatencyMs x_LatencyMaxMs?""",
@@ -109,7 +109,7 @@ TABLES = tables_of(
 )
 
 INFERENCE_CALL = (
-    "x_CallId? x_Time x_Endpoint x_Provider x_Feature? x_Tenant? x_Environment? x_Model "
+    "x_CallId? x_Time x_Endpoint x_Cluster? x_Provider x_Feature? x_Tenant? x_Environment? x_Model "
     "x_Credential? x_ServiceTier? x_Status x_Calls? x_InputTokens? x_CachedInputTokens? "
     "x_CacheWrite5mTokens? x_CacheWrite1hTokens? x_OutputTokens? x_Images? x_AudioMs? x_GpuMs? "
     "x_PrefillMs? x_DecodeMs? x_LatencyMs?"

@@ -8,7 +8,7 @@
 select
     $period as BillingPeriod,
     cast(u.x_HourStart as date) as x_ChargeDay,
-    u.x_Endpoint,
+    s.x_Endpoint,
     u.x_Feature,
     u.x_Tenant,
     u.x_Environment,
@@ -37,8 +37,10 @@ select
         when t.x_Endpoint is null then u.x_PhaseMsCalls else u.x_Calls - u.x_UnknownTokenCalls
     end) as bigint) as x_PhaseMsCalls
 from inference_usage as u
+inner join served_endpoint as s
+    on s.x_LoggedEndpoint = u.x_Endpoint and s.x_Cluster is not distinct from u.x_Cluster
 left join token_time as t
-    on t.x_HourStart = u.x_HourStart and t.x_Endpoint = u.x_Endpoint
+    on t.x_HourStart = u.x_HourStart and t.x_Endpoint = s.x_Endpoint
 where u.x_HourStart >= cast($from_day as date) and u.x_HourStart < cast($until_day as date)
 group by 2, 3, 4, 5, 6, 7
 order by 2, 3, 4, 5, 6, 7

@@ -67,17 +67,21 @@ held as (
 ),
 caller as (
     select
-        x_ChargeDay, x_Cluster, x_Endpoint, x_Feature, x_Tenant, x_Environment, x_Model,
-        sum(weight) as weight
-    from held
-    where x_AllocationMethod = 'inference'
+        h.x_ChargeDay, h.x_Cluster, n.x_LoggedEndpoint, h.x_Endpoint, h.x_Feature, h.x_Tenant,
+        h.x_Environment, h.x_Model,
+        sum(h.weight) as weight
+    from held as h
+    inner join (select distinct x_Endpoint, x_LoggedEndpoint from served_endpoint) as n
+        on n.x_Endpoint = h.x_Endpoint
+    where h.x_AllocationMethod = 'inference'
     group by
-        x_ChargeDay, x_Cluster, x_Endpoint, x_Feature, x_Tenant, x_Environment, x_Model
+        h.x_ChargeDay, h.x_Cluster, n.x_LoggedEndpoint, h.x_Endpoint, h.x_Feature, h.x_Tenant,
+        h.x_Environment, h.x_Model
 ),
 called as (
-    select x_ChargeDay, x_Cluster, x_Endpoint, sum(weight) as weight
+    select x_ChargeDay, x_Cluster, x_LoggedEndpoint, sum(weight) as weight
     from caller
-    group by x_ChargeDay, x_Cluster, x_Endpoint
+    group by x_ChargeDay, x_Cluster, x_LoggedEndpoint
 ),
 -- A pod that sent bytes and did not run by the other metrics has no labels.
 traffic as (
@@ -101,19 +105,19 @@ traffic as (
 owner_traffic as (
     select
         t.x_ChargeDay, t.x_Cluster, c.x_Feature, c.x_Tenant, c.x_Environment, c.x_Model,
-        t.x_Endpoint,
+        c.x_Endpoint,
         t.sent * quotient(c.weight * 1000000000000, d.weight) as sent,
         t.received * quotient(c.weight * 1000000000000, d.weight) as received
     from traffic as t
     inner join called as d
         on d.x_ChargeDay = t.x_ChargeDay
         and d.x_Cluster = t.x_Cluster
-        and d.x_Endpoint = t.x_Endpoint
+        and d.x_LoggedEndpoint = t.x_Endpoint
         and d.weight > 0
     inner join caller as c
         on c.x_ChargeDay = t.x_ChargeDay
         and c.x_Cluster = t.x_Cluster
-        and c.x_Endpoint = t.x_Endpoint
+        and c.x_LoggedEndpoint = t.x_Endpoint
     union all
     select
         t.x_ChargeDay, t.x_Cluster,
@@ -127,7 +131,7 @@ owner_traffic as (
     anti join called as d
         on d.x_ChargeDay = t.x_ChargeDay
         and d.x_Cluster = t.x_Cluster
-        and d.x_Endpoint = t.x_Endpoint
+        and d.x_LoggedEndpoint = t.x_Endpoint
         and d.weight > 0
 ),
 sent as (

@@ -22,7 +22,7 @@ split as (
 ),
 split_endpoint as (
     select e.x_Endpoint, sum(s.kinds) as kinds
-    from served_endpoint as e
+    from (select distinct x_LoggedEndpoint as x_Endpoint from served_endpoint) as e
     inner join split as s on e.x_Endpoint like s.x_Endpoint escape '\'
     group by e.x_Endpoint
 ),

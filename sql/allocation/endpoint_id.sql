@@ -24,7 +24,7 @@ called_endpoint as (
             length(e.x_Endpoint) - length(s.x_EndpointStart) - length(s.x_EndpointEnd)
         ) as last_part
     from inference_split as s
-    inner join served_endpoint as e
+    inner join (select distinct x_LoggedEndpoint as x_Endpoint from served_endpoint) as e
         on starts_with(e.x_Endpoint, s.x_EndpointStart)
         and ends_with(e.x_Endpoint, s.x_EndpointEnd)
         and length(e.x_Endpoint) > length(s.x_EndpointStart) + length(s.x_EndpointEnd)

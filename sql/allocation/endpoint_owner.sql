@@ -15,17 +15,22 @@ called as (
 ),
 -- Neither a namespace nor a workload has a slash in it.
 served as (
-    select
-        x_Endpoint, split_part(x_Endpoint, '/', 1) as x_Namespace,
-        split_part(x_Endpoint, '/', 2) as x_Workload
-    from (select distinct x_Endpoint from called) as endpoint
-    where x_Endpoint = split_part(x_Endpoint, '/', 1) || '/' || split_part(x_Endpoint, '/', 2)
+    select distinct
+        s.x_Endpoint, split_part(s.x_LoggedEndpoint, '/', 1) as x_Namespace,
+        split_part(s.x_LoggedEndpoint, '/', 2) as x_Workload,
+        case when s.x_Endpoint <> s.x_LoggedEndpoint then s.x_Cluster end as x_Cluster
+    from served_endpoint as s
+    semi join called as c on c.x_Endpoint = s.x_Endpoint
+    where s.x_LoggedEndpoint = split_part(s.x_LoggedEndpoint, '/', 1)
+        || '/' || split_part(s.x_LoggedEndpoint, '/', 2)
 ),
 day_label as (
     select distinct cast(p.x_HourStart as date) as x_ChargeDay, s.x_Endpoint, p.x_Labels
     from pod_usage as p
     inner join served as s
-        on s.x_Namespace = p.x_Namespace and s.x_Workload = p.x_Workload
+        on s.x_Namespace = p.x_Namespace
+        and s.x_Workload = p.x_Workload
+        and coalesce(s.x_Cluster = p.x_Cluster, true)
     where p.x_Node is not null
 ),
 day_owner as (
@@ -34,10 +39,10 @@ day_owner as (
     left join tag_owner as o on o.Tags = l.x_Labels
 ),
 mixed as (
-    select d.x_ChargeDay, d.x_Endpoint, s.x_Namespace, s.x_Workload
+    select d.x_ChargeDay, d.x_Endpoint, s.x_Namespace, s.x_Workload, s.x_Cluster
     from day_owner as d
     inner join served as s on s.x_Endpoint = d.x_Endpoint
-    group by d.x_ChargeDay, d.x_Endpoint, s.x_Namespace, s.x_Workload
+    group by d.x_ChargeDay, d.x_Endpoint, s.x_Namespace, s.x_Workload, s.x_Cluster
     having count(*) > 1
 ),
 -- ----------------------------------------------------------- days on which labels do not agree
@@ -51,6 +56,7 @@ held as (
     inner join mixed as m
         on m.x_Namespace = p.x_Namespace
         and m.x_Workload = p.x_Workload
+        and coalesce(m.x_Cluster = p.x_Cluster, true)
         and m.x_ChargeDay = cast(p.x_HourStart as date)
     where p.x_Node is not null
     group by p.x_HourStart, m.x_ChargeDay, m.x_Endpoint, p.x_Cluster, p.x_Labels
@@ -68,12 +74,19 @@ owned as (
     group by
         h.x_HourStart, h.x_ChargeDay, h.x_Endpoint, o.x_Feature, o.x_Tenant, o.x_Environment
 ),
+mixed_name as (
+    select m.x_ChargeDay, m.x_Endpoint, s.x_LoggedEndpoint, s.x_Cluster
+    from mixed as m
+    inner join served_endpoint as s on s.x_Endpoint = m.x_Endpoint
+),
 called_hour as (
-    select u.x_HourStart, u.x_Endpoint, sum(u.x_Calls) as calls
+    select u.x_HourStart, m.x_Endpoint, sum(u.x_Calls) as calls
     from inference_usage as u
-    semi join mixed as m
-        on m.x_Endpoint = u.x_Endpoint and m.x_ChargeDay = cast(u.x_HourStart as date)
-    group by u.x_HourStart, u.x_Endpoint
+    inner join mixed_name as m
+        on m.x_LoggedEndpoint = u.x_Endpoint
+        and m.x_Cluster is not distinct from u.x_Cluster
+        and m.x_ChargeDay = cast(u.x_HourStart as date)
+    group by u.x_HourStart, m.x_Endpoint
 ),
 hour_owner as (
     select

@@ -19,19 +19,24 @@
 -- One row per day, source, endpoint, caller as logged, model, key, tier, length and reason.
 with
 endpoint as (
-    select distinct x_Endpoint, x_Provider
-    from inference_usage
-    where x_HourStart >= cast($from_day as date) and x_HourStart < cast($until_day as date)
+    select u.x_Endpoint as x_LoggedEndpoint, u.x_Cluster, u.x_Provider, s.x_Endpoint
+    from (
+        select distinct x_Endpoint, x_Cluster, x_Provider
+        from inference_usage
+        where x_HourStart >= cast($from_day as date) and x_HourStart < cast($until_day as date)
+    ) as u
+    inner join served_endpoint as s
+        on s.x_LoggedEndpoint = u.x_Endpoint and s.x_Cluster is not distinct from u.x_Cluster
 ),
 bought as (
-    select e.x_Endpoint, e.x_Provider
+    select e.x_LoggedEndpoint, e.x_Cluster, e.x_Provider, e.x_Endpoint
     from endpoint as e
-    inner join price as p on p.x_Provider = e.x_Provider
+    semi join price as p on p.x_Provider = e.x_Provider
     union
-    select e.x_Endpoint, e.x_Provider
+    select e.x_LoggedEndpoint, e.x_Cluster, e.x_Provider, e.x_Endpoint
     from endpoint as e
     inner join inference_split as s
-        on s.x_EndpointStart is null and e.x_Endpoint like s.x_Endpoint escape '\'
+        on s.x_EndpointStart is null and e.x_LoggedEndpoint like s.x_Endpoint escape '\'
 ),
 -- Hours between which no price changes are one; where a call has a minimum they stay apart.
 price_hour as (
@@ -51,7 +56,7 @@ usage_part as materialized (
     select
         cast(u.x_HourStart as date) as x_ChargeDay,
         case when m.x_Provider is null then h.since else u.x_HourStart end as since,
-        u.x_Source, u.x_Endpoint, u.x_Provider, u.x_Feature, u.x_Tenant, u.x_Environment,
+        u.x_Source, b.x_Endpoint, u.x_Provider, u.x_Feature, u.x_Tenant, u.x_Environment,
         u.x_Model, u.x_Credential, u.x_ServiceTier, u.x_ContextClass,
         sum(u.x_Calls) as x_Calls,
         sum(u.x_FailedCalls) as x_FailedCalls,
@@ -66,14 +71,17 @@ usage_part as materialized (
         sum(u.x_AudioMs) as x_AudioMs,
         sum(u.x_Calls - u.x_UnknownTokenCalls) as known_calls
     from inference_usage as u
-    semi join bought as b on b.x_Endpoint = u.x_Endpoint and b.x_Provider = u.x_Provider
+    inner join bought as b
+        on b.x_LoggedEndpoint = u.x_Endpoint
+        and b.x_Cluster is not distinct from u.x_Cluster
+        and b.x_Provider = u.x_Provider
     inner join price_hour as h on h.x_HourStart = u.x_HourStart
     left join minimum_provider as m on m.x_Provider = u.x_Provider
     where u.x_HourStart >= cast($from_day as date) and u.x_HourStart < cast($until_day as date)
     group by
         cast(u.x_HourStart as date),
         case when m.x_Provider is null then h.since else u.x_HourStart end,
-        u.x_Source, u.x_Endpoint, u.x_Provider, u.x_Feature, u.x_Tenant, u.x_Environment,
+        u.x_Source, b.x_Endpoint, u.x_Provider, u.x_Feature, u.x_Tenant, u.x_Environment,
         u.x_Model, u.x_Credential, u.x_ServiceTier, u.x_ContextClass
 ),
 question as (

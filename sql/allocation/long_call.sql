@@ -19,7 +19,7 @@ split_endpoint as (
     select distinct c.x_Pool, c.x_ChargeDay, c.x_ChargeUntilDay, e.x_Endpoint
     from charge as c
     inner join inference_split as s on c.x_Pool = 'inference/' || s.x_Name
-    inner join served_endpoint as e on e.x_Endpoint like s.x_Endpoint escape '\'
+    inner join served_endpoint as e on e.x_LoggedEndpoint like s.x_Endpoint escape '\'
 ),
 call as (
     select

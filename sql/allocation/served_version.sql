@@ -16,11 +16,17 @@ seen as (
     from allocated_cost
     where x_AllocationMethod in ('inference', 'endpoint_idle')
 ),
--- An endpoint is called by all of its name, or by what follows the provider's.
+-- An endpoint is called by all of its name, or by what follows the provider's. One that is told apart
+-- by its cluster is also called by the name without it.
 endpoint_name as (
     select distinct x_Endpoint, x_Endpoint as served_at from seen
     union
     select distinct x_Endpoint, regexp_replace(x_Endpoint, '^[^/]*/', '') as served_at from seen
+    union
+    select x_Endpoint, x_LoggedEndpoint as served_at from served_endpoint
+    union
+    select x_Endpoint, regexp_replace(x_LoggedEndpoint, '^[^/]*/', '') as served_at
+    from served_endpoint
 ),
 life as (
     select
@@ -54,12 +60,21 @@ registered as (
     from candidate
     group by x_ChargeDay, x_Endpoint, x_Model
 ),
-pod as (
+pod_name as (
     select distinct
-        cast(p.x_HourStart as date) as on_day,
-        p.x_Namespace || '/' || p.x_Workload as x_Endpoint, p.x_Labels
+        cast(p.x_HourStart as date) as on_day, p.x_Cluster,
+        p.x_Namespace || '/' || p.x_Workload as name, p.x_Labels
     from pod_usage as p
     semi join tag_run as t on t.Tags = p.x_Labels and t.x_ModelVersion is not null
+),
+-- Calls of no known cluster may have gone to pods of any.
+pod as (
+    select on_day, name as x_Endpoint, x_Labels from pod_name
+    union
+    select p.on_day, s.x_Endpoint, p.x_Labels
+    from pod_name as p
+    inner join served_endpoint as s
+        on s.x_LoggedEndpoint = p.name and s.x_Cluster = p.x_Cluster
 ),
 labelled as (
     select

@@ -43,25 +43,49 @@ pool as (
 ),
 -- ---------------------------------------------------------------- what the callers did
 -- Owners are resolved once per distinct caller, not once per hour. Which number it has does not
--- matter; that it has one does.
+-- matter; that it has one does. A name that logs have for several endpoints is told apart here, too.
+told_caller as materialized (
+    select
+        u.x_Endpoint as x_LoggedEndpoint, u.x_Cluster, s.x_Endpoint, u.x_Feature, u.x_Tenant,
+        u.x_Environment, u.x_Model
+    from (
+        select distinct x_Endpoint, x_Cluster, x_Feature, x_Tenant, x_Environment, x_Model
+        from inference_usage
+        where x_HourStart >= cast($from_day as date) and x_HourStart < cast($until_day as date)
+    ) as u
+    inner join served_endpoint as s
+        on s.x_LoggedEndpoint = u.x_Endpoint and s.x_Cluster is not distinct from u.x_Cluster
+),
 logged_caller as materialized (
     select
         x_Endpoint, x_Feature, x_Tenant, x_Environment, x_Model,
         row_number() over () as caller_no
     from (
         select x_Endpoint, x_Feature, x_Tenant, x_Environment, x_Model
-        from inference_usage
-        where x_HourStart >= cast($from_day as date) and x_HourStart < cast($until_day as date)
+        from told_caller
         union
         select x_Endpoint, x_Feature, x_Tenant, x_Environment, x_Model
         from long_call
         where x_ChargeDay >= cast($from_day as date) and x_ChargeDay < cast($until_day as date)
     ) as distinct_caller
 ),
-endpoint_hour as (
+numbered_caller as materialized (
+    select
+        t.x_LoggedEndpoint, t.x_Cluster, t.x_Feature, t.x_Tenant, t.x_Environment, t.x_Model,
+        n.caller_no
+    from told_caller as t
+    inner join logged_caller as n
+        on n.x_Endpoint = t.x_Endpoint
+        and n.x_Feature is not distinct from t.x_Feature
+        and n.x_Tenant is not distinct from t.x_Tenant
+        and n.x_Environment is not distinct from t.x_Environment
+        and n.x_Model = t.x_Model
+),
+logged_hour as (
     select
         x_HourStart,
         x_Endpoint,
+        x_Cluster,
         sum(x_Calls) as calls,
         sum(x_UnknownTokenCalls) as unknown_calls,
         sum(x_GpuMsCalls) as gpu_calls,
@@ -73,22 +97,71 @@ endpoint_hour as (
         sum(x_OutputTokens) as output_tokens
     from inference_usage
     where x_HourStart >= cast($from_day as date) and x_HourStart < cast($until_day as date)
-    group by x_HourStart, x_Endpoint
+    group by x_HourStart, x_Endpoint, x_Cluster
+),
+endpoint_hour as materialized (
+    select
+        h.x_HourStart, s.x_Endpoint, s.x_LoggedEndpoint,
+        s.x_Endpoint <> s.x_LoggedEndpoint as is_told_apart,
+        sum(h.calls) as calls,
+        sum(h.unknown_calls) as unknown_calls,
+        sum(h.gpu_calls) as gpu_calls,
+        sum(h.gpu_ms) as gpu_ms,
+        sum(h.phase_calls) as phase_calls,
+        sum(h.phase_ms) as phase_ms,
+        sum(h.input_tokens) as input_tokens,
+        sum(h.cached_tokens) as cached_tokens,
+        sum(h.output_tokens) as output_tokens
+    from logged_hour as h
+    inner join served_endpoint as s
+        on s.x_LoggedEndpoint = h.x_Endpoint and s.x_Cluster is not distinct from h.x_Cluster
+    group by h.x_HourStart, s.x_Endpoint, s.x_LoggedEndpoint
+),
+-- Calls that do not say their cluster count beside those that do: an hour with both has one measure.
+mixed_hour as (
+    select x_HourStart, x_LoggedEndpoint
+    from endpoint_hour
+    group by x_HourStart, x_LoggedEndpoint
+    having bool_or(is_told_apart) and not bool_and(is_told_apart)
+),
+compared_hour as materialized (
+    select
+        h.*,
+        case when m.x_HourStart is null then h.x_Endpoint else h.x_LoggedEndpoint end as compared
+    from endpoint_hour as h
+    left join mixed_hour as m
+        on m.x_HourStart = h.x_HourStart and m.x_LoggedEndpoint = h.x_LoggedEndpoint
+),
+measured_hour as (
+    select
+        x_HourStart,
+        compared,
+        sum(calls) as calls,
+        sum(unknown_calls) as unknown_calls,
+        sum(gpu_calls) as gpu_calls,
+        sum(gpu_ms) as gpu_ms,
+        sum(phase_calls) as phase_calls,
+        sum(phase_ms) as phase_ms,
+        sum(input_tokens) as input_tokens,
+        sum(cached_tokens) as cached_tokens,
+        sum(output_tokens) as output_tokens
+    from compared_hour
+    group by x_HourStart, compared
 ),
 -- What a token weighs: the nanoseconds it took, where the engine measured, else the ratio of the day.
 weighed_hour as (
     select
-        h.x_HourStart, h.x_Endpoint, h.calls, h.unknown_calls, h.gpu_calls, h.gpu_ms, h.phase_calls,
+        h.x_HourStart, h.compared, h.calls, h.unknown_calls, h.gpu_calls, h.gpu_ms, h.phase_calls,
         h.phase_ms, h.input_tokens, h.cached_tokens, h.output_tokens,
         t.x_Endpoint is not null as is_timed,
         cast(coalesce(t.x_InputTokenNs, r.x_InputWeight) as hugeint) as input_weight,
         cast(coalesce(t.x_CachedInputTokenNs, r.x_CachedInputWeight) as hugeint) as cached_weight,
         cast(coalesce(t.x_OutputTokenNs, r.x_OutputWeight) as hugeint) as output_weight
-    from endpoint_hour as h
+    from measured_hour as h
     inner join token_ratio as r
         on cast(h.x_HourStart as date) >= r.x_FromDay and cast(h.x_HourStart as date) < r.x_UntilDay
     left join token_time as t
-        on t.x_HourStart = h.x_HourStart and t.x_Endpoint = h.x_Endpoint
+        on t.x_HourStart = h.x_HourStart and t.x_Endpoint = h.compared
 ),
 -- Sixteen digits of work and those of money are what a product can hold.
 scaled_hour as (
@@ -127,18 +200,32 @@ measure as (
 -- A call without token counts is unknown, not zero: it weighs what a known call weighs.
 called_hour as materialized (
     select
-        row_number() over () as hour_no, x_HourStart, x_Endpoint, unit_no, is_by_token,
-        input_weight // divisor as input_weight,
-        cached_weight // divisor as cached_weight,
-        output_weight // divisor as output_weight,
-        known_call_work,
+        row_number() over () as hour_no, h.x_HourStart, h.x_Endpoint, m.unit_no, m.is_by_token,
+        m.input_weight // m.divisor as input_weight,
+        m.cached_weight // m.divisor as cached_weight,
+        m.output_weight // m.divisor as output_weight,
+        m.known_call_work,
         case
-            when is_by_token then token_work + unknown_calls * known_call_work
-            when unit_no = 1 then gpu_ms
-            when unit_no = 2 then phase_ms
-            else calls
+            when m.is_by_token then
+                token_work(
+                    h.input_tokens, h.cached_tokens, h.output_tokens,
+                    m.input_weight // m.divisor, m.cached_weight // m.divisor,
+                    m.output_weight // m.divisor
+                ) + h.unknown_calls * m.known_call_work
+            when m.unit_no = 1 then h.gpu_ms
+            when m.unit_no = 2 then h.phase_ms
+            else h.calls
         end as work
-    from measure
+    from compared_hour as h
+    inner join measure as m on m.x_HourStart = h.x_HourStart and m.compared = h.compared
+),
+-- By the names that logs have, so that calls find both their hour and their caller by what they say.
+told_hour as materialized (
+    select
+        h.x_HourStart, s.x_LoggedEndpoint, s.x_Cluster, h.hour_no, h.unit_no, h.is_by_token,
+        h.input_weight, h.cached_weight, h.output_weight, h.known_call_work
+    from called_hour as h
+    inner join served_endpoint as s on s.x_Endpoint = h.x_Endpoint
 ),
 caller as (
     select
@@ -154,14 +241,17 @@ caller as (
             else u.x_Calls
         end as work
     from inference_usage as u
-    inner join logged_caller as n
-        on n.x_Endpoint = u.x_Endpoint
+    inner join numbered_caller as n
+        on n.x_LoggedEndpoint = u.x_Endpoint
+        and n.x_Cluster is not distinct from u.x_Cluster
         and n.x_Feature is not distinct from u.x_Feature
         and n.x_Tenant is not distinct from u.x_Tenant
         and n.x_Environment is not distinct from u.x_Environment
         and n.x_Model = u.x_Model
-    inner join called_hour as h
-        on h.x_HourStart = u.x_HourStart and h.x_Endpoint = u.x_Endpoint
+    inner join told_hour as h
+        on h.x_HourStart = u.x_HourStart
+        and h.x_LoggedEndpoint = u.x_Endpoint
+        and h.x_Cluster is not distinct from u.x_Cluster
     where u.x_HourStart >= cast($from_day as date) and u.x_HourStart < cast($until_day as date)
 ),
 -- ------------------------------------------------------------- what pods held of a node
@@ -188,25 +278,42 @@ node as (
 ),
 labelled_workload as (
     select
-        x_Namespace, x_WorkloadKind, x_Workload, x_Labels,
-        x_Namespace || '/' || x_Workload as x_Endpoint,
+        x_Cluster, x_Namespace, x_WorkloadKind, x_Workload, x_Labels,
+        x_Namespace || '/' || x_Workload as name,
         row_number() over (
-            order by x_Namespace, x_WorkloadKind, x_Workload, x_Labels
+            order by x_Cluster, x_Namespace, x_WorkloadKind, x_Workload, x_Labels
         ) as workload_no
     from (
-        select distinct x_Namespace, x_WorkloadKind, x_Workload, x_Labels from pod
+        select distinct x_Cluster, x_Namespace, x_WorkloadKind, x_Workload, x_Labels from pod
     ) as pod_workload
+),
+-- What the pods of a name served in a cluster: calls of that cluster, and those of none that is known.
+served_place as materialized (
+    select distinct w.x_Cluster, w.name, s.x_Endpoint, s.x_Endpoint = w.name as is_anywhere
+    from (select distinct x_Cluster, name from labelled_workload) as w
+    inner join served_endpoint as s
+        on s.x_LoggedEndpoint = w.name
+        and (s.x_Endpoint = s.x_LoggedEndpoint or s.x_Cluster = w.x_Cluster)
+),
+place as materialized (
+    select
+        x_Cluster, name,
+        coalesce(min(x_Endpoint) filter (where not is_anywhere), name) as x_Endpoint,
+        row_number() over (order by x_Cluster, name) as place_no
+    from served_place
+    group by x_Cluster, name
 ),
 workload as (
     select
-        w.workload_no, w.x_Namespace, w.x_WorkloadKind, w.x_Workload, w.x_Labels, w.x_Endpoint,
-        s.x_Endpoint is not null as serves,
+        w.workload_no, w.x_Cluster, w.x_Namespace, w.x_WorkloadKind, w.x_Workload, w.x_Labels,
+        coalesce(s.x_Endpoint, w.name) as x_Endpoint,
+        s.place_no,
         o.x_Feature as feature,
         o.x_Tenant as tenant,
         o.x_Environment as environment,
         dense_rank() over (order by o.x_Feature, o.x_Tenant, o.x_Environment) as label_no
     from labelled_workload as w
-    left join served_endpoint as s on s.x_Endpoint = w.x_Endpoint
+    left join place as s on s.x_Cluster = w.x_Cluster and s.name = w.name
     left join tag_owner as o on o.Tags = w.x_Labels
 ),
 label as (
@@ -224,7 +331,8 @@ held as (
     inner join node as n
         on n.x_Cluster = p.x_Cluster and n.x_HourStart = p.x_HourStart and n.x_Node = p.x_Node
     inner join workload as w
-        on w.x_Namespace = p.x_Namespace
+        on w.x_Cluster = p.x_Cluster
+        and w.x_Namespace = p.x_Namespace
         and w.x_WorkloadKind = p.x_WorkloadKind
         and w.x_Workload = p.x_Workload
         and w.x_Labels = p.x_Labels
@@ -360,34 +468,49 @@ workload_hour as (
     having max(p.part) > 0
 ),
 -- ------------------------------------------------------------- from workloads to callers
-endpoint_held as (
-    select n.x_HourStart, w.x_Endpoint, sum(h.gpu_device_ms) as gpu
+place_held as (
+    select n.x_HourStart, w.place_no, sum(h.gpu_device_ms) as gpu
     from held as h
     inner join node as n on n.node_no = h.node_no
     inner join workload as w on w.workload_no = h.workload_no
-    where w.serves
-    group by n.x_HourStart, w.x_Endpoint
+    where w.place_no is not null
+    group by n.x_HourStart, w.place_no
+),
+-- A call of no known cluster counts in every cluster that runs its name.
+place_call as materialized (
+    select
+        h.x_HourStart, h.place_no, c.hour_no, c.unit_no, c.work,
+        sum(h.gpu) over (partition by c.hour_no) as gpu_of_all
+    from place_held as h
+    inner join place as p on p.place_no = h.place_no
+    inner join served_place as s on s.x_Cluster = p.x_Cluster and s.name = p.name
+    inner join called_hour as c
+        on c.x_HourStart = h.x_HourStart and c.x_Endpoint = s.x_Endpoint
+    where c.work > 0
 ),
 serving_hour as (
     select
-        c.hour_no, c.x_HourStart, c.x_Endpoint, c.unit_no, c.work,
-        case
-            when c.unit_no = 1 and $endpoint_idle = 'line' then greatest(c.work, e.gpu)
-            else c.work
-        end as total_work
-    from called_hour as c
-    inner join endpoint_held as e
-        on e.x_HourStart = c.x_HourStart and e.x_Endpoint = c.x_Endpoint
-    where c.work > 0
+        x_HourStart, place_no, max(unit_no) as unit_no, sum(work) as work,
+        greatest(
+            sum(work),
+            max(case
+                when unit_no = 1 and $endpoint_idle = 'line' then gpu_of_all
+                else 0
+            end)
+        ) as total_work
+    from place_call
+    group by x_HourStart, place_no
 ),
 workload_serving as (
-    select w.workload_no, w.label_no, s.hour_no, s.x_HourStart, s.unit_no, s.work, s.total_work
+    select
+        w.workload_no, w.label_no, w.place_no, s.x_HourStart, s.unit_no, s.work, s.total_work
     from workload as w
-    inner join serving_hour as s on s.x_Endpoint = w.x_Endpoint
+    inner join serving_hour as s on s.place_no = w.place_no
 ),
 served as (
     select
-        h.pool_no, h.workload_no, h.weight, s.label_no, s.hour_no, s.unit_no, s.work, s.total_work
+        h.pool_no, h.workload_no, h.weight, s.label_no, s.x_HourStart, s.place_no, s.unit_no,
+        s.work, s.total_work
     from workload_hour as h
     inner join workload_serving as s
         on s.workload_no = h.workload_no and s.x_HourStart = h.x_HourStart
@@ -400,9 +523,11 @@ served_share as (
 ),
 served_hour as (
     select
-        n.share_no, s.hour_no, s.weight, s.total_work
+        n.share_no, c.hour_no, s.weight, s.total_work
     from served as s
     inner join served_share as n on n.pool_no = s.pool_no and n.label_no = s.label_no
+    inner join place_call as c
+        on c.x_HourStart = s.x_HourStart and c.place_no = s.place_no
 ),
 served_caller as (
     select
@@ -412,6 +537,12 @@ served_caller as (
     inner join caller as c on c.hour_no = s.hour_no
     group by s.share_no, c.caller_no
 ),
+-- Patterns are of the names that logs have.
+split_name as (
+    select distinct s.x_Name, e.x_Endpoint
+    from inference_split as s
+    inner join served_endpoint as e on e.x_LoggedEndpoint like s.x_Endpoint escape '\'
+),
 -- Callers of bought APIs and shared endpoints, by the work of the day, or of the days until until_day.
 -- Half a list would charge the other half to those who are on it: all calls have a price, or none.
 listed_call as (
@@ -419,8 +550,8 @@ listed_call as (
         'inference/' || s.x_Name as x_Pool, l.x_ChargeDay, l.x_ChargeDay + 1 as until_day,
         l.x_Endpoint, l.x_Feature, l.x_Tenant, l.x_Environment, l.x_Model, l.x_Calls,
         l.x_UnknownTokenCalls, l.PricingCurrency, money_units(l.ListCost) as units
-    from inference_split as s
-    inner join list_cost as l on l.x_Endpoint like s.x_Endpoint escape '\'
+    from split_name as s
+    inner join list_cost as l on l.x_Endpoint = s.x_Endpoint
     where l.x_ChargeDay >= cast($from_day as date) and l.x_ChargeDay < cast($until_day as date)
     union all
     select
@@ -442,13 +573,13 @@ listed_split as (
 ),
 split_endpoint as (
     select distinct 'inference/' || s.x_Name as x_Pool, c.x_ChargeDay, c.x_Endpoint
-    from inference_split as s
+    from split_name as s
     inner join (
         select distinct x_ChargeDay, x_Endpoint
         from caller_day
         where x_ChargeDay >= cast($from_day as date) and x_ChargeDay < cast($until_day as date)
     ) as c
-        on c.x_Endpoint like s.x_Endpoint escape '\'
+        on c.x_Endpoint = s.x_Endpoint
 ),
 called as (
     select
@@ -587,7 +718,7 @@ consumer as (
     -- Pods that served no call in the hour: by their labels, idle where they serve at times.
     select
         h.pool_no,
-        case when w.serves then 'endpoint_idle' else 'pod' end as x_AllocationMethod,
+        case when w.place_no is not null then 'endpoint_idle' else 'pod' end as x_AllocationMethod,
         0 as caller_no, 0 as label_no, h.workload_no, 6 as unit_no, h.weight
     from workload_hour as h
     inner join workload as w on w.workload_no = h.workload_no

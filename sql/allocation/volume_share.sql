@@ -107,7 +107,7 @@ hour_part as (
 -- What one consumer had of an hour, in 10^-15 of it.
 part as (
     select
-        h.x_VolumeId, h.x_HourStart, 'volume' as x_AllocationMethod,
+        h.x_VolumeId, h.x_HourStart, u.x_Cluster, 'volume' as x_AllocationMethod,
         u.x_Namespace || '/' || u.x_Workload as x_Endpoint,
         u.x_Labels, u.x_ClaimLabels,
         sum(quotient(h.mounted_part * u.x_VolumeMs, h.pod_ms)) as part
@@ -116,10 +116,11 @@ part as (
         on h.x_VolumeId = u.x_VolumeId and h.x_HourStart = u.x_HourStart
     where u.x_PodUid is not null and h.pod_ms > 0
     group by
-        h.x_VolumeId, h.x_HourStart, u.x_Namespace, u.x_Workload, u.x_Labels, u.x_ClaimLabels
+        h.x_VolumeId, h.x_HourStart, u.x_Cluster, u.x_Namespace, u.x_Workload, u.x_Labels,
+        u.x_ClaimLabels
     union all
     select
-        h.x_VolumeId, h.x_HourStart, 'unmounted' as x_AllocationMethod,
+        h.x_VolumeId, h.x_HourStart, null as x_Cluster, 'unmounted' as x_AllocationMethod,
         coalesce(min(u.x_Namespace || '/' || u.x_Claim), '(none)') as x_Endpoint,
         '{}' as x_Labels, min(u.x_ClaimLabels) as x_ClaimLabels,
         max(1000000000000000 - h.mounted_part) as part
@@ -152,17 +153,18 @@ uncovered as (
 ),
 consumer as (
     select
-        c.x_PoolId, c.x_TagSetId, cast(c.x_HourStart as date) as x_Day, p.x_AllocationMethod,
-        p.x_Endpoint, p.x_Labels, p.x_ClaimLabels,
+        c.x_PoolId, c.x_TagSetId, cast(c.x_HourStart as date) as x_Day, p.x_Cluster,
+        p.x_AllocationMethod, p.x_Endpoint, p.x_Labels, p.x_ClaimLabels,
         sum(quotient(c.units // c.hours * p.part, 1000000000000)) as weight
     from covered_hour as c
     inner join part as p on p.x_VolumeId = c.x_VolumeId and p.x_HourStart = c.x_HourStart
     group by
-        c.x_PoolId, c.x_TagSetId, cast(c.x_HourStart as date), p.x_AllocationMethod,
-        p.x_Endpoint, p.x_Labels, p.x_ClaimLabels
+        c.x_PoolId, c.x_TagSetId, cast(c.x_HourStart as date), p.x_Cluster,
+        p.x_AllocationMethod, p.x_Endpoint, p.x_Labels, p.x_ClaimLabels
     union all
     select
-        x_PoolId, x_TagSetId, null as x_Day, 'unmeasured' as x_AllocationMethod,
+        x_PoolId, x_TagSetId, null as x_Day, null as x_Cluster,
+        'unmeasured' as x_AllocationMethod,
         '(none)' as x_Endpoint, '{}' as x_Labels, '{}' as x_ClaimLabels,
         sum(units) * 1000 as weight
     from uncovered
@@ -170,37 +172,46 @@ consumer as (
 ),
 -- ------------------------------------------------------------- from endpoints to callers
 node_pool as (
-    select distinct x_PoolId, x_ChargeDay
+    select distinct x_PoolId, x_ChargeDay, substr(x_Pool, length('node/') + 1) as x_Cluster
     from charge_owner
     where starts_with(x_Pool, 'node/') and (select count(*) from pool) > 0
 ),
+endpoint as (
+    select distinct s.x_Endpoint, s.x_LoggedEndpoint
+    from served_endpoint as s
+    semi join consumer as c on c.x_Endpoint = s.x_LoggedEndpoint
+),
 caller as (
     select
-        n.x_ChargeDay, s.x_Endpoint, s.x_Feature, s.x_Tenant, s.x_Environment, s.x_Model,
-        s.x_AllocationMethod, cast(sum(s.x_Weight) as hugeint) as weight
+        n.x_ChargeDay, n.x_Cluster, e.x_LoggedEndpoint, s.x_Endpoint, s.x_Feature, s.x_Tenant,
+        s.x_Environment, s.x_Model, s.x_AllocationMethod,
+        cast(sum(s.x_Weight) as hugeint) as weight
     from usage_share as s
     inner join node_pool as n on n.x_PoolId = s.x_PoolId
-    semi join consumer as c on c.x_Endpoint = s.x_Endpoint
+    inner join endpoint as e on e.x_Endpoint = s.x_Endpoint
     where s.x_AllocationMethod in ('inference', 'endpoint_idle')
     group by
-        n.x_ChargeDay, s.x_Endpoint, s.x_Feature, s.x_Tenant, s.x_Environment, s.x_Model,
-        s.x_AllocationMethod
+        n.x_ChargeDay, n.x_Cluster, e.x_LoggedEndpoint, s.x_Endpoint, s.x_Feature, s.x_Tenant,
+        s.x_Environment, s.x_Model, s.x_AllocationMethod
 ),
 -- What a caller bears of the endpoint's day, in 10^-15 of it.
 caller_part as (
     select
-        c.x_ChargeDay, c.x_Endpoint, c.x_Feature, c.x_Tenant, c.x_Environment, c.x_Model,
-        c.x_AllocationMethod,
+        c.x_ChargeDay, c.x_Cluster, c.x_LoggedEndpoint, c.x_Endpoint, c.x_Feature, c.x_Tenant,
+        c.x_Environment, c.x_Model, c.x_AllocationMethod,
         1000000000000000 * (c.weight // t.divisor) // t.total as part
     from caller as c
     inner join (
         select
-            x_ChargeDay, x_Endpoint,
+            x_ChargeDay, x_Cluster, x_LoggedEndpoint,
             sum(weight) // 1000000000000000 + 1 as divisor,
             greatest(sum(weight) // (sum(weight) // 1000000000000000 + 1), 1) as total
         from caller
-        group by x_ChargeDay, x_Endpoint
-    ) as t on t.x_ChargeDay = c.x_ChargeDay and t.x_Endpoint = c.x_Endpoint
+        group by x_ChargeDay, x_Cluster, x_LoggedEndpoint
+    ) as t
+        on t.x_ChargeDay = c.x_ChargeDay
+        and t.x_Cluster = c.x_Cluster
+        and t.x_LoggedEndpoint = c.x_LoggedEndpoint
 ),
 -- ---------------------------------------------------------------------- who they all are
 labelled as (
@@ -224,7 +235,8 @@ named as (
     anti join caller_part as e
         on c.x_AllocationMethod = 'volume'
         and e.x_ChargeDay = c.x_Day
-        and e.x_Endpoint = c.x_Endpoint
+        and e.x_Cluster = c.x_Cluster
+        and e.x_LoggedEndpoint = c.x_Endpoint
 ),
 owned as (
     select
@@ -240,7 +252,9 @@ owned as (
         e.x_AllocationMethod, quotient(c.weight * e.part, 1000000000000000) as weight
     from consumer as c
     inner join caller_part as e
-        on e.x_ChargeDay = c.x_Day and e.x_Endpoint = c.x_Endpoint
+        on e.x_ChargeDay = c.x_Day
+        and e.x_Cluster = c.x_Cluster
+        and e.x_LoggedEndpoint = c.x_Endpoint
     where c.x_AllocationMethod = 'volume'
 ),
 weighed as (

@@ -15,16 +15,23 @@
 with
 cost as (
     select
-        substr(a.x_Pool, 6) as x_Cluster, a.x_Endpoint, a.BillingCurrency, a.x_Feature,
-        a.x_Tenant, a.x_Environment, sum(a.EffectiveCost) as EffectiveCost
+        substr(a.x_Pool, 6) as x_Cluster, d.x_Workload as x_Endpoint, a.BillingCurrency,
+        a.x_Feature, a.x_Tenant, a.x_Environment, sum(a.EffectiveCost) as EffectiveCost
     from allocated_cost as a
-    semi join (
-        select x_Namespace || '/' || x_Workload as x_Endpoint from declared_workload
+    inner join (
+        select x_Namespace || '/' || x_Workload as x_Workload,
+            x_Namespace || '/' || x_Workload as x_Endpoint
+        from declared_workload
+        union
+        select s.x_LoggedEndpoint as x_Workload, s.x_Endpoint
+        from served_endpoint as s
+        semi join declared_workload as w
+            on w.x_Namespace || '/' || w.x_Workload = s.x_LoggedEndpoint
     ) as d
         on d.x_Endpoint = a.x_Endpoint
     where starts_with(a.x_Pool, 'node/')
     group by
-        substr(a.x_Pool, 6), a.x_Endpoint, a.BillingCurrency, a.x_Feature, a.x_Tenant,
+        substr(a.x_Pool, 6), d.x_Workload, a.BillingCurrency, a.x_Feature, a.x_Tenant,
         a.x_Environment
 ),
 -- ------------------------------------------------------------------------------- replicas

@@ -30,14 +30,22 @@ label_owner as (
 -- ---------------------------------------------------------------- what allocation found out
 used as (
     select
-        x_Pool, ProviderName, SubAccountId, ServiceName, BillingCurrency,
-        x_Endpoint as x_Workload, x_AllocationMethod, x_Feature, x_Tenant, x_Environment,
-        money_units(sum(EffectiveCost)) as units
-    from allocated_cost
-    where x_Pool is not null and x_Endpoint <> '(none)'
+        a.x_Pool, a.ProviderName, a.SubAccountId, a.ServiceName, a.BillingCurrency,
+        coalesce(n.x_LoggedEndpoint, a.x_Endpoint) as x_Workload, a.x_AllocationMethod,
+        a.x_Feature, a.x_Tenant, a.x_Environment,
+        money_units(sum(a.EffectiveCost)) as units
+    from allocated_cost as a
+    -- the name a pod has, where its cluster tells an endpoint from another
+    left join (
+        select distinct x_Endpoint, x_LoggedEndpoint
+        from served_endpoint
+        where x_Endpoint <> x_LoggedEndpoint
+    ) as n on n.x_Endpoint = a.x_Endpoint
+    where a.x_Pool is not null and a.x_Endpoint <> '(none)'
     group by
-        x_Pool, ProviderName, SubAccountId, ServiceName, BillingCurrency,
-        x_Endpoint, x_AllocationMethod, x_Feature, x_Tenant, x_Environment
+        a.x_Pool, a.ProviderName, a.SubAccountId, a.ServiceName, a.BillingCurrency,
+        coalesce(n.x_LoggedEndpoint, a.x_Endpoint), a.x_AllocationMethod, a.x_Feature,
+        a.x_Tenant, a.x_Environment
 ),
 called as (
     select

@@ -24,14 +24,28 @@ endpoint as (
     from cost
     group by BillingCurrency, x_Endpoint
 ),
+running as (
+    select
+        x_Cluster, x_Namespace || '/' || x_Workload as name, x_HourStart,
+        sum(x_RunningMs) as running_ms, max(x_RunningMs) as up_ms
+    from pod_usage
+    group by x_Cluster, x_Namespace || '/' || x_Workload, x_HourStart
+),
+-- Calls of no known cluster may have gone to pods of any.
 up as (
     select x_Endpoint, sum(running_ms) as running_ms, sum(up_ms) as up_ms
     from (
         select
-            x_Namespace || '/' || x_Workload as x_Endpoint, x_HourStart,
-            sum(x_RunningMs) as running_ms, max(x_RunningMs) as up_ms
-        from pod_usage
-        group by x_Namespace || '/' || x_Workload, x_HourStart
+            s.x_Endpoint, r.x_HourStart, sum(r.running_ms) as running_ms, max(r.up_ms) as up_ms
+        from running as r
+        inner join (
+            select distinct
+                x_LoggedEndpoint, x_Endpoint,
+                case when x_Endpoint <> x_LoggedEndpoint then x_Cluster end as x_Cluster
+            from served_endpoint
+        ) as s
+            on s.x_LoggedEndpoint = r.name and coalesce(s.x_Cluster = r.x_Cluster, true)
+        group by s.x_Endpoint, r.x_HourStart
     ) as hour
     group by x_Endpoint
     having sum(running_ms) > 0

@@ -89,7 +89,9 @@ engine as (
         cast(sum(u.x_DecodeMs) as hugeint) * 1000000 as decode_ns,
         cast(sum(u.x_ComputeMs) as hugeint) as compute_ms
     from serving_usage as u
-    anti join served_endpoint as s on s.x_Endpoint = u.x_Endpoint
+    anti join served_endpoint as s
+        on s.x_LoggedEndpoint = u.x_Endpoint
+        and (s.x_Endpoint = s.x_LoggedEndpoint or s.x_Cluster = u.x_Cluster)
     semi join billed_day as b
         on b.x_ChargeDay = cast(u.x_HourStart as date)
         and b.x_Endpoint = u.x_Endpoint

@@ -74,9 +74,9 @@ charge as (
 ),
 endpoint_split as (
     select e.x_Endpoint, 'inference/' || arg_min(s.x_Name, s.x_Rank) as x_Pool
-    from (select distinct x_Endpoint from list_cost) as e
+    from (select distinct x_Endpoint, x_LoggedEndpoint from served_endpoint) as e
     inner join inference_split as s
-        on s.x_EndpointStart is null and e.x_Endpoint like s.x_Endpoint escape '\'
+        on s.x_EndpointStart is null and e.x_LoggedEndpoint like s.x_Endpoint escape '\'
     group by e.x_Endpoint
 ),
 call as (

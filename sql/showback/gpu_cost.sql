@@ -21,13 +21,15 @@ held as (
 ),
 cost as (
     select
-        substr(x_Pool, length('node/') + 1) as x_Cluster,
-        x_Endpoint,
-        BillingCurrency,
-        sum(EffectiveCost) as EffectiveCost
-    from allocated_cost
-    where starts_with(x_Pool, 'node/')
-    group by x_Pool, x_Endpoint, BillingCurrency
+        substr(a.x_Pool, length('node/') + 1) as x_Cluster,
+        coalesce(n.x_LoggedEndpoint, a.x_Endpoint) as x_Endpoint,
+        a.BillingCurrency,
+        sum(a.EffectiveCost) as EffectiveCost
+    from allocated_cost as a
+    left join (select distinct x_Endpoint, x_LoggedEndpoint from served_endpoint) as n
+        on n.x_Endpoint = a.x_Endpoint
+    where starts_with(a.x_Pool, 'node/')
+    group by a.x_Pool, coalesce(n.x_LoggedEndpoint, a.x_Endpoint), a.BillingCurrency
 ),
 split as (
     select

@@ -9,8 +9,8 @@
 -- count of calls told twice the fuller one counts, for the first was told before the hour was over.
 -- How long a call was is asked call by call; a row of several calls that may have been longer than
 -- the shortest threshold does not tell.
--- One row per source, hour, endpoint, provider, feature, tenant, environment, model, key, service
--- tier and context class.
+-- One row per source, hour, endpoint, cluster, provider, feature, tenant, environment, model, key,
+-- service tier and context class.
 with repeated_hash as (
     select hash(x_Source, x_CallId) as id_hash
     from inference_call
@@ -25,6 +25,7 @@ suspect as (
         inference_call.x_CallId,
         inference_call.x_Time,
         inference_call.x_Endpoint,
+        inference_call.x_Cluster,
         inference_call.x_Provider,
         inference_call.x_Feature,
         inference_call.x_Tenant,
@@ -49,7 +50,8 @@ suspect as (
             partition by inference_call.x_Source, inference_call.x_CallId
             order by
                 inference_call.x_Calls desc,
-                inference_call.x_Time, inference_call.x_Endpoint, inference_call.x_Provider,
+                inference_call.x_Time, inference_call.x_Endpoint, inference_call.x_Cluster,
+                inference_call.x_Provider,
                 inference_call.x_Feature, inference_call.x_Tenant, inference_call.x_Environment,
                 inference_call.x_Model, inference_call.x_Credential, inference_call.x_ServiceTier,
                 inference_call.x_Status desc,
@@ -69,6 +71,7 @@ single_call as (
         inference_call.x_Source,
         inference_call.x_Time,
         inference_call.x_Endpoint,
+        inference_call.x_Cluster,
         inference_call.x_Provider,
         inference_call.x_Feature,
         inference_call.x_Tenant,
@@ -97,6 +100,7 @@ single_call as (
         x_Source,
         x_Time,
         x_Endpoint,
+        x_Cluster,
         x_Provider,
         x_Feature,
         x_Tenant,
@@ -136,6 +140,7 @@ classed as (
         single_call.x_Source,
         date_trunc('hour', single_call.x_Time) as x_HourStart,
         single_call.x_Endpoint,
+        single_call.x_Cluster,
         single_call.x_Provider,
         single_call.x_Feature,
         single_call.x_Tenant,
@@ -173,6 +178,7 @@ select
     x_Source,
     x_HourStart,
     x_Endpoint,
+    x_Cluster,
     x_Provider,
     x_Feature,
     x_Tenant,
@@ -212,8 +218,8 @@ select
     max(x_LatencyMs) as x_LatencyMaxMs
 from classed
 group by
-    x_Source, x_HourStart, x_Endpoint, x_Provider, x_Feature, x_Tenant, x_Environment, x_Model,
-    x_Credential, x_ServiceTier, x_ContextClass
+    x_Source, x_HourStart, x_Endpoint, x_Cluster, x_Provider, x_Feature, x_Tenant, x_Environment,
+    x_Model, x_Credential, x_ServiceTier, x_ContextClass
 order by
-    x_HourStart, x_Endpoint, x_Provider, x_Feature, x_Tenant, x_Environment, x_Model, x_Credential,
-    x_ServiceTier, x_ContextClass, x_Source
+    x_HourStart, x_Endpoint, x_Cluster, x_Provider, x_Feature, x_Tenant, x_Environment, x_Model,
+    x_Credential, x_ServiceTier, x_ContextClass, x_Source

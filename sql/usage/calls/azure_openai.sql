@@ -133,6 +133,7 @@ select
     call_id as x_CallId,
     begin_time as x_Time,
     'azure.ai.openai/' || model as x_Endpoint,
+    cast(null as varchar) as x_Cluster,
     'azure.ai.openai' as x_Provider,
     feature as x_Feature,
     tenant as x_Tenant,

@@ -111,6 +111,7 @@ select
     call_id as x_CallId,
     begin_time as x_Time,
     'aws.bedrock/' || model as x_Endpoint,
+    cast(null as varchar) as x_Cluster,
     'aws.bedrock' as x_Provider,
     feature as x_Feature,
     tenant as x_Tenant,

@@ -5,6 +5,7 @@ select
     x_CallId,
     x_Time,
     x_Endpoint,
+    x_Cluster,
     x_Provider,
     x_Feature,
     x_Tenant,

@@ -129,6 +129,7 @@ select
     call_id as x_CallId,
     begin_time as x_Time,
     namespace || '/' || service || '-' || component as x_Endpoint,
+    cast(null as varchar) as x_Cluster,
     'kserve' as x_Provider,
     feature as x_Feature,
     tenant as x_Tenant,

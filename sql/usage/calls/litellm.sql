@@ -181,6 +181,7 @@ select
     call_id as x_CallId,
     begin_time as x_Time,
     coalesce(namespace || '/' || service, provider || '/' || model) as x_Endpoint,
+    cast(null as varchar) as x_Cluster,
     provider as x_Provider,
     feature as x_Feature,
     tenant as x_Tenant,

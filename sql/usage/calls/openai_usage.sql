@@ -153,6 +153,7 @@ select
     call_id as x_CallId,
     begin_time as x_Time,
     'openai/' || model as x_Endpoint,
+    cast(null as varchar) as x_Cluster,
     'openai' as x_Provider,
     project as x_Feature,
     cast(null as varchar) as x_Tenant,

@@ -7,6 +7,8 @@
 --   * endpoint  in a cluster `namespace/workload`: by the address that was called, else by the k8s
 --               attributes, which describe the server on a server's span or where no vendor is
 --               the provider; on a client's span they describe the caller. Else `provider/model`.
+--   * cluster   `k8s.cluster.name`, for a service is called by its address from its own cluster, but
+--               by one in `clusterset.local`.
 --   * time      of prefill and decode where vLLM's own spans have it; time to the first token has
 --               the queue and the network in it, and is not looked at.
 --   * tokens    absent is unknown (null), not zero. Input counts cached tokens too; where fewer
@@ -106,7 +108,9 @@ picked as (
             '$.attributes."gen_ai.openai.request.service_tier"',
             '$.attributes.credential', '$.attributes."app.credential"',
             '$.attributes."gen_ai.latency.time_in_model_prefill"',
-            '$.attributes."gen_ai.latency.time_in_model_decode"'
+            '$.attributes."gen_ai.latency.time_in_model_decode"',
+            '$.attributes."k8s.cluster.name"', '$.resource."k8s.cluster.name"',
+            '$.resource.attributes."k8s.cluster.name"'
         ]) as p,
         json_exists(span, '$.resourceSpans') as is_batch,
         json_type(span, '$.attributes') as attributes_type
@@ -167,7 +171,8 @@ read_span as (
         coalesce(p[57], p[58], p[59], p[60]) as tier,
         coalesce(p[61], p[62]) as credential,
         p[63] as prefill_text,
-        p[64] as decode_text
+        p[64] as decode_text,
+        nullif(coalesce(p[65], p[66], p[67]), '') as cluster
     from picked
 ),
 
@@ -211,7 +216,8 @@ counted as (
         coalesce(cached_text, '0') as cached_text,
         coalesce(gpu_text, '0') as gpu_text,
         coalesce(prefill_text, '0') as prefill_text,
-        coalesce(decode_text, '0') as decode_text
+        coalesce(decode_text, '0') as decode_text,
+        cluster
     from read_span
 ),
 
@@ -241,6 +247,7 @@ judged as (
         gpu_ms,
         prefill_seconds,
         decode_seconds,
+        cluster,
         case
             when not is_json then 'not a JSON object'
             when is_batch then 'a batch of spans (resourceSpans); one span a line is read'
@@ -290,6 +297,10 @@ select
             then namespace || '/' || workload
         else coalesce(provider, '(unknown)') || '/' || model
     end as x_Endpoint,
+    case
+        when regexp_matches(host, '^[a-z0-9-]+\.[a-z0-9-]+\.svc\.clusterset\.') then null
+        else cluster
+    end as x_Cluster,
     coalesce(provider, '(unknown)') as x_Provider,
     feature as x_Feature,
     tenant as x_Tenant,

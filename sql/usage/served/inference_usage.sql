@@ -8,6 +8,7 @@ select
     x_Source,
     x_HourStart,
     x_Function as x_Endpoint,
+    cast($cluster as varchar) as x_Cluster,
     'knative' as x_Provider,
     x_Feature,
     x_Tenant,
