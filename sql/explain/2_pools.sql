@@ -1,4 +1,5 @@
--- Where they come from: each pool, its whole cost, the part that fell here and by which weight.
+-- Where they come from: each pool, its whole cost, the part that fell here and by which weight. Of a
+-- pool that nothing was split by, what each owner has of it is a whole of its own.
 with
 part as (
     select
@@ -13,12 +14,6 @@ part as (
         and ($environment is null or x_Environment = $environment)
         and ($service is null or ServiceName = $service)
         and ($model is null or x_Model = $model)
-),
-pool as (
-    select x_PoolId, sum(EffectiveCost) as EffectiveCost, sum(x_ChargeRows) as x_ChargeRows
-    from charge_owner
-    where BillingPeriod = $period
-    group by x_PoolId
 ),
 share as (
     select
@@ -55,6 +50,21 @@ pool_weight as (
     select x_PoolId, sum(x_Weight) as x_Weight
     from share
     group by x_PoolId
+    having sum(x_Weight) > 0
+),
+pool as (
+    select
+        o.x_PoolId,
+        case when w.x_PoolId is null then o.x_Feature end as x_Feature,
+        case when w.x_PoolId is null then o.x_Tenant end as x_Tenant,
+        case when w.x_PoolId is null then o.x_Environment end as x_Environment,
+        case when w.x_PoolId is null then o.x_AllocationMethod end as x_AllocationMethod,
+        sum(o.EffectiveCost) as EffectiveCost,
+        sum(o.x_ChargeRows) as x_ChargeRows
+    from charge_owner as o
+    left join pool_weight as w on w.x_PoolId = o.x_PoolId
+    where o.BillingPeriod = $period
+    group by all
 )
 select
     part.x_ChargeDay, part.ServiceName, coalesce(part.x_Pool, '(by tag)') as x_Pool,
@@ -68,7 +78,17 @@ select
     pool.x_ChargeRows as charges,
     part.x_PoolId
 from part
-left join pool on pool.x_PoolId = part.x_PoolId
+left join pool
+    on pool.x_PoolId = part.x_PoolId
+    and (
+        pool.x_AllocationMethod is null
+        or (
+            pool.x_Feature = part.x_Feature
+            and pool.x_Tenant = part.x_Tenant
+            and pool.x_Environment = part.x_Environment
+            and pool.x_AllocationMethod = part.x_AllocationMethod
+        )
+    )
 left join pool_weight on pool_weight.x_PoolId = part.x_PoolId
 left join share
     on share.x_PoolId = part.x_PoolId

@@ -2,7 +2,8 @@
 -- in is decided as in charge_owner: the first `[[inference_split]]` that matches, else the Service
 -- whose load balancer it is, else the first `[[cluster_charge]]` that matches, else its node or
 -- volume, else its function. A charge for what nobody used of a commitment is in a pool of its own, and its
--- bill in the other.
+-- bill in the other. Of a pool that is split by weights all charges are told; of any other those of
+-- the owner, who is found as in charge_owner: by tags, and what they leave open by the first rule.
 with
 node as (
     select ResourceId, min(x_Cluster) as x_Cluster
@@ -66,6 +67,41 @@ of_cluster as (
     where c.BillingPeriod = $period
     group by c.x_Source, c.x_SourceFile, c.x_SourceRow
 ),
+-- What rules look at, once each: far fewer rows than charges.
+named_resource as (
+    select distinct ResourceId from owner_rule where ResourceId is not null
+),
+ruled as (
+    select
+        a.ProviderName, a.SubAccountId, a.ServiceName, a.ServiceCategory, a.ChargeCategory,
+        a.ResourceId, a.CommitmentDiscountStatus,
+        arg_min(r.x_Feature, r.x_Rank) filter (where r.x_Feature is not null) as x_Feature,
+        arg_min(r.x_Tenant, r.x_Rank) filter (where r.x_Tenant is not null) as x_Tenant,
+        arg_min(r.x_Environment, r.x_Rank)
+            filter (where r.x_Environment is not null) as x_Environment
+    from (
+        select distinct
+            c.ProviderName, c.SubAccountId, c.ServiceName, c.ServiceCategory, c.ChargeCategory,
+            n.ResourceId, c.CommitmentDiscountStatus
+        from cost_and_usage as c
+        left join named_resource as n on n.ResourceId = c.ResourceId
+        where c.BillingPeriod = $period
+    ) as a
+    inner join owner_rule as r
+        on (r.ProviderName is null or r.ProviderName = a.ProviderName)
+        and (r.SubAccountId is null or r.SubAccountId = a.SubAccountId)
+        and (r.ServiceName is null or r.ServiceName = a.ServiceName)
+        and (r.ServiceCategory is null or r.ServiceCategory = a.ServiceCategory)
+        and (r.ChargeCategory is null or r.ChargeCategory = a.ChargeCategory)
+        and (r.ResourceId is null or r.ResourceId = a.ResourceId)
+        and (
+            r.CommitmentDiscountStatus is null
+            or r.CommitmentDiscountStatus = a.CommitmentDiscountStatus
+        )
+    group by
+        a.ProviderName, a.SubAccountId, a.ServiceName, a.ServiceCategory, a.ChargeCategory,
+        a.ResourceId, a.CommitmentDiscountStatus
+),
 balancer as (
     select ResourceId, x_Pool from load_balancer_id where BillingPeriod = $period
 ),
@@ -73,7 +109,10 @@ charge as (
     select
         c.ChargePeriodStart, c.InvoiceId, c.BillingCurrency, c.ProviderName, c.SubAccountId,
         c.ServiceCategory, c.ServiceName, c.ChargeCategory, c.ResourceId, c.ChargeDescription,
-        c.BilledCost, c.EffectiveCost, c.Tags, c.x_TagSetId, c.x_SourceFile, c.x_SourceRow,
+        c.BilledCost, c.EffectiveCost, c.Tags, c.x_SourceFile, c.x_SourceRow,
+        coalesce(t.x_Feature, ruled.x_Feature, '(unallocated)') as x_Feature,
+        coalesce(t.x_Tenant, ruled.x_Tenant, '(unallocated)') as x_Tenant,
+        coalesce(t.x_Environment, ruled.x_Environment, '(unallocated)') as x_Environment,
         case
             when split.x_Pool is not null then split.x_Pool
             when not coalesce(endpoint.is_function, false) and balancer.x_Pool is not null
@@ -117,6 +156,16 @@ charge as (
         on of_cluster.x_Source = c.x_Source
         and of_cluster.x_SourceFile = c.x_SourceFile
         and of_cluster.x_SourceRow = c.x_SourceRow
+    left join tag_owner as t on t.x_TagSetId = c.x_TagSetId and t.BillingPeriod = $period
+    left join named_resource as n on n.ResourceId = c.ResourceId
+    left join ruled
+        on ruled.ProviderName = c.ProviderName
+        and ruled.SubAccountId is not distinct from c.SubAccountId
+        and ruled.ServiceName = c.ServiceName
+        and ruled.ServiceCategory = c.ServiceCategory
+        and ruled.ChargeCategory = c.ChargeCategory
+        and ruled.ResourceId is not distinct from n.ResourceId
+        and ruled.CommitmentDiscountStatus is not distinct from c.CommitmentDiscountStatus
     where c.BillingPeriod = $period
 ),
 pooled as (
@@ -127,17 +176,34 @@ pooled as (
     from charge
     where commitment_pool is not null and BilledCost <> 0
 ),
+split_pool as (
+    select x_PoolId
+    from (
+        select x_PoolId, x_Weight from usage_share where BillingPeriod = $period
+        union all
+        select x_PoolId, x_Weight from endpoint_share where BillingPeriod = $period
+        union all
+        select x_PoolId, x_Weight from volume_share where BillingPeriod = $period
+        union all
+        select x_PoolId, x_Weight from cluster_share where BillingPeriod = $period
+        union all
+        select x_PoolId, x_Weight from commitment_share where BillingPeriod = $period
+    ) as share
+    group by x_PoolId
+    having sum(x_Weight) > 0
+),
 wanted as (
     select distinct
         a.x_ChargeDay, a.InvoiceId, a.BillingCurrency, a.ProviderName, a.SubAccountId,
         a.ServiceCategory, a.ServiceName, a.ChargeCategory, a.x_Pool, o.CommitmentDiscountId,
         o.x_ChargeUntilDay,
-        case when a.x_Pool is null then a.x_Feature end as x_Feature,
-        case when a.x_Pool is null then a.x_Tenant end as x_Tenant,
-        case when a.x_Pool is null then a.x_Environment end as x_Environment
+        case when p.x_PoolId is null then a.x_Feature end as x_Feature,
+        case when p.x_PoolId is null then a.x_Tenant end as x_Tenant,
+        case when p.x_PoolId is null then a.x_Environment end as x_Environment
     from allocated_cost as a
     inner join charge_owner as o
         on o.BillingPeriod = a.BillingPeriod and o.x_PoolId = a.x_PoolId
+    left join split_pool as p on p.x_PoolId = a.x_PoolId
     where a.BillingPeriod = $period
         and a.x_AllocationMethod <> 'quarantined'
         and ($day is null or a.x_ChargeDay = cast($day as date))
@@ -151,7 +217,6 @@ select distinct
     c.ChargePeriodStart, c.ServiceName, c.ResourceId, c.ChargeDescription, c.BilledCost,
     c.EffectiveCost, c.Tags, c.x_SourceFile, c.x_SourceRow
 from pooled as c
-left join tag_owner as t on t.x_TagSetId = c.x_TagSetId and t.BillingPeriod = $period
 inner join wanted as w
     on w.x_ChargeDay = cast(c.ChargePeriodStart as date)
     and w.InvoiceId = c.InvoiceId
@@ -168,12 +233,13 @@ inner join wanted as w
         w.x_ChargeUntilDay is not distinct from c.x_ChargeUntilDay
         or not coalesce(regexp_matches(c.x_Pool, '^(inference|function)/'), false)
     )
+    -- a pool that is split has no owner
     and (
-        w.x_Pool is not null
+        w.x_Feature is null
         or (
-            (t.x_Feature is null or t.x_Feature = w.x_Feature)
-            and (t.x_Tenant is null or t.x_Tenant = w.x_Tenant)
-            and (t.x_Environment is null or t.x_Environment = w.x_Environment)
+            w.x_Feature = c.x_Feature
+            and w.x_Tenant = c.x_Tenant
+            and w.x_Environment = c.x_Environment
         )
     )
 order by abs(c.EffectiveCost) desc, c.x_SourceFile, c.x_SourceRow
