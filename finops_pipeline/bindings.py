@@ -1,7 +1,7 @@
 """What of `finops.toml` reaches SQL: scalars as `$parameters`, lists as small tables to join.
 
 What belongs here: the one translation from configuration to SQL. Tag keys and values are
-normalised here as `normal_key` and `normal_value` of sql/macros.sql do it there.
+normalised here as `normal_key` and `spelt_value` of sql/macros.sql do it there.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def normal_key(key: str) -> str:
 
 
 def normal_value(value: str) -> str:
-    """A tag value as `normal_value` of sql/macros.sql writes it."""
+    """A value as `spelt_value` of sql/macros.sql writes it; `(shared)` may be said here."""
     return value.strip().lower()
 
 

@@ -49,12 +49,23 @@ DRIVERS = (
 )
 """What a shared cost can be split by: columns of the files in sql/allocation/driver."""
 
+OUR_WORDS = ("(idle)", "(overhead)", "(unallocated)")
+"""What stands for an owner where there is none."""
+
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
 
 def _lowered(values: list[str]) -> list[str]:
     """Values of an owner dimension as the allocation spells them; `*` names none of them."""
     return [v.strip().lower() for v in values if v.strip() != "*"]
+
+
+def _refuse_our_word(value: str) -> None:
+    """`(shared)` and the like are a user's own; what the coverage goes by is not."""
+    if value.strip().lower() in OUR_WORDS:
+        raise ValueError(
+            f"{value!r} is what finops calls cost without an owner; name one, or another word"
+        )
 
 
 def _owner_value(value: str | None) -> str | None:
@@ -352,6 +363,18 @@ class AliasSection(Section):
         description="Other spellings of environments.",
     )
 
+    @field_validator(*DIMENSIONS)
+    @classmethod
+    def _leaves_our_words(cls, told: dict[str, list[str]]) -> dict[str, list[str]]:
+        for canonical, others in told.items():
+            _refuse_our_word(canonical)
+            for other in others:
+                if re.fullmatch(r"\(.*\)", other.strip()):
+                    raise ValueError(
+                        f"{other!r} is never read from a tag: words in parentheses name nobody"
+                    )
+        return told
+
 
 class Where(Section):
     """What a charge must equal for a rule to apply; all that are given must match."""
@@ -381,6 +404,12 @@ class RuleSection(Section):
         if self.feature is None and self.tenant is None and self.environment is None:
             raise ValueError("names no `feature`, `tenant` or `environment` to give")
         return self
+
+    @field_validator(*DIMENSIONS)
+    @classmethod
+    def _leaves_our_words(cls, value: str | None) -> str | None:
+        _refuse_our_word(value or "")
+        return value
 
 
 class InferenceSplitSection(Section):

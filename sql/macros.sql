@@ -113,8 +113,15 @@ create or replace macro normal_key(tag_key) as
         regexp_replace(lower(trim(tag_key)), '^(user[:_]|label_)', ''), '[^a-z0-9]+', '_', 'g'
     );
 
--- Tag values that mean the same: case and outer blanks never matter, empty is missing.
-create or replace macro normal_value(tag_value) as nullif(lower(trim(tag_value)), '');
+-- Values that mean the same: case and outer blanks never matter, empty is missing.
+create or replace macro spelt_value(value) as nullif(lower(trim(value)), '');
+
+-- The same of a tag, a label or what a log says. Words in parentheses are ours, such as `(idle)`: who
+-- writes one names nobody, or anybody could leave the showback by it.
+create or replace macro normal_value(tag_value) as case
+    when ends_with(rtrim(tag_value), ')') and starts_with(ltrim(tag_value), '(') then null
+    else spelt_value(tag_value)
+end;
 
 -- Compute slices of a MIG device, by its resource (`nvidia_com_mig_3g_20gb`), profile (`3g.20gb`,
 -- `1c.3g.20gb`: one of three slices) or product (`A100-SXM4-40GB-MIG-3g.20gb`); else null.

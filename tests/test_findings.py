@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from finops_pipeline import contracts, queries
+from finops_pipeline import config, contracts, queries
+from finops_pipeline.errors import ConfigError
 
 from .test_cases import engine, fill
 
@@ -783,3 +785,28 @@ def test_usage_outside_the_period_is_not_asked() -> None:
     con = wrong("gone", pod_usage=[before])
 
     assert [("stale",)] == found(con, "x_FindingKind")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"rule": [{"where": {"ServiceName": "x"}, "feature": "(Idle) "}]},
+        {"rule": [{"where": {"ServiceName": "x"}, "tenant": "(unallocated)"}]},
+        {"alias": {"feature": {"(overhead)": ["platform"]}}},
+        {"alias": {"tenant": {"acme": ["(not set)"]}}},
+    ],
+)
+def test_words_that_stand_for_no_owner_are_refused_in_the_configuration(
+    told: dict[str, Any],
+) -> None:
+    with pytest.raises(ConfigError, match=r"\((Idle|unallocated|overhead|not set)\)"):
+        config.parse(told, Path())
+
+
+def test_a_word_of_ones_own_may_stand_for_several_owners() -> None:
+    told = {
+        "rule": [{"where": {"ServiceName": "x"}, "tenant": "(shared)"}],
+        "alias": {"tenant": {"(shared)": ["common"]}},
+    }
+
+    assert "(shared)" == config.parse(told, Path()).rule[0].tenant

@@ -4,7 +4,8 @@
 -- without tags is no fault where its pods say whose it is; a bought model without tags is one only
 -- where its callers are as good as one, so that there is a right tag), dimensions that a `[[rule]]`
 -- fills, tags that contradict each other (a finding of its own, `conflict`), and what sums to
--- nothing. Charges without a resource are one finding per service and account.
+-- nothing. Charges without a resource are one finding per service and account. A tag that says a word
+-- in parentheses, such as `(idle)`, names nobody either: the finding has it.
 --
 -- The likely value is what all witnesses say: those of owner_evidence, and the same resource
 -- tagged on other charges (sibling). Where none of them speaks, the account's other resources may
@@ -41,8 +42,25 @@ filled as (
             else w.x_Environment
         end is not null
 ),
+-- Of the sets, few have a parenthesis at all.
+reserved as (
+    select
+        t.x_TagSetId, k.x_Dimension,
+        min(struct_pack(rank := k.x_Rank, tag := t.entry.key, word := t.entry.value)) as first
+    from (
+        select x_TagSetId, unnest(map_entries(json_map(Tags))) as entry
+        from tag_set
+        where contains(Tags, '(')
+    ) as t
+    inner join owner_key as k on k.x_TagKey = normal_key(t.entry.key)
+    where normal_value(t.entry.value) is null and spelt_value(t.entry.value) is not null
+    group by t.x_TagSetId, k.x_Dimension
+),
 untagged as (
-    select x_TagSetId, x_Dimension from owner where x_OwnerValue is null and not is_conflict
+    select o.x_TagSetId, o.x_Dimension, r.first.tag as x_TagKey, r.first.word as x_TagValue
+    from owner as o
+    left join reserved as r on r.x_TagSetId = o.x_TagSetId and r.x_Dimension = o.x_Dimension
+    where o.x_OwnerValue is null and not o.is_conflict
 ),
 one_caller as (
     select distinct ResourceId, x_Dimension
@@ -52,16 +70,18 @@ one_caller as (
 asked as (
     select
         r.ProviderName, r.SubAccountId, r.ServiceName, r.ServiceCategory, r.ChargeCategory,
-        r.CommitmentDiscountStatus, r.ResourceId, u.x_Dimension, r.BillingCurrency,
-        r.EffectiveCost, r.x_ChargeRows, r.x_LargestCharge, r.x_SourceFile, r.x_SourceRow
+        r.CommitmentDiscountStatus, r.ResourceId, u.x_Dimension, u.x_TagKey, u.x_TagValue,
+        r.BillingCurrency, r.EffectiveCost, r.x_ChargeRows, r.x_LargestCharge,
+        r.x_SourceFile, r.x_SourceRow
     from resource_cost as r
     inner join untagged as u on u.x_TagSetId = r.x_TagSetId
     where r.ChargeCategory in ('Usage', 'Purchase') and r.x_Pool is null
     union all
     select
         r.ProviderName, r.SubAccountId, r.ServiceName, r.ServiceCategory, r.ChargeCategory,
-        r.CommitmentDiscountStatus, r.ResourceId, u.x_Dimension, r.BillingCurrency,
-        r.EffectiveCost, r.x_ChargeRows, r.x_LargestCharge, r.x_SourceFile, r.x_SourceRow
+        r.CommitmentDiscountStatus, r.ResourceId, u.x_Dimension, u.x_TagKey, u.x_TagValue,
+        r.BillingCurrency, r.EffectiveCost, r.x_ChargeRows, r.x_LargestCharge,
+        r.x_SourceFile, r.x_SourceRow
     from resource_cost as r
     inner join untagged as u on u.x_TagSetId = r.x_TagSetId
     semi join one_caller as c on c.ResourceId = r.ResourceId and c.x_Dimension = u.x_Dimension
@@ -76,7 +96,9 @@ spend as (
         min(struct_pack(
             cost := -a.x_LargestCharge, file := a.x_SourceFile, line := a.x_SourceRow,
             service := a.ServiceName
-        )) as largest
+        )) as largest,
+        min(struct_pack(tag := a.x_TagKey, word := a.x_TagValue))
+            filter (where a.x_TagKey is not null) as said
     from asked as a
     anti join filled as w
         on w.x_Dimension = a.x_Dimension
@@ -203,7 +225,8 @@ answered as (
             coalesce(s.ResourceId, ''), coalesce(s.bare_service, '')
         )) as x_FindingId,
         s.ProviderName, s.SubAccountId, s.ResourceId, s.x_Dimension, s.BillingCurrency,
-        s.EffectiveCost, s.x_ChargeRows, s.largest,
+        s.EffectiveCost, s.x_ChargeRows, s.largest, s.said.tag as x_TagKey,
+        s.said.word as x_TagValue,
         case when v.witnesses is null then a.x_OwnerValue else v.x_LikelyValue end
             as x_LikelyValue,
         case when v.witnesses is not null then v.witnesses when a.x_OwnerValue is not null then 1
@@ -234,8 +257,8 @@ select
     cast(null as varchar) as x_Cluster,
     cast(null as varchar) as x_Namespace,
     cast(null as varchar) as x_Workload,
-    cast(null as varchar) as x_TagKey,
-    cast(null as varchar) as x_TagValue,
+    x_TagKey,
+    x_TagValue,
     x_LikelyValue,
     cast(case when x_LikelyValue is null then 0 else witnesses end as bigint) as x_WitnessCount,
     x_Witnesses,
@@ -246,16 +269,24 @@ select
     largest.line as x_SourceRow,
     case
         when x_LikelyValue is not null
-            then 'No ' || x_Dimension || ' tag; its witnesses (' || who || ') name '
+            then fault || '; its witnesses (' || who || ') name '
             || x_LikelyValue || '. Tag it so.'
         when said is not null
-            then 'No ' || x_Dimension || ' tag, and the witnesses name several: ' || said
+            then fault || ', and the witnesses name several: ' || said
             || '. Ask its owner, then tag it.'
         when ResourceId is null
-            then 'No ' || x_Dimension || ' tag and no resource to ask about. Activate the '
+            then fault || ' and no resource to ask about. Activate the '
             || 'tag for this service, or give its charges an owner by a [[rule]].'
-        else 'No ' || x_Dimension || ' tag, and no witness knows the resource. '
+        else fault || ', and no witness knows the resource. '
             || 'Ask the owner of the account, then tag it.'
     end as x_Reason
 -- Sorted before the words that are the same for all.
-from (select * from answered order by x_FindingId, BillingCurrency) as answered
+from (
+    select
+        *,
+        case
+            when x_TagKey is null then 'No ' || x_Dimension || ' tag'
+            else 'The ' || x_Dimension || ' tag says ' || x_TagValue || ', which names nobody'
+        end as fault
+    from (select * from answered order by x_FindingId, BillingCurrency) as answered
+) as answered

@@ -12,14 +12,14 @@ with
 paid as (
     select
         r.BillingPeriod, r.BillingCurrency,
-        coalesce(t.x_To, normal_value(r.x_Tenant)) as x_Tenant,
-        coalesce(f.x_To, normal_value(r.x_Feature)) as x_Feature,
+        coalesce(t.x_To, spelt_value(r.x_Tenant)) as x_Tenant,
+        coalesce(f.x_To, spelt_value(r.x_Feature)) as x_Feature,
         r.x_Revenue
     from revenue as r
     left join value_alias as t
-        on t.x_Dimension = 'tenant' and t.x_From = normal_value(r.x_Tenant)
+        on t.x_Dimension = 'tenant' and t.x_From = spelt_value(r.x_Tenant)
     left join value_alias as f
-        on f.x_Dimension = 'feature' and f.x_From = normal_value(r.x_Feature)
+        on f.x_Dimension = 'feature' and f.x_From = spelt_value(r.x_Feature)
 ),
 by_feature as (
     select distinct BillingPeriod, BillingCurrency, x_Tenant
