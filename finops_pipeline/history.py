@@ -10,11 +10,12 @@ place, in `warehouse.py`.
         number, published_at    which generation it is, and the time (UTC) it was published
         totals                  what was published of each bill; of a closed one, all of it
         states                  where each bill stands: the table period_state
+        showbacks               of closed periods whose showback has changed, what it became
         rates                   the exchange rates that closed bills keep
         changes_at              when the next of them changes by time alone
 
-The totals are handed on from generation to generation. They are the only thing here that is not
-made from the inputs: that a bill was closed with another total is nowhere else.
+Totals and showbacks are handed on from generation to generation. They are the only thing here that
+is not made from the inputs: that a bill was closed with another total is nowhere else.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from .currency import rates_of_days, refuse_missing, wanted
 from .dialect import dialect
 from .errors import CheckFailed, ConfigError, Unavailable
 from .periods import after, first_day
-from .warehouse import STAMP, Warehouse, bind_rows, connect, identifier, literal
+from .warehouse import STAMP, State, Warehouse, bind_rows, connect, identifier, literal
 
 KEY = ("BillingPeriod", "x_Source", "BillingCurrency")
 MEASURES = (
@@ -101,6 +102,17 @@ PERIOD_STATE = {
     "x_BilledCorrection": ("DECIMAL(38,12)", "BilledCost now, less what it was closed with."),
     "x_EffectiveCorrection": ("DECIMAL(38,12)", "EffectiveCost now, less what it was closed with."),
 }
+CHANGED_SHOWBACK = {
+    "BillingPeriod": "VARCHAR",
+    "BillingCurrency": "VARCHAR",
+    "x_ClosedGeneration": "BIGINT",
+    "x_Generation": "BIGINT",
+    "x_Owners": "BIGINT",
+    "EffectiveCost": "DECIMAL(38,12)",
+    "x_Moved": "VARCHAR",
+}
+CLOSED_KINDS = ("closed_period_changed", "closed_showback_changed")
+"""Findings that come from this memory, with the database; each is a file in sql/history."""
 Key = tuple[str, str, str]
 Total = dict[str, Any]
 
@@ -210,16 +222,15 @@ def stamp(warehouse: Warehouse) -> None:
     totals: list[Total] = known["totals"] if known is not None else []
     with warehouse.engine() as session:
         rules = warehouse.config.billing
-        closed = {
-            _key(state)
-            for state in _states(session, totals, rules, at)
-            if state["x_State"] in ("closed", "corrected")
-        }
+        stood = _states(session, totals, rules, at)
+        closed = {_key(state) for state in stood if state["x_ClosedAt"] is not None}
         found = _totals(session, warehouse)
         totals = remember(
             _hashed_anew(session, warehouse, totals, found), found, closed, number, at
         )
         states = _states(session, totals, rules, at)
+        kept = known.get("showbacks", []) if known is not None else []
+        showbacks = _closed_showbacks(session, warehouse, kept, stood, number)
         rates = _keep_rates(session, warehouse, _kept_rates(current), states, number)
     text = json.dumps(
         {
@@ -227,6 +238,7 @@ def stamp(warehouse: Warehouse) -> None:
             "published_at": _iso(at),
             "totals": totals,
             "states": states,
+            "showbacks": showbacks,
             "rates": rates,
             "changes_at": _changes_at(totals, rules, at),
         },
@@ -345,6 +357,82 @@ def _states(
     return [_plain(row) for row in _dicts(answer)]
 
 
+def _closed_showbacks(
+    session: duckdb.DuckDBPyConnection,
+    warehouse: Warehouse,
+    kept: Sequence[Total],
+    stood: Sequence[Mapping[str, Any]],
+    number: int,
+) -> list[Total]:
+    """What the showbacks of closed periods became: a line for each time one changed.
+
+    `stood` is where bills stood before this generation. A period and currency is closed when all
+    its bills are, and stays so if one comes late. Its showback cannot have changed since without a
+    stamp, so the published generation has it as it was closed until there is a line of it; the
+    first line is that generation. Only what has other files than that is read.
+    """
+    current = warehouse.current
+    if current is None:
+        return list(kept)
+    bills_closed: dict[tuple[str, str], bool] = {}
+    for state in stood:
+        key = (state["BillingPeriod"], state["BillingCurrency"])
+        bills_closed[key] = bills_closed.get(key, True) and state["x_ClosedAt"] is not None
+    memory: dict[tuple[str, str], list[Total]] = {}
+    for line in kept:
+        memory.setdefault((line["BillingPeriod"], line["BillingCurrency"]), []).append(line)
+    for (period, currency), is_closed in sorted(bills_closed.items()):
+        lines = memory.get((period, currency), [])
+        before, now_there = State.read(current / "showback" / period), None
+        if period in warehouse.partitions("showback"):
+            now_there = warehouse.state("showback", period)
+        is_same = (before and before.content) == (now_there and now_there.content)
+        if is_same or not (is_closed or lines):
+            continue
+        first = lines[0]["x_Generation"] if lines else int(current.name)
+        then = warehouse.home / "generations" / f"{first:06}" / "showback" / period
+        folders = {"showback_from": then, "showback_to": warehouse.folder("showback", period)}
+        for view, folder in folders.items():
+            _bind(session, view, "showback", sorted(folder.glob("*.parquet")))
+        text = queries.query("history/moved_owners").text
+        (found,) = _dicts(session.execute(text, {"currency": currency}))
+        moved = _plain(found)
+        mine = {"BillingPeriod": period, "BillingCurrency": currency}
+        if not lines:
+            lines = [{**mine, "x_Generation": first, "x_Checksum": moved["x_ChecksumFrom"]}]
+        if moved["x_ChecksumTo"] == lines[-1]["x_Checksum"]:
+            continue
+        told = {n: moved[n] if then.is_dir() else None for n in ("x_Owners", "EffectiveCost")}
+        told["x_Moved"] = moved["x_Moved"] if then.is_dir() else None
+        new = {**mine, "x_Generation": number, "x_Checksum": moved["x_ChecksumTo"], **told}
+        memory[(period, currency)] = [*lines, new]
+    return [line for key in sorted(memory) for line in memory[key]]
+
+
+def _changed_showbacks(stamp: Mapping[str, Any] | None) -> list[Total]:
+    """The closed showbacks that are not what they were, but those a corrected bill tells of.
+
+    A bill that was corrected with the same generation, or later, says it all: its difference has
+    the owners, too.
+    """
+    if stamp is None:
+        return []
+    corrected = {
+        (s["BillingPeriod"], s["BillingCurrency"], int(s["x_Generation"]))
+        for s in stamp["states"]
+        if s["x_State"] == "corrected"
+    }
+    found = []
+    lines = stamp.get("showbacks", [])
+    names = ("BillingPeriod", "BillingCurrency")
+    for key, of_period in itertools.groupby(lines, key=lambda s: tuple(s[n] for n in names)):
+        first, *_, last = of_period
+        by_bill = any((p, c) == key and n >= last["x_Generation"] for p, c, n in corrected)
+        if first["x_Checksum"] != last["x_Checksum"] and not by_bill:
+            found.append({**last, "x_ClosedGeneration": first["x_Generation"]})
+    return found
+
+
 def _kept_rates(generation: Path | None) -> list[dict[str, Any]]:
     stamp = _stamp(generation)
     return stamp.get("rates", []) if stamp is not None else []
@@ -450,10 +538,12 @@ def write_states(connection: duckdb.DuckDBPyConnection, generation: Path) -> Non
         connection.execute(
             f"comment on column published.period_state.{identifier(name)} is {literal(meaning)}"
         )
-    connection.execute(
-        "insert into published.finding by name "
-        f"({queries.query('history/closed_period_changed').text})"
-    )
+    showbacks = tuple(tuple(s.get(c) for c in CHANGED_SHOWBACK) for s in _changed_showbacks(stamp))
+    bind_rows(connection, "changed_showback", SmallTable(CHANGED_SHOWBACK, showbacks))
+    for kind in CLOSED_KINDS:
+        connection.execute(
+            f"insert into published.finding by name ({queries.query(f'history/{kind}').text})"
+        )
 
 
 # ----------------------------------------------------------------------------------- retention
@@ -501,6 +591,8 @@ def collect(warehouse: Warehouse) -> list[Generation]:
     kept = generations(warehouse.home)
     stamp = _stamp(warehouse.current)
     totals = stamp["totals"] if stamp is not None and rules.keep_closed else []
+    if stamp is not None and rules.keep_closed:
+        totals = [*totals, *stamp.get("showbacks", [])]
     pinned = {int(total["x_Generation"]) for total in totals}
     gone = superseded(kept, now(), rules, pinned)
     for generation in gone:
@@ -673,6 +765,12 @@ def _standing(generation: Generation, period: str) -> list[str]:
             correction = Decimal(state["x_BilledCorrection"])
             line += f" by {money.exact(correction, state['BillingCurrency'])} since it was closed"
         lines.append(line)
+    lines += [
+        f"{c['BillingCurrency']}: the showback is not what it was when its bill was closed, see "
+        f"`finops diff {period} --from {c['x_ClosedGeneration']} --to {c['x_Generation']}`"
+        for c in _changed_showbacks(stamp)
+        if c["BillingPeriod"] == period
+    ]
     return ["\n".join(lines)] if lines else []
 
 

@@ -190,7 +190,7 @@ def _renew_table(
         return
     if table.name == "finding":
         # Those of bills are told again, by what is known of them now.
-        connection.execute(f"delete from {name} where x_FindingKind = 'closed_period_changed'")
+        connection.execute(f"delete from {name} where x_FindingKind in {history.CLOSED_KINDS}")
     for partition in sorted({p for p, _ in changed}):
         folder = before / table.name / partition
         for where, files in _pieces(table, folder, changed, old.keys(), new.keys()):
@@ -258,7 +258,7 @@ def _has_its_rows(generation: Path, database: Path) -> bool:
     with contextlib.closing(duckdb.connect(str(database), read_only=True)) as connection:
         for table in filter(is_kept, contracts.tables().values()):
             of = identifier(table.partition) if table.partition else "'all'"
-            told = "where x_FindingKind <> 'closed_period_changed'" * (table.name == "finding")
+            told = f"where x_FindingKind not in {history.CLOSED_KINDS}" * (table.name == "finding")
             found = connection.execute(
                 f"select {of}, count(*) from {identifier(table.name)} {told} group by 1"
             ).fetchall()

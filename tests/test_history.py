@@ -823,6 +823,147 @@ def test_a_warehouse_from_before_stamps_is_stamped(small: Small) -> None:
     assert states(small) == {"acme": ("closed", Decimal(0))}
 
 
+# ------------------------------------------------------------------ showbacks of closed periods
+
+
+def alias(small: Small, text: str) -> None:
+    """Run once more with aliases of features, and nothing else changed."""
+    toml = small.toml.read_text().split("[alias.feature]")[0]
+    small.toml.write_text(toml + ("[alias.feature]\n" + text + "\n" if text else ""))
+    run(small)
+
+
+def told(small: Small) -> list[tuple[Any, ...]]:
+    return small.ask(
+        "select x_FindingKind, EffectiveCost, x_Reason from finding where x_Dimension = 'period' "
+        "order by x_FindingKind"
+    )
+
+
+def test_a_closed_showback_that_changes_is_told_loudly(small: Small, clock: Clock) -> None:
+    """A rule or an alias may move all of it while no charge differs."""
+    clock("2026-11-02")
+    publish(small, V1)
+    clock("2026-11-05")
+    alias(small, 'find = ["search"]')
+    clock("2026-12-02")
+    alias(small, 'assistant = ["chat"]\nfind = ["search"]')
+
+    said = (
+        "the showback of 2026-10 in USD is not what it was when its bill was closed: "
+        "assistant/(unallocated)/(unallocated) from 0 to 35, "
+        "chat/(unallocated)/(unallocated) from 35 to 0; "
+        "`finops diff 2026-10 --from 2 --to 3` says all"
+    )
+    assert [("closed_showback_changed", Decimal(35), said)] == told(small)
+    assert {"acme": ("closed", Decimal(0))} == states(small)
+    assert summary(small.config, PERIOD).startswith(f"CLOSED PERIODS HAVE CHANGED\n\n  {said}")
+    shown = history.showback(small.config, PERIOD)
+    assert (
+        "USD: the showback is not what it was when its bill was closed, see `finops diff" in shown
+    )
+    page = report.write(small.database, small.root / "report").read_text(encoding="utf-8")
+    assert "Its showback changed after it was closed." in page
+    assert "A closed showback changed" in page
+
+    # A run that changes nothing forgets nothing, and publishes nothing.
+    run(small)
+    assert ("000003", 1) == (small.generation.name, len(told(small)))
+
+    # Who bears it is again who did when it was closed.
+    alias(small, 'find = ["search"]')
+    assert [] == told(small)
+    assert "CLOSED PERIODS" not in summary(small.config, PERIOD)
+    assert "is not what it was" not in history.showback(small.config, PERIOD)
+
+
+def test_a_showback_may_change_until_its_bill_is_closed(small: Small, clock: Clock) -> None:
+    clock("2026-11-02")
+    publish(small, V1)
+    clock("2026-11-05")
+    alias(small, 'assistant = ["chat"]')
+    clock("2026-12-02")
+    run(small)
+
+    assert [] == told(small)
+
+
+def test_a_warehouse_that_knows_of_no_showbacks_tells_no_change(small: Small, clock: Clock) -> None:
+    """Of a version before there is no memory: what it published is what was closed."""
+    clock("2026-12-01")
+    publish(small, V1)
+    path = small.generation / "_generation.json"
+    stamp = json.loads(path.read_text())
+    del stamp["showbacks"]
+    path.write_text(json.dumps(stamp))
+    # The file is another, the sums of each owner are those of before.
+    clock("2026-12-02")
+    publish(small, (V1[0], ("04", "chat", "30.00"), ("02", "chat", "5.00"), V1[2]))
+    assert ["closed_period_changed"] == [kind for kind, *_ in told(small)]
+    publish(small, V1)
+    assert [] == told(small)
+
+    alias(small, 'assistant = ["chat"]')
+    assert ["closed_showback_changed"] == [kind for kind, *_ in told(small)]
+
+
+def test_what_a_corrected_bill_tells_is_told_once(small: Small, clock: Clock) -> None:
+    clock("2026-12-01")
+    publish(small, V1)
+    clock("2026-12-02")
+    publish(small, V2)
+    assert ["closed_period_changed"] == [kind for kind, *_ in told(small)]
+
+    clock("2026-12-03")
+    alias(small, 'assistant = ["chat"]')
+    assert ["closed_period_changed", "closed_showback_changed"] == [k for k, *_ in told(small)]
+    assert "--from 1 --to 3" in told(small)[1][2]
+
+
+def test_a_bill_that_comes_late_changes_a_closed_showback(small: Small, clock: Clock) -> None:
+    clock("2026-12-01")
+    publish(small, V1)
+    clock("2026-12-02")
+    small.configure(
+        '[[billing]]\nname = "late"\ndialect = "focus"\nlocation = "late/{period}/*.csv"'
+    )
+    path = small.deliver((("05", "chat", "3.00"),), "late.csv")
+    (small.root / "late" / PERIOD).mkdir(parents=True)
+    path.rename(small.root / "late" / PERIOD / "late.csv")
+    run(small)
+
+    ((kind, moved, reason),) = told(small)
+    assert ("closed_showback_changed", Decimal(3)) == (kind, moved)
+    assert "chat/(unallocated)/(unallocated) from 35 to 38; " in reason
+
+
+def test_the_showbacks_of_a_closed_bill_are_kept(small: Small, clock: Clock) -> None:
+    """As it was closed, and each that it became, until somebody says that they are not to be."""
+    text = small.toml.read_text()
+    small.toml.write_text(
+        f"[warehouse]\nkeep_days = 0\nkeep_daily_days = 0\nkeep_months = 0\n{text}"
+    )
+    clock("2026-11-02")
+    publish(small, V1)
+    clock("2026-11-05")
+    alias(small, 'find = ["search"]')
+    for number, day in enumerate(range(12, 15)):
+        clock(f"2026-12-{day}")
+        alias(small, f'find = ["search"]\nnew{number} = ["chat"]')
+
+    assert {2, 3, 4, 5} <= {g.number for g in history.generations(small.config.home)}
+    small.toml.write_text(
+        small.toml.read_text().replace("keep_days", "keep_closed = false\nkeep_days", 1)
+    )
+    clock("2026-12-20")
+    alias(small, 'find = ["search"]\nnewer = ["chat"]')
+    clock("2026-12-21")
+    alias(small, 'find = ["search"]\nnewest = ["chat"]')
+    ((_, moved, reason),) = told(small)
+    assert moved is None
+    assert reason.endswith("was closed: what it was is not kept")
+
+
 # -------------------------------------------------------------------------------- what is kept
 
 

@@ -26,6 +26,7 @@ import yaml
 from finops_pipeline import config
 from finops_pipeline.contracts.fields import FIELDS
 from finops_pipeline.errors import ConfigError
+from finops_pipeline.history import CLOSED_KINDS
 from finops_pipeline.sample import Truth, write
 from finops_pipeline.sample.company import Period
 
@@ -481,7 +482,7 @@ def test_six_tenants_use_what_one_is_billed_for(sample: Truth) -> None:
 def test_every_planted_fault_is_of_a_known_kind(sample: Truth) -> None:
     faults = sample.answers["faults"]
     # What a closed bill was is known only to who has seen it change.
-    known = set(FIELDS["x_FindingKind"].isin or ()) - {"closed_period_changed"}
+    known = set(FIELDS["x_FindingKind"].isin or ()) - set(CLOSED_KINDS)
     assert {f["kind"] for f in faults} == known
 
 

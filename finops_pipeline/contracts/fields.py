@@ -794,6 +794,7 @@ FIELDS: dict[str, Field] = {
             "replica_drift",
             "label_drift",
             "closed_period_changed",
+            "closed_showback_changed",
         ),
     ),
     "x_Dimension": Field(

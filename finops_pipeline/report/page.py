@@ -34,6 +34,10 @@ KINDS = {
     "replica_drift": ("Replicas not as in Git", "Production was changed by hand."),
     "label_drift": ("Labels not as in Git", "Production carries other labels than Git declares."),
     "closed_period_changed": ("A closed bill changed", "It is not what it was when it was closed."),
+    "closed_showback_changed": (
+        "A closed showback changed",
+        "What owners bear is not what it was when the bill was closed.",
+    ),
 }
 """Kind of finding -> its heading, and what it means."""
 
