@@ -100,6 +100,7 @@ SMALL_TABLES: dict[str, dict[str, str]] = {
         "x_Capacity": "BIGINT",
     },
     "bought_model": {"x_Model": "VARCHAR", "x_Provider": "VARCHAR", "x_BoughtModel": "VARCHAR"},
+    "repository_cluster": {"x_Repository": "VARCHAR", "x_Cluster": "VARCHAR"},
 }
 
 
@@ -198,6 +199,7 @@ def small_tables(config: Config) -> dict[str, SmallTable]:
         "token_ratio": _ratios(config),
         "edge_device": devices,
         "bought_model": sorted({(b.model, b.provider, b.buy) for b in config.bought_model}),
+        "repository_cluster": sorted((b.name, b.cluster) for b in config.gitops if b.cluster),
     }
     return {n: SmallTable(SMALL_TABLES[n], tuple(rows[n])) for n in SMALL_TABLES}
 

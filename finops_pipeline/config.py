@@ -329,7 +329,9 @@ class GitopsSection(Section):
         description="Chart values files, as glob patterns; the chart's workload is read from their well-known keys. `Chart.yaml`, templates and CRDs that they match are left out.",
     )
     cluster: str | None = Field(
-        None, description="Cluster this repository is applied to, if it is one."
+        None,
+        description="Cluster this repository is applied to, if it is one, as `[[metrics]]` calls it: then what other clusters use "
+        "says nothing of it.",
     )
     showback_path: str = Field(
         "showback", description="Folder of the repository that closed periods are published to."
@@ -855,6 +857,12 @@ class IdleResourcesSection(Section):
     minimum_hours: int = Field(
         72, ge=1, description="Hours of measurement below which the answer is none."
     )
+    maximum_unmeasured: Decimal = Field(
+        Decimal("0.05"),
+        ge=0,
+        le=1,
+        description="Part of the hours that GPUs were held in, but not measured, above which the answer is none.",
+    )
     idle_replicas: int = Field(
         0, ge=0, description="Replicas proposed for a workload that serves nobody."
     )
@@ -1097,6 +1105,10 @@ class Config(Section):
             if known and block.cluster not in known:
                 where = f"[[cluster_charge]] {block.name}: cluster"
                 raise UnknownName("cluster", block.cluster, known, where)
+        for repository in self.gitops:
+            if known and repository.cluster is not None and repository.cluster not in known:
+                where = f"[[gitops]] {repository.name}: cluster"
+                raise UnknownName("cluster", repository.cluster, known, where)
         return self
 
     def path(self, relative: str) -> Path:

@@ -472,13 +472,15 @@ def _body(
     period, saving = changes[0].row["BillingPeriod"], _saving(changes)
     what = f"These {len(changes)} changes" if len(changes) > 1 else "This change"
     commit = (declared.commit or "unknown")[:12]
+    clusters = sorted({c.row["x_Cluster"] for c in changes if c.row["x_Cluster"]})
+    measured = ", ".join([period, *(f"cluster `{c}`" for c in clusters)])
     ordered = sorted(changes, key=lambda c: (-c.row["x_MonthlySaving"], c.key))
     money = figures([c.row["x_MonthlySaving"] for c in ordered], currency) if currency else []
     why = [
         f"- {_cell(_name(c.row))}, `{c.key.field}`: {_cell(c.row['x_Reason'])}." for c in ordered
     ]
     return _paragraphs(
-        f"{what} in `{overlay}` {_summary(saving, currency)} Measured in {period}; Git as of "
+        f"{what} in `{overlay}` {_summary(saving, currency)} Measured in {measured}; Git as of "
         f"commit `{commit}`.",
         "\n".join(_table(recommender, ordered, where, money, currency)),
         "**Why**",

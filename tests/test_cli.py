@@ -127,6 +127,11 @@ def test_what_init_writes_is_right_once_its_blocks_are_opened(tmp_path: Path) ->
             "no cluster is called 'prd'; did you mean 'prod'?",
         ),
         (
+            "[[metrics]]\nname='m'\nkind='parquet'\ncluster='prod'\nlocation='{date}'\n"
+            "[[gitops]]\nname='platform'\npath='.'\ncluster='prd'",
+            "[[gitops]] platform: cluster: no cluster is called 'prd'; did you mean 'prod'?",
+        ),
+        (
             "[[cluster_charge]]\nname='nat'\ncluster='prod'\nkind='network'",
             "nat: say which charges by `where` or `meters`",
         ),

@@ -666,6 +666,39 @@ def test_witnesses_that_disagree_with_the_tag() -> None:
     assert [("cluster_label", "chat"), ("git", "chat")] == witnesses(con)
 
 
+def test_git_of_another_cluster_is_no_witness_of_a_node() -> None:
+    given: dict[str, Rows] = {
+        "cost_and_usage": [charge("i-1", "8", tags={"feature": "search"})],
+        "node_usage": [{"x_Node": "n", "ResourceId": "i-1"}],
+        "pod_usage": [pod("chat-api", "n", {})],
+        "declared_workload": KNOWN,
+        "allocated_cost": [part("node/c", "ns/chat-api", "8", "pod", x_Feature="chat")],
+    }
+    asked = "select x_OwnerValue from witness_weight where x_Witness = 'git'"
+    here = run(applied_to("c", "staging"), **given)
+    elsewhere = run(applied_to("production", "c"), **given)
+
+    assert [("chat",)] == here.execute(asked).fetchall()
+    assert [] == elsewhere.execute(asked).fetchall()
+
+
+def test_what_two_repositories_say_alike_weighs_once() -> None:
+    twice = [*KNOWN, *({**k, "x_Repository": "other"} for k in KNOWN)]
+    weights = [
+        run(
+            applied_to("c"),
+            cost_and_usage=[charge("i-1", "8"), charge("db/chat-api", "1")],
+            node_usage=[{"x_Node": "n", "ResourceId": "i-1"}],
+            pod_usage=[pod("chat-api", "n", {})],
+            declared_workload=declared,
+            allocated_cost=[part("node/c", "ns/chat-api", "8", "pod", x_Feature="chat")],
+        ).execute("select ResourceId, x_Weight from witness_weight order by all").fetchall()
+        for declared in (KNOWN, twice)
+    ]  # fmt: skip
+
+    assert [("db/chat-api", 1), ("i-1", 8 * 10**12)] == weights[0] == weights[1]
+
+
 def test_one_witness_against_the_tag_is_not_enough() -> None:
     con = wrong("search", resource="chat-api")
 
@@ -763,6 +796,56 @@ def test_a_workload_that_is_gone_does_not_drift() -> None:
     )
 
     assert [] == found(con, DRIFT)
+
+
+def applied_to(*clusters: str) -> dict[str, Any]:
+    """Return a configuration where the repository `gitops` is applied to the first of them."""
+    measured = [
+        {"name": c, "kind": "parquet", "cluster": c, "location": c + "/{date}"} for c in clusters
+    ]
+    repository = {"name": "gitops", "path": ".", "cluster": clusters[0]}
+    return {"metrics": measured, "gitops": [repository]}
+
+
+def test_git_of_another_cluster_is_not_drifted_from() -> None:
+    given: dict[str, Rows] = {
+        "declared_workload": [git("w", {"feature": "search"}, x_Replicas=2)],
+        "workload_replicas": hours(4),
+        "pod_usage": [pod("w", "n", {"feature": "chat"})],
+    }
+    here = run(applied_to("c", "staging"), **given)
+    elsewhere = run(applied_to("production", "c"), **given)
+
+    assert ["label_drift", "replica_drift"] == [f[0] for f in found(here, DRIFT)]
+    assert [] == found(elsewhere, DRIFT)
+
+
+def test_each_cluster_is_held_against_the_repository_that_is_applied_to_it() -> None:
+    one = git("w", {}, x_Replicas=2)
+    other = {**one, "x_Repository": "staging", "x_Replicas": 4}
+    unsaid = {**one, "x_Repository": "unsaid", "x_Replicas": 4}
+    config = applied_to("production", "c")
+    config["gitops"].append({"name": "staging", "path": ".", "cluster": "c"})
+    given: dict[str, Rows] = {
+        "workload_replicas": [*hours(3), *({**h, "x_Cluster": "production"} for h in hours(3))],
+    }
+    both = run(config, declared_workload=[one, other], **given)
+    unclear = run(config, declared_workload=[one, unsaid], **given)
+
+    columns = "x_Cluster, x_TagValue, x_LikelyValue"
+    assert [("c", "3", "4"), ("production", "3", "2")] == found(both, columns)
+    assert [("c", "3", "4")] == found(unclear, columns)
+
+
+@pytest.mark.parametrize(("least", "likely"), [(3, ["3"]), (0, []), (None, [])])
+def test_kserve_drifts_by_the_deployment_it_serves_by(least: int | None, likely: list[str]) -> None:
+    served = {"x_WorkloadKind": "InferenceService", "x_Replicas": least}
+    con = run(
+        workload_replicas=[{**h, "x_Workload": "w-predictor"} for h in hours(1)],
+        declared_workload=[git("w", {}, **served)],
+    )
+
+    assert [("w-predictor", value) for value in likely] == found(con, "x_Workload, x_LikelyValue")
 
 
 @pytest.mark.parametrize(

@@ -400,6 +400,18 @@ def test_who_scales_a_workload(
     assert fields == scaled
 
 
+def test_who_scales_what_kserve_serves_by_a_deployment_of_its_own() -> None:
+    spec = "{predictor: {minReplicas: 1, model: {}}}"
+    served = pod("InferenceService", "serving.kserve.io/v1beta1", spec)
+    scaler = HPA.replace("name: api", "name: w-predictor").replace(
+        "metadata: {name: w-predictor}", "metadata: {name: api, namespace: n}"
+    )
+    found = declared({"x/a.yaml": served, "x/b.yaml": scaler})
+
+    row = found.workloads.row(0, named=True)
+    assert ("HPA", 2, 6) == (row["x_Autoscaler"], row["x_MinReplicas"], row["x_MaxReplicas"])
+
+
 # ------------------------------------------------------------------------------ kustomize
 BASE = {"base/kustomization.yaml": "resources: [api.yaml]\n", "base/api.yaml": DEPLOYMENT}
 PATCH = """\

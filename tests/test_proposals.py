@@ -91,6 +91,7 @@ def test_the_body_has_what_a_reviewer_asks_for() -> None:
     ) in proposal.body
     for said in (
         "would save **42.75 USD a month**, on paper", "c0ffeec0ffee", "p95", "OOM kills",
+        "Measured in 2026-10, cluster `c`; Git as of commit",
         "at least 720 hours, from 2026-10-01T00:00:00Z to 2026-10-31T00:00:00Z",
         "sql/rightsizing/container_requests.sql", "**To roll back**", "**To decline**",
         "<!-- finops-pipeline ids: id-1 id-2 -->",

@@ -177,6 +177,13 @@ def _labels(node: Mapping) -> dict[str, str]:
     return {k: v.value for k, v in node.items.items() if isinstance(v, Scalar)}
 
 
+def _is_target(w: Workload, kind: str, name: str | None) -> bool:
+    """Whether it is what a reference names: also by the Deployment that KServe serves it by."""
+    if w.kind == "InferenceService" and kind == "Deployment":
+        return name in {f"{n}-predictor" for n in w.names}
+    return w.kind == kind and name in w.names
+
+
 def _scale(build: Build, r: Resource, found: list[Workload]) -> None:
     """Attach an autoscaler to the workload it targets: of its own build, else of its namespace."""
     spec = r.tree.mapping("spec")
@@ -193,7 +200,7 @@ def _scale(build: Build, r: Resource, found: list[Workload]) -> None:
         return
     kind, name = ref.text("kind") or "Deployment", ref.text("name")
     namespace = r.namespace or build.namespace or "default"
-    same = [w for w in found if w.kind == kind and name in w.names and w.namespace == namespace]
+    same = [w for w in found if _is_target(w, kind, name) and w.namespace == namespace]
     for workload in [w for w in same if w.overlay == build.overlay] or same:
         # A VPA that sets requests matters more to a request than what sets replicas.
         if workload.scaling is None or scaling.kind == "VPA":

@@ -9,24 +9,41 @@
 --
 -- Abstains where Git declares no replicas (its default is not a decision), where several
 -- directories declare the workload differently, where the cluster does not show the label (it
--- may not be exported), and for workloads that are gone. No cost is null, not zero.
+-- may not be exported), and for workloads that are gone. No cost is null, not zero. A repository
+-- that says which cluster it is applied to says nothing of others.
 --
 -- One row per cluster, workload, drifted value and currency of the cost.
 with
+-- Under which name and where a workload is measured: KServe serves by a Deployment of its own, of
+-- at least one replica.
+git as (
+    select
+        d.x_Repository, d.x_Overlay, d.x_Path, d.x_Namespace, d.x_WorkloadKind, d.x_Workload,
+        d.x_Labels, d.x_Autoscaler, d.x_MinReplicas, d.x_MaxReplicas,
+        r.x_Cluster as meant_cluster,
+        case when d.x_WorkloadKind = 'InferenceService' then 'Deployment' else d.x_WorkloadKind end
+            as seen_kind,
+        case when d.x_WorkloadKind = 'InferenceService' then d.x_Workload || '-predictor'
+            else d.x_Workload end as seen_workload,
+        case when d.x_WorkloadKind = 'InferenceService' and d.x_Replicas = 0 then 1
+            else d.x_Replicas end as x_Replicas
+    from declared_workload as d
+    left join repository_cluster as r on r.x_Repository = d.x_Repository
+),
 cost as (
     select
         substr(a.x_Pool, 6) as x_Cluster, d.x_Workload as x_Endpoint, a.BillingCurrency,
         a.x_Feature, a.x_Tenant, a.x_Environment, sum(a.EffectiveCost) as EffectiveCost
     from allocated_cost as a
     inner join (
-        select x_Namespace || '/' || x_Workload as x_Workload,
-            x_Namespace || '/' || x_Workload as x_Endpoint
-        from declared_workload
+        select
+            x_Namespace || '/' || seen_workload as x_Workload,
+            x_Namespace || '/' || seen_workload as x_Endpoint
+        from git
         union
         select s.x_LoggedEndpoint as x_Workload, s.x_Endpoint
         from served_endpoint as s
-        semi join declared_workload as w
-            on w.x_Namespace || '/' || w.x_Workload = s.x_LoggedEndpoint
+        semi join git as w on w.x_Namespace || '/' || w.seen_workload = s.x_LoggedEndpoint
     ) as d
         on d.x_Endpoint = a.x_Endpoint
     where starts_with(a.x_Pool, 'node/')
@@ -35,26 +52,38 @@ cost as (
         a.x_Environment
 ),
 -- ------------------------------------------------------------------------------- replicas
+last_hour as (
+    select x_Cluster, max(x_HourStart) as x_HourStart
+    from workload_replicas
+    where is_in_month(x_HourStart, $period)
+    group by x_Cluster
+),
 declared as (
     select
-        x_Namespace, x_WorkloadKind, x_Workload,
+        x_Cluster, x_Namespace, seen_kind, seen_workload,
         min(x_Autoscaler) as x_Autoscaler,
         min(x_Replicas) as x_Replicas,
         min(x_MinReplicas) as x_MinReplicas,
         min(x_MaxReplicas) as x_MaxReplicas,
         min(x_Repository || ':' || x_Path) as x_Where,
-        min(struct_pack(repository := x_Repository, folder := x_Overlay)) as place
+        min(struct_pack(
+            repository := x_Repository, folder := x_Overlay, kind := x_WorkloadKind,
+            workload := x_Workload
+        )) as place
     from (
         select
-            x_Repository, x_Overlay, x_Path, x_Namespace, x_WorkloadKind, x_Workload,
+            h.x_Cluster, x_Repository, x_Overlay, x_Path, x_Namespace, x_WorkloadKind, x_Workload,
+            seen_kind, seen_workload,
             case when x_Autoscaler in ('HPA', 'KEDA') then x_Autoscaler end as x_Autoscaler,
             case when x_Autoscaler in ('HPA', 'KEDA') then null else x_Replicas end
                 as x_Replicas,
             case when x_Autoscaler in ('HPA', 'KEDA') then x_MinReplicas end as x_MinReplicas,
             case when x_Autoscaler in ('HPA', 'KEDA') then x_MaxReplicas end as x_MaxReplicas
-        from declared_workload
+        from git
+        inner join last_hour as h
+            on git.meant_cluster is null or git.meant_cluster = h.x_Cluster
     ) as workload
-    group by x_Namespace, x_WorkloadKind, x_Workload
+    group by x_Cluster, x_Namespace, seen_kind, seen_workload
     having
         count(distinct concat_ws(
             ' ', coalesce(x_Autoscaler, '-'), coalesce(x_Replicas, -1),
@@ -64,7 +93,7 @@ declared as (
 -- What Git allows. Where an autoscaler's lower bound is not written it is 1, for KEDA 0.
 allowed as (
     select
-        d.x_Namespace, d.x_WorkloadKind, d.x_Workload, d.x_Autoscaler,
+        d.x_Cluster, d.x_Namespace, d.seen_kind, d.seen_workload, d.x_Autoscaler,
         coalesce(
             d.x_MinReplicas, d.x_Replicas, case d.x_Autoscaler when 'HPA' then 1 else 0 end
         ) as least,
@@ -82,8 +111,8 @@ allowed as (
         on f.x_Repository = d.place.repository
         and f.x_Overlay = d.place.folder
         and f.x_Namespace = d.x_Namespace
-        and f.x_WorkloadKind = d.x_WorkloadKind
-        and f.x_Workload = d.x_Workload
+        and f.x_WorkloadKind = d.place.kind
+        and f.x_Workload = d.place.workload
     where d.x_Autoscaler is not null or d.x_Replicas is not null
 ),
 running as (
@@ -97,16 +126,11 @@ running as (
         end as excess
     from workload_replicas as r
     inner join allowed as a
-        on a.x_Namespace = r.x_Namespace
-        and a.x_WorkloadKind = r.x_WorkloadKind
-        and a.x_Workload = r.x_Workload
+        on a.x_Cluster = r.x_Cluster
+        and a.x_Namespace = r.x_Namespace
+        and a.seen_kind = r.x_WorkloadKind
+        and a.seen_workload = r.x_Workload
     where is_in_month(r.x_HourStart, $period)
-),
-last_hour as (
-    select x_Cluster, max(x_HourStart) as x_HourStart
-    from workload_replicas
-    where is_in_month(x_HourStart, $period)
-    group by x_Cluster
 ),
 last_right as (
     select
@@ -176,10 +200,11 @@ workload_pod as (
     select p.x_Cluster, p.x_Namespace, p.x_WorkloadKind, p.x_Workload, p.x_Labels, p.x_HourStart,
         sum(p.x_RunningMs) as running
     from pod_usage as p
-    semi join declared_workload as d
+    semi join git as d
         on d.x_Namespace = p.x_Namespace
-        and d.x_WorkloadKind = p.x_WorkloadKind
-        and d.x_Workload = p.x_Workload
+        and d.seen_kind = p.x_WorkloadKind
+        and d.seen_workload = p.x_Workload
+        and (d.meant_cluster is null or d.meant_cluster = p.x_Cluster)
     where is_in_month(p.x_HourStart, $period)
     group by
         p.x_Cluster, p.x_Namespace, p.x_WorkloadKind, p.x_Workload, p.x_Labels, p.x_HourStart
@@ -208,19 +233,20 @@ cluster_value as (
 ),
 git_labels as (
     select
-        x_Namespace, x_WorkloadKind, x_Workload, x_Repository, x_Path,
+        h.x_Cluster, x_Namespace, seen_kind, seen_workload, x_Repository, x_Path,
         cast(md5_number_lower(x_Labels) >> 1 as bigint) as x_TagSetId
-    from declared_workload
+    from git
+    inner join last_hour as h on git.meant_cluster is null or git.meant_cluster = h.x_Cluster
 ),
 git_value as (
     select
-        g.x_Namespace, g.x_WorkloadKind, g.x_Workload, t.x_Dimension,
+        g.x_Cluster, g.x_Namespace, g.seen_kind, g.seen_workload, t.x_Dimension,
         min(t.x_OwnerValue) as x_OwnerValue,
         min(g.x_Repository || ':' || g.x_Path) as x_Where
     from git_labels as g
     inner join owner_tag as t on t.x_TagSetId = g.x_TagSetId
     where t.x_Decides
-    group by g.x_Namespace, g.x_WorkloadKind, g.x_Workload, t.x_Dimension
+    group by g.x_Cluster, g.x_Namespace, g.seen_kind, g.seen_workload, t.x_Dimension
     having min(t.x_OwnerValue) = max(t.x_OwnerValue)
 ),
 owner_cost as (
@@ -247,9 +273,10 @@ label_drift as (
         || '. Change Git if it is meant, else let Git restore it.' as x_Reason
     from cluster_value as l
     inner join git_value as g
-        on g.x_Namespace = l.x_Namespace
-        and g.x_WorkloadKind = l.x_WorkloadKind
-        and g.x_Workload = l.x_Workload
+        on g.x_Cluster = l.x_Cluster
+        and g.x_Namespace = l.x_Namespace
+        and g.seen_kind = l.x_WorkloadKind
+        and g.seen_workload = l.x_Workload
         and g.x_Dimension = l.x_Dimension
         and g.x_OwnerValue <> l.label.owner
     semi join last_hour as h on h.x_Cluster = l.x_Cluster and h.x_HourStart = l.x_HourStart

@@ -1,9 +1,10 @@
 -- Who, other than its tag, says whose a resource is, and how much it weighs.
 --
--- A node: its pods by their labels (cluster_label), the same workloads in Git (git), and who called
--- the endpoints on it (inference_log). What a split pool pays for: who called its endpoints. Any
--- other resource: workloads whose name stands in its id or name as a whole word; of several such
--- names the longest counts (`search-api` before `search`).
+-- A node: its pods by their labels (cluster_label), the same workloads in Git (git), if the repository
+-- is applied to that cluster or names none, and who called the endpoints on it (inference_log). What
+-- a split pool pays for: who called its endpoints. Any other resource: workloads whose name stands in
+-- its id or name as a whole word; of several such names the longest counts (`search-api` before
+-- `search`).
 --
 -- Weights on nodes and pools are what allocation charged for that use, in 10^-12 of the currency;
 -- a workload spread over nodes weighs on each by the CPU its pods held there. A matching name
@@ -118,16 +119,32 @@ node_workload as (
 ),
 git_owner as (
     select
-        d.x_Namespace || '/' || d.x_Workload as x_Workload, d.x_Workload as name,
-        o.x_Dimension, o.x_OwnerValue, min(d.x_Repository || ':' || d.x_Path) as x_Where
+        d.x_Namespace || '/' || d.seen_workload as x_Workload, d.x_Workload as name,
+        r.x_Cluster, o.x_Dimension, o.x_OwnerValue,
+        min(d.x_Repository || ':' || d.x_Path) as x_Where
     from (
-        select distinct x_Repository, x_Path, x_Namespace, x_Workload, x_Labels
+        select distinct
+            x_Repository, x_Path, x_Namespace, x_Workload, x_Labels,
+            -- KServe serves by a Deployment of its own.
+            case when x_WorkloadKind = 'InferenceService' then x_Workload || '-predictor'
+                else x_Workload end as seen_workload
         from declared_workload
     ) as d
+    left join repository_cluster as r on r.x_Repository = d.x_Repository
     inner join label_owner as o
         on o.x_TagSetId = cast(md5_number_lower(d.x_Labels) >> 1 as bigint)
     group by
-        d.x_Namespace || '/' || d.x_Workload, d.x_Workload, o.x_Dimension, o.x_OwnerValue
+        d.x_Namespace || '/' || d.seen_workload, d.x_Workload, r.x_Cluster, o.x_Dimension,
+        o.x_OwnerValue
+),
+-- What several repositories say of a workload alike is one witness.
+node_git_owner as (
+    select w.x_Cluster, w.x_Workload, o.x_Dimension, o.x_OwnerValue, min(o.x_Where) as x_Where
+    from (select distinct x_Cluster, x_Workload from node_workload) as w
+    inner join git_owner as o
+        on o.x_Workload = w.x_Workload
+        and (o.x_Cluster is null or o.x_Cluster = w.x_Cluster)
+    group by w.x_Cluster, w.x_Workload, o.x_Dimension, o.x_OwnerValue
 ),
 -- --------------------------------------------------------------- names that stand in the id
 named_owner as (
@@ -148,8 +165,10 @@ named_owner as (
     select 'cluster_label' as x_Witness, x_Workload, name, x_Dimension, x_OwnerValue, x_Where
     from cluster_owner
     union all
-    select 'git' as x_Witness, x_Workload, name, x_Dimension, x_OwnerValue, x_Where
+    select
+        'git' as x_Witness, x_Workload, name, x_Dimension, x_OwnerValue, min(x_Where) as x_Where
     from git_owner
+    group by x_Workload, name, x_Dimension, x_OwnerValue
 ),
 name_match as (
     with
@@ -212,7 +231,8 @@ summed as (
             p.ResourceId, o.x_Dimension, 'git' as x_Witness, p.x_Workload, o.x_OwnerValue,
             p.BillingCurrency, p.weight, o.x_Where
         from node_workload as p
-        inner join git_owner as o on o.x_Workload = p.x_Workload
+        inner join node_git_owner as o
+            on o.x_Cluster = p.x_Cluster and o.x_Workload = p.x_Workload
         union all
         select
             p.ResourceId, c.x_Dimension, 'inference_log' as x_Witness, p.x_Workload, c.x_OwnerValue,

@@ -11,6 +11,13 @@
 -- very resource, throttled, killed for memory, shared with other workloads in Git, more than one
 -- workload of that name. More is proposed where use exceeded the request: its saving is negative.
 --
+-- Requests of pods of the QoS class Guaranteed are not lowered: these ask for as much as their
+-- limits in every container, and a lower request alone would make them Burstable, which are evicted
+-- and killed sooner and have no CPUs of their own. A limit alone counts as a request, too.
+--
+-- For a repository that says which cluster it is applied to, only what was used there counts; for
+-- one that says none, what was used in any one cluster.
+--
 -- The saving is what the freed part of the nodes it ran on costs in 730 hours, at what those
 -- nodes really cost in the measured hours, split as price_ratio has a core,
 -- a GiB and a GPU. It is a saving on paper until a node leaves.
@@ -36,18 +43,36 @@ asked as (
         x_MemoryLimitBytes as upper_limit
     from declared_workload
 ),
--- Under which name a workload is measured: KServe serves by a Deployment of its own.
+-- Under which name and where a workload is measured: KServe serves by a Deployment of its own.
+-- What other repositories declare for other clusters is no second declaration.
 declared as (
     select
-        asked.*,
-        case when x_WorkloadKind = 'InferenceService' then 'Deployment' else x_WorkloadKind end
+        a.*,
+        r.x_Cluster as meant_cluster,
+        case when a.x_WorkloadKind = 'InferenceService' then 'Deployment' else a.x_WorkloadKind end
             as seen_kind,
-        case when x_WorkloadKind = 'InferenceService' then x_Workload || '-predictor'
-            else x_Workload end as seen_workload,
-        count(*) over (
-            partition by x_Namespace, x_WorkloadKind, x_Workload, x_Container, resource
-        ) as declarations
-    from asked
+        case when a.x_WorkloadKind = 'InferenceService' then a.x_Workload || '-predictor'
+            else a.x_Workload end as seen_workload,
+        count(*) over name - case
+            when r.x_Cluster is null then 0
+            else count(r.x_Cluster) over name - count(*) over name_in_cluster
+        end as declarations,
+        bool_and(coalesce(coalesce(a.amount, a.upper_limit) = a.upper_limit, false)) over (
+            partition by
+                a.x_Repository, a.x_Overlay, a.x_Namespace, a.x_WorkloadKind, a.x_Workload
+        ) as is_guaranteed
+    from asked as a
+    left join repository_cluster as r on r.x_Repository = a.x_Repository
+    window
+        name as (
+            partition by
+                a.x_Namespace, a.x_WorkloadKind, a.x_Workload, a.x_Container, a.resource
+        ),
+        name_in_cluster as (
+            partition by
+                a.x_Namespace, a.x_WorkloadKind, a.x_Workload, a.x_Container, a.resource,
+                r.x_Cluster
+        )
 ),
 scaled_on as (
     select
@@ -63,12 +88,12 @@ clock as (
 -- Nobody else's containers are measured; from here on a container is its number.
 seen as (
     select
-        x_Namespace, seen_kind, seen_workload, x_Container,
+        x_Namespace, seen_kind, seen_workload, x_Container, meant_cluster,
         row_number() over (
-            order by x_Namespace, seen_kind, seen_workload, x_Container
+            order by x_Namespace, seen_kind, seen_workload, x_Container, meant_cluster
         ) as container
     from declared
-    group by x_Namespace, seen_kind, seen_workload, x_Container
+    group by x_Namespace, seen_kind, seen_workload, x_Container, meant_cluster
 ),
 used_hour as (
     select
@@ -81,6 +106,7 @@ used_hour as (
         and s.seen_kind = u.x_WorkloadKind
         and s.seen_workload = u.x_Workload
         and s.x_Container = u.x_Container
+        and (s.meant_cluster is null or s.meant_cluster = u.x_Cluster)
 ),
 sample as (
     select 'cpu' as resource, container, x_PodUid, x_HourStart, x_CpuPeakMillicores as peak
@@ -148,19 +174,22 @@ stopped as (
 ),
 environment_named as (
     select
-        c.x_Namespace, c.x_WorkloadKind, c.x_Workload,
+        c.x_Namespace, c.seen_kind, c.seen_workload, c.meant_cluster,
         case when count(distinct o.x_Environment) = 1 then min(o.x_Environment) end
             as x_Environment
     from (
-        select distinct u.x_Namespace, u.x_WorkloadKind, u.x_Workload, u.x_Labels
+        select distinct s.x_Namespace, s.seen_kind, s.seen_workload, s.meant_cluster, u.x_Labels
         from container_usage as u
-        semi join seen as s
+        inner join (
+            select distinct x_Namespace, seen_kind, seen_workload, meant_cluster from seen
+        ) as s
             on s.x_Namespace = u.x_Namespace
             and s.seen_kind = u.x_WorkloadKind
             and s.seen_workload = u.x_Workload
+            and (s.meant_cluster is null or s.meant_cluster = u.x_Cluster)
     ) as c
     inner join tag_owner as o on o.Tags = c.x_Labels
-    group by c.x_Namespace, c.x_WorkloadKind, c.x_Workload
+    group by c.x_Namespace, c.seen_kind, c.seen_workload, c.meant_cluster
 ),
 -- ------------------------------------------------------------------ what its nodes cost
 -- Units of money (10^-12) for a core, and for a MiB, over 730 hours.
@@ -235,12 +264,14 @@ sized as (
     left join seen as c
         on c.x_Namespace = d.x_Namespace and c.seen_kind = d.seen_kind
         and c.seen_workload = d.seen_workload and c.x_Container = d.x_Container
+        and c.meant_cluster is not distinct from d.meant_cluster
     left join ran as r on r.container = c.container
     left join measured as m on m.container = c.container and m.resource = d.resource
     left join price as p on p.container = c.container
     left join environment_named as e
-        on e.x_Namespace = d.x_Namespace and e.x_WorkloadKind = d.seen_kind
-        and e.x_Workload = d.seen_workload
+        on e.x_Namespace = d.x_Namespace and e.seen_kind = d.seen_kind
+        and e.seen_workload = d.seen_workload
+        and e.meant_cluster is not distinct from d.meant_cluster
 ),
 -- The API server refuses a request above its limit, so a raise ends there.
 bounded as (
@@ -264,7 +295,7 @@ judged as (
                 || 'of another'
             when clusters > 1 then
                 'measured in ' || clusters || ' clusters, and Git does not say which is meant'
-            when hours is null then 'not measured'
+            when hours is null then 'not measured' || coalesce(' in ' || meant_cluster, '')
             when hours < $minimum_hours then
                 'measured for ' || hours || ' hours, fewer than ' || $minimum_hours
             when is_stopped then 'idle_resources proposes to stop it'
@@ -287,6 +318,9 @@ judged as (
                 < amount * cast($minimum_change * 1000000 as bigint)
                 or target = amount
                 then 'the change would be too small to be worth a review'
+            when target < amount and is_guaranteed then
+                'its requests are its limits (QoS class Guaranteed), and a lower request alone '
+                || 'would make its pods Burstable; lower both by hand'
         end as objection
     from bounded
 ),
@@ -321,7 +355,7 @@ select
     case when is_proposed then 'propose' else 'none' end as x_Outcome,
     x_Repository,
     x_Overlay,
-    case when clusters = 1 then x_Cluster end as x_Cluster,
+    coalesce(meant_cluster, case when clusters = 1 then x_Cluster end) as x_Cluster,
     x_Namespace,
     x_WorkloadKind,
     x_Workload,
