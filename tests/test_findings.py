@@ -893,3 +893,22 @@ def test_a_word_of_ones_own_may_stand_for_several_owners() -> None:
     }
 
     assert "(shared)" == config.parse(told, Path()).rule[0].tenant
+
+
+def test_a_tag_that_says_a_word_of_ours_is_shown_with_who_should_be_there() -> None:
+    con = run(
+        cost_and_usage=[
+            charge("i-1", "5", tags={"feature": "(Idle)"}),
+            charge("i-1", "2", 2, tags={"feature": "search"}),
+            charge(None, "3", 3, tags={"feature": "(none)"}),
+        ],
+    )
+
+    assert [
+        ("(Idle)", "search", Decimal(5), "The feature tag says (Idle), which names nobody; its "
+         "witnesses (sibling) name search. Tag it so."),
+        ("(none)", None, Decimal(3), "The feature tag says (none), which names nobody, and no "
+         "resource to ask about. Activate the tag for this service, or give its charges an owner "
+         "by a [[rule]]."),
+    ] == found(con, "x_TagValue, x_LikelyValue, EffectiveCost, x_Reason",
+               "x_FindingKind = 'untagged' and x_Dimension = 'feature'")  # fmt: skip

@@ -275,7 +275,8 @@ select
             then fault || ', and the witnesses name several: ' || said
             || '. Ask its owner, then tag it.'
         when ResourceId is null
-            then fault || ' and no resource to ask about. Activate the '
+            then fault || case when x_TagKey is null then '' else ',' end
+            || ' and no resource to ask about. Activate the '
             || 'tag for this service, or give its charges an owner by a [[rule]].'
         else fault || ', and no witness knows the resource. '
             || 'Ask the owner of the account, then tag it.'
