@@ -126,9 +126,11 @@ def test_a_restated_file_renews_its_period_and_nothing_else(small: Small) -> Non
     built = small.run()
 
     of_bill = {n for n, t in contracts.tables().items() if t.partition == "BillingPeriod"}
-    assert {b.partition for b in built if not b.skipped and b.table != "margin"} == {PERIOD}
-    # All months' margins are one table: a month's training is borne by others.
-    assert {b.table for b in built if not b.skipped and not b.partition} == {"margin"}
+    # All months' margins are one table: a month's training is borne by others. So are terms of
+    # commitments, a row each: that a period was delivered says which of them are over.
+    whole = {"margin", "commitment_term"}
+    assert {b.partition for b in built if not b.skipped and b.table not in whole} == {PERIOD}
+    assert {b.table for b in built if not b.skipped and not b.partition} == whole
     assert {"cost_and_usage", "allocated_cost", "showback", "coverage", "finding"} <= {
         b.table for b in built if not b.skipped
     }
