@@ -362,7 +362,8 @@ def metrics_digest() -> str:
 
 def calls_digest(dialect: str) -> str:
     """Changes when logs of this dialect would be read otherwise."""
-    stems = ("inference_usage", "unread_usage", f"calls/{dialect}")
+    spans = [f"spans/{dialect}"] if dialect in queries.stems("usage/spans") else []
+    stems = ("inference_usage", "unread_usage", f"calls/{dialect}", *spans)
     return digest([queries.query(f"usage/{s}").digest for s in stems])
 
 
@@ -558,7 +559,14 @@ def read_calls(
             connection.execute(f"create or replace temp view read_call as {dialect}")
         else:
             staged = Path(scratch) / "call.parquet"
-            _Lines(files).stage(connection, "raw_log", dialect, staged)
+            if block.dialect in queries.stems("usage/spans"):
+                spans = Path(scratch) / "span.parquet"
+                text = queries.query(f"usage/spans/{block.dialect}").text
+                _Lines(files).stage(connection, "raw_log", text, spans)
+                _view(connection, "span", spans)
+                copy(connection, dialect, staged)
+            else:
+                _Lines(files).stage(connection, "raw_log", dialect, staged)
             _view(connection, "read_call", staged)
         cluster = _cluster_of_a_call(block.cluster, clusters)
         columns = ", ".join(

@@ -193,6 +193,7 @@ def test_a_sum_over_an_empty_join_is_what_it_is(question: str, joined: str) -> N
     [
         *(f"bill/{s}" for s in queries.stems("bill")),
         *(f"usage/calls/{s}" for s in queries.stems("usage/calls")),
+        *(f"usage/spans/{s}" for s in queries.stems("usage/spans")),
         "usage/inference_usage",
         "usage/unread_usage",
     ],

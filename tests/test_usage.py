@@ -1047,6 +1047,9 @@ def read_call(engine: duckdb.DuckDBPyConnection, dialect: str, *lines: Any) -> l
     for number, line in enumerate(lines, start=1):
         text = line if isinstance(line, str) else json.dumps(line)
         engine.execute("insert into raw_log values ('f', ?, ?)", [number, text])
+    if dialect in queries.stems("usage/spans"):
+        spans = queries.query(f"usage/spans/{dialect}").text
+        engine.execute(f"create or replace temp table span as {spans}")
     result = engine.execute(queries.query(f"usage/calls/{dialect}").text + " order by x_SourceRow")
     names = [d[0] for d in result.description]
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
@@ -1223,7 +1226,17 @@ def test_spans_of_other_things_are_no_calls(engine: duckdb.DuckDBPyConnection) -
     ("line", "reason"),
     [
         ('{"traceId": "t", "attrib', "not a JSON object"),
-        ({"resourceSpans": []}, "a batch of spans (resourceSpans); one span a line is read"),
+        ({"resourceSpans": []}, "resourceSpans without spans in scopeSpans"),
+        ({"resourceSpans": "none"}, "resourceSpans without spans in scopeSpans"),
+        ({"resourceSpans": [{"scopeSpans": {}}]}, "resourceSpans without spans in scopeSpans"),
+        (
+            {
+                "resourceSpans": [
+                    {"scopeSpans": [{"spans": [{**span(), "startTimeUnixNano": None}]}]}
+                ]
+            },
+            "no start time",
+        ),
         ({"traceId": "t"}, "no attributes"),
         ({**span(), "startTimeUnixNano": None}, "no start time"),
         ({**span(), "startTimeUnixNano": "noon"}, "the start time cannot be read"),
@@ -1255,6 +1268,255 @@ def test_a_span_that_cannot_be_read_says_why(
     engine: duckdb.DuckDBPyConnection, line: Any, reason: str
 ) -> None:
     assert [r["x_Reason"] for r in read_call(engine, "otel_genai", line)] == [reason]
+
+
+def traced(
+    name: str, inside: str | None = None, second: float = 0, **attributes: Any
+) -> dict[str, Any]:
+    """A span of the trace `t`, as long as it begins after the first, and of what it says alone."""
+    begin = 1772452800_000000000 + int(second * 1e9)
+    return {
+        "traceId": "t",
+        "spanId": name,
+        **({} if inside is None else {"parentSpanId": inside}),
+        "kind": 3,
+        "startTimeUnixNano": str(begin),
+        "endTimeUnixNano": str(1772452800_000000000 + int((10 - second) * 1e9)),
+        "attributes": attributes,
+    }
+
+
+def chat(
+    name: str, inside: str | None = None, second: float = 0, **attributes: Any
+) -> dict[str, Any]:
+    said = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "llama", **attributes}
+    return traced(name, inside, second, **said)
+
+
+ENGINE_SPAN = {
+    "gen_ai.usage.prompt_tokens": 100,
+    "gen_ai.usage.completion_tokens": 20,
+    "gen_ai.latency.time_in_model_prefill": 0.1,
+    "gen_ai.latency.time_in_model_decode": 1.7,
+}
+"""What vLLM's own span says of a call: no operation, and no model since V1."""
+
+SERVER_POD = {"k8s.namespace.name": "ml", "k8s.deployment.name": "vllm"}
+
+
+def calls_of(engine: duckdb.DuckDBPyConnection, *lines: Any, columns: str) -> list[tuple[Any, ...]]:
+    """Columns of the calls that spans are, whatever the order they were written in."""
+    found = []
+    for ordered in (lines, lines[::-1]):
+        rows = read_call(engine, "otel_genai", *ordered)
+        assert [None] * len(rows) == [r["x_Reason"] for r in rows]
+        found.append(
+            sorted(tuple(r[f"x_{c}"] for c in columns.split()) for r in rows)  # type: ignore[type-var]
+        )
+    assert found[0] == found[1]
+    return found[0]
+
+
+def test_the_span_of_a_caller_and_the_engines_inside_it_are_one_call(
+    engine: duckdb.DuckDBPyConnection,
+) -> None:
+    """For whom is known outside, where and how long inside; tokens are those of one of them."""
+    asked = {
+        "gen_ai.provider.name": "vllm",
+        "gen_ai.usage.input_tokens": 100,
+        "gen_ai.usage.output_tokens": 20,
+        "gen_ai.usage.cache_read.input_tokens": 40,
+        "tenant.id": "globex",
+        "feature": "chat",
+        "server.address": "gateway.infra.svc",
+    }
+    caller = chat("a", second=0, **asked)
+    engines = traced("b", "a", 1, **ENGINE_SPAN, **SERVER_POD, feature="serving")
+    named = traced(
+        "b", "a", 1, **ENGINE_SPAN, **SERVER_POD, **{"gen_ai.response.model": "llama-70b"}
+    )
+
+    for inner, model in ((engines, "llama"), (named, "llama-70b")):
+        (call,) = read_call(engine, "otel_genai", caller, inner, caller, inner)
+        assert {
+            **dict.fromkeys(SPAN),
+            "x_CallId": "t/b",
+            "x_Time": datetime(2026, 3, 2, 12),
+            "x_Endpoint": "ml/vllm",
+            "x_Provider": "vllm",
+            "x_Feature": "chat",
+            "x_Tenant": "globex",
+            "x_Model": model,
+            "x_Status": "ok",
+            "x_Calls": 1,
+            "x_InputTokens": 100,
+            "x_CachedInputTokens": 40,
+            "x_CacheWrite5mTokens": 0,
+            "x_OutputTokens": 20,
+            "x_PrefillMs": 100,
+            "x_DecodeMs": 1700,
+            "x_LatencyMs": 10_000,
+        } == call
+
+
+def test_a_call_goes_through_gateways_and_what_lies_between(
+    engine: duckdb.DuckDBPyConnection,
+) -> None:
+    """Client, HTTP, gateway that renames the model, HTTP twice, engine. Only the client knows."""
+    lines = [
+        chat("a", tenant="globex", **{"gen_ai.request.model": "fast"}),
+        traced("b", "a", **{"http.request.method": "POST"}),
+        chat("c", "b", **{"gen_ai.request.model": "llama", "feature": "gateway"}),
+        traced("d", "c", **{"http.request.method": "POST"}),
+        traced("e", "d", **{"http.request.method": "POST"}),
+        traced("f", "e", **ENGINE_SPAN, **SERVER_POD),
+    ]
+    columns = "CallId Tenant Feature Model Endpoint InputTokens PrefillMs"
+    assert [("t/f", "globex", "gateway", "llama", "ml/vllm", 100, 100)] == calls_of(
+        engine, *lines, columns=columns
+    )
+    # without what lies between nobody knows that they belong together
+    assert [("t/a", "globex", "fast"), ("t/c", None, "llama")] == calls_of(
+        engine, *(n for n in lines if n["spanId"] not in "bdef"), columns="CallId Tenant Model"
+    )
+
+
+@pytest.mark.parametrize("between", ["invoke_agent", "execute_tool", "create_agent"])
+def test_what_an_agent_or_a_tool_calls_is_a_call_of_its_own(
+    engine: duckdb.DuckDBPyConnection, between: str
+) -> None:
+    lines = [
+        chat("a", tenant="globex"),
+        traced("b", "a", **{"gen_ai.operation.name": between, "gen_ai.request.model": "llama"}),
+        chat("c", "b"),
+        chat("d", "b"),
+    ]
+    assert [("t/a", "globex"), ("t/c", None), ("t/d", None)] == calls_of(
+        engine, *lines, columns="CallId Tenant"
+    )
+    mcp = traced("b", "a", **{"mcp.method.name": "tools/call"})
+    assert ["t/a", "t/c", "t/d"] == [
+        c for (c,) in calls_of(engine, lines[0], mcp, *lines[2:], columns="CallId")
+    ]
+
+
+def test_embeddings_inside_a_chat_are_a_call_of_their_own(
+    engine: duckdb.DuckDBPyConnection,
+) -> None:
+    """A gateway that looks into its cache first; the chat goes on to the engine."""
+    lines = [
+        chat("a", tenant="globex"),
+        chat("b", "a", **{"gen_ai.operation.name": "embeddings"}),
+        traced("c", "b", **{**ENGINE_SPAN, "gen_ai.usage.prompt_tokens": 3}),
+        traced("d", "a", **ENGINE_SPAN),
+    ]
+    assert [("t/c", None, 3), ("t/d", "globex", 100)] == calls_of(
+        engine, *lines, columns="CallId Tenant InputTokens"
+    )
+
+
+def test_attempts_inside_one_call_are_calls_of_one_owner(
+    engine: duckdb.DuckDBPyConnection,
+) -> None:
+    """The first fails after a second and told no tokens; those of the caller are the second's."""
+    told = {"gen_ai.usage.input_tokens": 7, "gen_ai.usage.output_tokens": 2}
+    lines = [
+        chat("a", tenant="globex", **told),
+        {**chat("b", "a", 4, **{"error.type": "timeout"})},
+        chat("c", "a", 5),
+    ]
+    assert [("t/b", "globex", "error", 2000), ("t/c", "globex", "ok", 10_000)] == calls_of(
+        engine, *lines, columns="CallId Tenant Status LatencyMs"
+    )
+    rows = {r["x_CallId"]: r["x_InputTokens"] for r in read_call(engine, "otel_genai", *lines)}
+    assert {"t/b": None, "t/c": 7} == rows
+
+
+def test_spans_that_name_each_other_in_a_circle_are_not_lost(
+    engine: duckdb.DuckDBPyConnection,
+) -> None:
+    lines = [chat("a", "b"), chat("b", "a"), chat("c", "c"), chat("d", "gone")]
+    assert ["t/a", "t/b", "t/c", "t/d"] == [
+        c for (c,) in calls_of(engine, *lines, columns="CallId")
+    ]
+
+
+def test_the_span_of_an_engine_alone_names_no_model_and_is_no_call(
+    engine: duckdb.DuckDBPyConnection,
+) -> None:
+    assert [] == read_call(engine, "otel_genai", traced("a", "gone", **ENGINE_SPAN))
+    http = traced("a", **{"http.request.method": "POST"})
+    assert [] == read_call(engine, "otel_genai", http, traced("b", "a", **ENGINE_SPAN))
+
+
+def test_spans_of_one_call_may_be_in_two_files_of_a_day(
+    engine: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    one = write_lines(tmp_path / "a.jsonl", chat("a", tenant="globex"))
+    two = write_lines(tmp_path / "b.jsonl", traced("b", "a", 1, **ENGINE_SPAN, **SERVER_POD))
+    expected = [(12, "globex", 1, 0, 0, 100, 20, 10_000, 10_000)]
+    assert expected == counted(engine, tmp_path, "otel_genai", [one, two])
+    assert expected == counted(engine, tmp_path, "otel_genai", [two, one])
+
+
+def listed(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Attributes as OTLP's JSON has them."""
+    kinds = {bool: "boolValue", int: "intValue", float: "doubleValue", str: "stringValue"}
+    return [{"key": k, "value": {kinds[type(v)]: v}} for k, v in attributes.items()]
+
+
+def test_a_line_of_the_file_exporter_is_many_spans(
+    engine: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    """Two resources with two scopes: one call over both, one refused, HTTP and an empty list."""
+    inner = {**ENGINE_SPAN, "gen_ai.usage.prompt_tokens": 100.0}
+    events = [{"name": "gen_ai.prompt", "attributes": listed({"p": "x"})}]
+    timeless = {"startTimeUnixNano": None, "attributes": listed({"gen_ai.request.model": "m"})}
+    line = {
+        "resourceSpans": [
+            {
+                "resource": {"attributes": listed({"tenant": "globex", "feature": "web"})},
+                "scopeSpans": [
+                    {
+                        "scope": {"name": "x"},
+                        "spans": [
+                            {
+                                **chat("a"),
+                                "attributes": [
+                                    *listed({**chat("a")["attributes"], "feature": "chat"}),
+                                    {"key": "feature", "value": {"stringValue": "twice"}},
+                                    {"value": {"stringValue": "no key"}},
+                                    {"key": "gen_ai.input.messages", "value": {"arrayValue": {}}},
+                                    {"key": "none", "value": {}},
+                                ],
+                                "events": events,
+                            },
+                            {**chat("z"), **timeless},
+                        ],
+                    },
+                    {"spans": [{"traceId": "t", "spanId": "h", "name": "no attributes"}]},
+                    {"scope": {}},
+                ],
+            },
+            {
+                "resource": {"attributes": listed(SERVER_POD)},
+                "scopeSpans": [
+                    {"spans": [{**traced("b", "a", 1), "attributes": listed(inner)}]}
+                ],
+            },
+        ]
+    }  # fmt: skip
+    file = write_lines(tmp_path / "t.jsonl", line)
+    assert [(12, "globex", 1, 0, 0, 100, 20, 10_000, 10_000)] == counted(
+        engine, tmp_path, "otel_genai", [file]
+    )
+    assert [("chat", "ml/vllm", 100, 1700)] == engine.execute(
+        "select x_Feature, x_Endpoint, x_PrefillMs, x_DecodeMs "
+        f"from '{tmp_path}/inference_usage.parquet'"
+    ).fetchall()
+    assert [("logs/t.jsonl", 1, "no start time")] == engine.execute(
+        f"select x_SourceFile, x_SourceRow, x_Reason from '{tmp_path}/unread_usage.parquet'"
+    ).fetchall()
 
 
 def spend(**changes: Any) -> dict[str, Any]:
