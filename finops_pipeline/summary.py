@@ -28,6 +28,9 @@ def summary(config: Config, period: str) -> str:
                 "CLOSED PERIODS HAVE CHANGED\n\n"
                 + "\n".join(f"  {reason}" for (reason,) in changed)
             )
+        unread = fetch(connection, queries.query("report/unread").text, {"period": period})[1]
+        if lost := [_lost(r) for r in unread if r[3]]:
+            told.append("LOGS OF WHICH NOTHING COULD BE READ\n\n" + "\n".join(lost))
         owners = rows("owners")
         for dimension in ("feature", "tenant"):
             mine = [r for r in owners if r[0] == dimension]
@@ -73,6 +76,24 @@ def summary(config: Config, period: str) -> str:
                 [[str(r[0]), str(r[2]), display(_money(r[3]), str(r[1]))] for r in rows("savings")],
             )
         )
+        not_read = [
+            [
+                str(r[0]),
+                _count(r[2]),
+                _count(r[3]),
+                display(_money(r[4]), str(r[1])),
+                _place(*r[5:]),
+            ]
+            for r in rows("quarantined")
+        ] + [[str(r[0]), _count(r[1]), _count(r[2]), "", _place(*r[5:])] for r in unread]
+        if not_read:
+            told.append(
+                _block(
+                    "What could not be read: every row is in quarantine and unread_usage",
+                    ["source", "not read", "read", "money", "the first of them"],
+                    not_read,
+                )
+            )
     told.append(
         "Where to look next\n\n"
         f"  report          {_near(report_path(config))}\n"
@@ -86,6 +107,27 @@ def summary(config: Config, period: str) -> str:
         )
     )
     return "\n\n".join(told).rstrip()
+
+
+def _lost(row: tuple[object, ...]) -> str:
+    """A source that has days with lines and nothing that could be read: a row of report/unread."""
+    source, lines, _, days, first, *place = row
+    since = f"on {first}" if days == 1 else f"on {_count(days)} days, the first of them {first}"
+    return (
+        f"  {source}: {_count(lines)} {'line' if lines == 1 else 'lines'} could not be read, and "
+        f"nothing else was there {since}.\n"
+        f"  The first is {_place(*place)}.\n"
+        f"  What it would have said is missing from these figures. Mend the block {source!r} or "
+        "the files, and run again."
+    )
+
+
+def _place(file: object, row: object, reason: object) -> str:
+    return f"{file}, row {row}: {reason}"
+
+
+def _count(number: object) -> str:
+    return f"{number:,}" if isinstance(number, int) else "-"
 
 
 def _near(path: Path) -> Path:

@@ -10,12 +10,14 @@ from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
 
+import duckdb
 import pytest
 
-from finops_pipeline import money, queries, report
+from finops_pipeline import config, money, queries, report
 from finops_pipeline.contracts import tables
 from finops_pipeline.errors import UnreadableFile
 from finops_pipeline.report.page import month, objects, percents
+from finops_pipeline.summary import summary
 
 from . import synthetic
 
@@ -184,6 +186,65 @@ def test_what_nodes_keep_for_their_system_never_hides_among_the_others(tmp_path:
     assert "Idle 1.00 1.6 %" in words
     assert "System overhead 0.50 0.8 %" in words
     assert "Feature 97.5 % 1.50 0.00" in words
+
+
+def unread(con: duckdb.DuckDBPyConnection) -> None:
+    """Three lines of two days refused, beside calls on one of them; 32 of 35 rows billed."""
+    line = {"x_Source": "otel", "x_SourceFile": "a.jsonl", "x_RawRow": "", "x_Reason": "no model"}
+    synthetic.put(con, "unread_usage", [
+        line | {"x_Day": "2026-10-01", "x_SourceRow": 2},
+        line | {"x_Day": "2026-10-02", "x_SourceFile": "b.jsonl", "x_SourceRow": 1},
+        # two spans of one line
+        line | {"x_Day": "2026-10-02", "x_SourceFile": "b.jsonl", "x_SourceRow": 4},
+        line | {"x_Day": "2026-10-02", "x_SourceFile": "b.jsonl", "x_SourceRow": 4},
+        line | {"x_Day": "2026-11-01", "x_SourceRow": 1, "x_Source": "of another month"},
+    ])  # fmt: skip
+    call = {"x_Source": "otel", "x_Calls": 1200}
+    synthetic.put(
+        con, "inference_usage", [call | {"x_Day": "2026-10-01"}, call | {"x_Day": "2026-10-03"}]
+    )
+    row = {"BillingPeriod": "2026-10", "x_Source": "aws", "x_SourceFile": "b.csv", "x_RawRow": ""}
+    synthetic.put(con, "quarantine", [
+        row | {"x_SourceRow": 9, "BilledCost": 4, "BillingCurrency": "USD", "x_Reason": "no day"},
+        row | {"x_SourceRow": 7, "BilledCost": 1, "BillingCurrency": "USD", "x_Reason": "no cost"},
+        row | {"x_SourceRow": 8, "BilledCost": None, "x_Reason": "no currency"},
+    ])  # fmt: skip
+    file = {"BillingPeriod": "2026-10", "x_Source": "aws", "x_Bytes": 1}
+    synthetic.put(con, "delivery", [
+        file | {"x_SourceFile": name, "x_Rows": n} for name, n in (("a.csv", 30), ("b.csv", 5))
+    ])  # fmt: skip
+
+
+def test_lines_that_could_not_be_read_are_told(tmp_path: Path) -> None:
+    """On the page and at the end of a run; a source with a day of which nothing was read, first."""
+    given = config.parse({}, tmp_path)
+    two_rows(given.database)
+    before = summary(given, "2026-10")
+    assert "read" not in before
+    assert (
+        "could not be read"
+        not in Page(report.write(given.database, tmp_path / "a").read_text()).words
+    )
+
+    with duckdb.connect(str(given.database)) as con:
+        unread(con)
+    said = summary(given, "2026-10")
+    words = Page(report.write(given.database, tmp_path / "b").read_text()).words
+
+    assert said.startswith(
+        "LOGS OF WHICH NOTHING COULD BE READ\n\n"
+        "  otel: 3 lines could not be read, and nothing else was there on 2026-10-02.\n"
+        "  The first is b.jsonl, row 1: no model.\n"
+    )
+    table = [re.split(r"  +", n) for n in said[said.index("What could not be read") :].splitlines()]
+    assert [
+        ["aws", "2", "32", "5.00 USD", "b.csv, row 7: no cost"],
+        ["aws", "1", "32", "0.00", "b.csv, row 8: no currency"],
+        ["otel", "3", "1,200", "b.jsonl, row 1: no model"],
+    ] == table[4:7]
+    assert "Nothing could be read of otel on 1 day, the first of them 2026-10-02" in words
+    assert "3 lines of otel: no model First: b.jsonl, row 1." in words
+    assert "another month" not in words + said
 
 
 def test_an_empty_database_is_a_page_too(tmp_path: Path) -> None:

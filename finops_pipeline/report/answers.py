@@ -53,6 +53,7 @@ class PeriodAnswers:
     proposals: list[Row]
     declined: list[Row]
     quarantined: list[Row]
+    unread: list[Row]
     sources: list[Row]
 
 
