@@ -11,8 +11,9 @@
 --   * tokens         all of one span: of those that told both, of those the ones that told what was
 --                    read from a cache, the innermost.
 --   * hour, status, latency: of the outermost, of which an attempt that was given up knows nothing.
--- Spans are found by the hash of their trace, and only where a trace has two; a log in which no span
--- has a parent costs no join. Above sixteen levels, and in a circle, each is a call of its own.
+-- Spans are known by two hashes, of 128 bits together, and looked for only in a trace that has two
+-- calls: a log in which no span has a parent costs no join. What is further apart than sixteen
+-- levels, or in a circle, is a call of its own.
 -- One row per call, or per line that cannot be read.
 with recursive shared_trace as (
     select trace_hash
@@ -25,129 +26,173 @@ with recursive shared_trace as (
 -- Once each, also where a span was delivered twice.
 link as (
     select
-        span.span_key,
-        min(span.parent_key) as parent_key,
+        span.trace_hash,
+        hash(span.span_key) as span_hash,
+        min(case when span.parent_key is not null then hash(span.parent_key) end) as parent_hash,
         min(span.span_role) as span_role,
         coalesce(bool_or(span.is_embedding), false) as is_embedding
     from span
     semi join shared_trace on shared_trace.trace_hash = span.trace_hash
     where span.x_Reason is null and span.span_key is not null
-    group by span.span_key
+    group by span.trace_hash, hash(span.span_key)
 ),
 
 -- From each call up, through what lies between, to the next.
 climb as (
-    select span_key, is_embedding, span_role = 'part' as is_part, parent_key as at_key
+    select
+        trace_hash,
+        span_hash,
+        is_embedding,
+        span_role = 'part' as is_part,
+        parent_hash as at_hash,
+        1 as level
     from link
-    where span_role <> 'between' and parent_key is not null
-    union
-    select climb.span_key, climb.is_embedding, climb.is_part, link.parent_key as at_key
+    where span_role <> 'between' and parent_hash is not null
+    union all
+    select
+        climb.trace_hash,
+        climb.span_hash,
+        climb.is_embedding,
+        climb.is_part,
+        link.parent_hash as at_hash,
+        climb.level + 1 as level
     from climb
-    inner join link on link.span_key = climb.at_key
-    where link.span_role = 'between' and link.parent_key is not null
+    inner join link
+        on link.trace_hash = climb.trace_hash
+        and link.span_hash = climb.at_hash
+    where link.span_role = 'between' and link.parent_hash is not null and climb.level < 16
 ),
 
 -- A part is of whatever kind the call is that it is a part of.
 inside as (
-    select climb.span_key as inner_key, link.span_key as outer_key
+    select climb.trace_hash, climb.span_hash as inner_hash, link.span_hash as outer_hash
     from climb
-    inner join link on link.span_key = climb.at_key
+    inner join link
+        on link.trace_hash = climb.trace_hash
+        and link.span_hash = climb.at_hash
     where link.span_role <> 'between'
-        and link.span_key <> climb.span_key
+        and link.span_hash <> climb.span_hash
         and (climb.is_part or link.span_role = 'part' or link.is_embedding = climb.is_embedding)
-),
-
--- What of the spans in question is asked for, once each; which of two that differ, their content says.
-told_span as (
-    select
-        span_key,
-        min({
-            'span_role': span_role, 'x_Time': x_Time, 'told_endpoint': told_endpoint,
-            'told_provider': told_provider, 'x_Feature': x_Feature, 'x_Tenant': x_Tenant,
-            'x_Environment': x_Environment, 'x_Model': x_Model, 'x_Credential': x_Credential,
-            'x_ServiceTier': x_ServiceTier, 'x_Status': x_Status,
-            'x_InputTokens': x_InputTokens, 'x_CachedInputTokens': x_CachedInputTokens,
-            'x_CacheWrite5mTokens': x_CacheWrite5mTokens, 'x_OutputTokens': x_OutputTokens,
-            'x_GpuMs': x_GpuMs, 'x_PrefillMs': x_PrefillMs, 'x_DecodeMs': x_DecodeMs,
-            'x_LatencyMs': x_LatencyMs
-        }) as told
-    from span
-    semi join (
-        select inner_key as span_key from inside
-        union
-        select outer_key as span_key from inside
-    ) as linked
-        on linked.span_key = span.span_key
-    where x_Reason is null
-    group by span_key
 ),
 
 -- Of the spans inside one, the one that ended it.
 last_inside as (
     select
-        inside.outer_key,
-        arg_max(
-            inside.inner_key, (told_span.told.x_Status, told_span.told.x_Time, inside.inner_key)
-        ) as inner_key
-    from inside
-    inner join told_span on told_span.span_key = inside.inner_key
-    group by inside.outer_key
+        inside.trace_hash,
+        inside.outer_hash,
+        arg_max(inside.inner_hash, (span.x_Status, span.x_Time, span.span_key)) as inner_hash
+    from span
+    inner join inside
+        on inside.trace_hash = span.trace_hash
+        and inside.inner_hash = hash(span.span_key)
+    where span.x_Reason is null
+    group by inside.trace_hash, inside.outer_hash
 ),
 
 -- From each span without another inside, outward.
 chain as (
     select
-        inside.inner_key as call_key,
-        inside.inner_key as at_key,
+        inside.trace_hash,
+        inside.inner_hash as call_hash,
+        inside.inner_hash as at_hash,
         0 as level,
         true as is_last
     from inside
-    anti join inside as further on further.outer_key = inside.inner_key
+    anti join inside as further
+        on further.trace_hash = inside.trace_hash
+        and further.outer_hash = inside.inner_hash
     union all
     select
-        chain.call_key,
-        inside.outer_key as at_key,
+        chain.trace_hash,
+        chain.call_hash,
+        inside.outer_hash as at_hash,
         chain.level + 1 as level,
-        chain.is_last and last_inside.inner_key = chain.at_key as is_last
+        chain.is_last and last_inside.inner_hash = chain.at_hash as is_last
     from chain
-    inner join inside on inside.inner_key = chain.at_key
-    inner join last_inside on last_inside.outer_key = inside.outer_key
+    inner join inside
+        on inside.trace_hash = chain.trace_hash
+        and inside.inner_hash = chain.at_hash
+    inner join last_inside
+        on last_inside.trace_hash = inside.trace_hash
+        and last_inside.outer_hash = inside.outer_hash
     where chain.level < 16
+),
+
+-- Of two that differ and have one id, their content says which comes first.
+placed as (
+    select
+        chain.trace_hash,
+        chain.call_hash,
+        chain.is_last,
+        chain.level * 1099511627776 + cast(hash(
+            span.span_role, span.x_Time, span.told_endpoint, span.told_provider, span.x_Feature,
+            span.x_Tenant, span.x_Environment, span.x_Model, span.x_Credential, span.x_ServiceTier,
+            span.x_Status, span.x_InputTokens, span.x_CachedInputTokens, span.x_CacheWrite5mTokens,
+            span.x_OutputTokens, span.x_GpuMs, span.x_PrefillMs, span.x_DecodeMs, span.x_LatencyMs
+        ) >> 24 as bigint) as place,
+        span.span_key,
+        span.span_role,
+        span.x_Time,
+        span.told_endpoint,
+        span.told_provider,
+        span.x_Feature,
+        span.x_Tenant,
+        span.x_Environment,
+        span.x_Model,
+        span.x_Credential,
+        span.x_ServiceTier,
+        span.x_Status,
+        span.x_InputTokens,
+        span.x_CachedInputTokens,
+        span.x_CacheWrite5mTokens,
+        span.x_OutputTokens,
+        span.x_GpuMs,
+        span.x_PrefillMs,
+        span.x_DecodeMs,
+        span.x_LatencyMs
+    from span
+    inner join chain
+        on chain.trace_hash = span.trace_hash
+        and chain.at_hash = hash(span.span_key)
+    where span.x_Reason is null
 ),
 
 merged as (
     select
-        chain.call_key,
-        arg_max(told.x_Time, level) filter (is_last) as x_Time,
-        arg_min(told.told_endpoint, level) as told_endpoint,
-        arg_min(told.told_provider, level) as told_provider,
-        arg_max(told.x_Feature, level) as x_Feature,
-        arg_max(told.x_Tenant, level) as x_Tenant,
-        arg_max(told.x_Environment, level) as x_Environment,
-        arg_min(told.x_Model, level) as x_Model,
-        arg_max(told.x_Credential, level) as x_Credential,
-        arg_min(told.x_ServiceTier, level) as x_ServiceTier,
-        arg_max(told.x_Status, level) filter (is_last) as x_Status,
+        arg_min(span_key, place) as x_CallId,
+        arg_max(x_Time, place) filter (is_last) as x_Time,
+        arg_min(told_endpoint, place) as told_endpoint,
+        arg_min(told_provider, place) as told_provider,
+        arg_max(x_Feature, place) as x_Feature,
+        arg_max(x_Tenant, place) as x_Tenant,
+        arg_max(x_Environment, place) as x_Environment,
+        arg_min(x_Model, place) as x_Model,
+        arg_max(x_Credential, place) as x_Credential,
+        arg_min(x_ServiceTier, place) as x_ServiceTier,
+        arg_max(x_Status, place) filter (is_last) as x_Status,
         arg_min(
-            told,
-            level
-            + case when told.x_InputTokens + told.x_OutputTokens is null then 200 else 0 end
-            + case when told.x_CachedInputTokens is null then 100 else 0 end
-        ) filter (is_last) as counted,
-        arg_min(told.x_GpuMs, level) filter (is_last) as x_GpuMs,
+            {
+                'input': x_InputTokens, 'cached': x_CachedInputTokens,
+                'cache_write': x_CacheWrite5mTokens, 'output': x_OutputTokens
+            },
+            place
+            + case when x_InputTokens + x_OutputTokens is null then 2 else 0 end * 109951162777600
+            + case when x_CachedInputTokens is null then 1 else 0 end * 109951162777600
+        ) filter (is_last) as tokens,
+        arg_min(x_GpuMs, place) filter (is_last) as x_GpuMs,
         arg_min(
-            told, case when told.x_PrefillMs + told.x_DecodeMs is not null then level end
-        ) filter (is_last) as timed,
-        arg_max(told.x_LatencyMs, level) filter (is_last) as x_LatencyMs
-    from chain
-    inner join told_span on told_span.span_key = chain.at_key
-    group by chain.call_key
-    having bool_or(told.span_role = 'call')
+            {'prefill': x_PrefillMs, 'decode': x_DecodeMs},
+            case when x_PrefillMs + x_DecodeMs is not null then place end
+        ) filter (is_last) as phases,
+        arg_max(x_LatencyMs, place) filter (is_last) as x_LatencyMs
+    from placed
+    group by trace_hash, call_hash
+    having bool_or(span_role = 'call')
 ),
 
 call_or_line as (
     select
-        call_key as x_CallId,
+        x_CallId,
         x_Time,
         told_endpoint,
         told_provider,
@@ -158,13 +203,13 @@ call_or_line as (
         x_Credential,
         x_ServiceTier,
         x_Status,
-        counted.x_InputTokens,
-        counted.x_CachedInputTokens,
-        counted.x_CacheWrite5mTokens,
-        counted.x_OutputTokens,
+        tokens.input as x_InputTokens,
+        tokens.cached as x_CachedInputTokens,
+        tokens.cache_write as x_CacheWrite5mTokens,
+        tokens.output as x_OutputTokens,
         x_GpuMs,
-        timed.x_PrefillMs,
-        timed.x_DecodeMs,
+        phases.prefill as x_PrefillMs,
+        phases.decode as x_DecodeMs,
         x_LatencyMs,
         cast(null as varchar) as x_SourceFile,
         cast(null as bigint) as x_SourceRow,
@@ -195,8 +240,10 @@ call_or_line as (
         x_SourceRow,
         x_Reason
     from span
-    anti join (select distinct at_key from chain) as chained
-        on chained.at_key = span.span_key and span.x_Reason is null
+    anti join (select distinct trace_hash, at_hash from chain) as chained
+        on chained.trace_hash = span.trace_hash
+        and chained.at_hash = hash(span.span_key)
+        and span.x_Reason is null
     where x_Reason is not null or span_role = 'call'
 )
 
