@@ -11,30 +11,33 @@
 --   * tokens         all of one span: of those that told both, of those the ones that told what was
 --                    read from a cache, the innermost.
 --   * hour, status, latency: of the outermost, of which an attempt that was given up knows nothing.
--- Spans are known by two hashes, of 128 bits together, and looked for only in a trace that has two
--- calls: a log in which no span has a parent costs no join. What is further apart than sixteen
--- levels, or in a circle, is a call of its own.
+-- Spans are known by the hashes of trace and span, 128 bits together, and looked for only in a trace
+-- that has two calls: a log in which no span has a parent costs no join. What is further apart than
+-- sixteen levels, or in a circle, is a call of its own.
 -- One row per call, or per line that cannot be read.
 with recursive shared_trace as (
     select trace_hash
     from span
-    where x_Reason is null and span_role in ('call', 'part') and span_key is not null
+    where x_Reason is null
+        and span_role in ('call', 'part')
+        and trace_hash is not null
+        and span_hash is not null
     group by trace_hash
-    having count(*) > 1 and count(parent_key) > 0
+    having count(*) > 1 and count(parent_hash) > 0
 ),
 
 -- Once each, also where a span was delivered twice.
 link as (
     select
         span.trace_hash,
-        hash(span.span_key) as span_hash,
-        min(case when span.parent_key is not null then hash(span.parent_key) end) as parent_hash,
+        span.span_hash,
+        min(span.parent_hash) as parent_hash,
         min(span.span_role) as span_role,
         coalesce(bool_or(span.is_embedding), false) as is_embedding
     from span
     semi join shared_trace on shared_trace.trace_hash = span.trace_hash
-    where span.x_Reason is null and span.span_key is not null
-    group by span.trace_hash, hash(span.span_key)
+    where span.x_Reason is null and span.span_hash is not null
+    group by span.trace_hash, span.span_hash
 ),
 
 -- From each call up, through what lies between, to the next.
@@ -80,11 +83,11 @@ last_inside as (
     select
         inside.trace_hash,
         inside.outer_hash,
-        arg_max(inside.inner_hash, (span.x_Status, span.x_Time, span.span_key)) as inner_hash
+        arg_max(inside.inner_hash, (span.x_Status, span.x_Time, span.x_CallId)) as inner_hash
     from span
     inner join inside
         on inside.trace_hash = span.trace_hash
-        and inside.inner_hash = hash(span.span_key)
+        and inside.inner_hash = span.span_hash
     where span.x_Reason is null
     group by inside.trace_hash, inside.outer_hash
 ),
@@ -130,7 +133,7 @@ placed as (
             span.x_Status, span.x_InputTokens, span.x_CachedInputTokens, span.x_CacheWrite5mTokens,
             span.x_OutputTokens, span.x_GpuMs, span.x_PrefillMs, span.x_DecodeMs, span.x_LatencyMs
         ) >> 24 as bigint) as place,
-        span.span_key,
+        span.x_CallId,
         span.span_role,
         span.x_Time,
         span.told_endpoint,
@@ -153,13 +156,13 @@ placed as (
     from span
     inner join chain
         on chain.trace_hash = span.trace_hash
-        and chain.at_hash = hash(span.span_key)
+        and chain.at_hash = span.span_hash
     where span.x_Reason is null
 ),
 
 merged as (
     select
-        arg_min(span_key, place) as x_CallId,
+        arg_min(x_CallId, place) as x_CallId,
         arg_max(x_Time, place) filter (is_last) as x_Time,
         arg_min(told_endpoint, place) as told_endpoint,
         arg_min(told_provider, place) as told_provider,
@@ -242,7 +245,7 @@ call_or_line as (
     from span
     anti join (select distinct trace_hash, at_hash from chain) as chained
         on chained.trace_hash = span.trace_hash
-        and chained.at_hash = hash(span.span_key)
+        and chained.at_hash = span.span_hash
         and span.x_Reason is null
     where x_Reason is not null or span_role = 'call'
 )

@@ -310,9 +310,10 @@ counted as (
         is_empty_batch,
         attributes_type,
         coalesce(trace_id || '/' || span_id, span_id, response_id) as call_id,
-        trace_id || '/' || span_id as span_key,
-        trace_id || '/' || parent_span_id as parent_key,
-        hash(trace_id) as trace_hash,
+        -- 128 bits together; null, and not the hash of null, where a span does not say
+        case when trace_id is not null then hash(trace_id) end as trace_hash,
+        case when span_id is not null then hash(span_id, 1) end as span_hash,
+        case when parent_span_id is not null then hash(parent_span_id, 1) end as parent_hash,
         -- what a tool or an agent does is no call, and what it calls is not the call above it
         case
             when coalesce(operation, provider, model) is not null
@@ -367,9 +368,9 @@ judged as (
         x_SourceFile,
         x_SourceRow,
         call_id,
-        span_key,
-        parent_key,
         trace_hash,
+        span_hash,
+        parent_hash,
         span_role,
         operation,
         begin_time,
@@ -468,7 +469,7 @@ select
     x_Reason,
     span_role,
     operation = 'embeddings' as is_embedding,
-    span_key,
-    parent_key,
-    trace_hash
+    trace_hash,
+    span_hash,
+    parent_hash
 from judged
