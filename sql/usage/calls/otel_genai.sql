@@ -6,8 +6,8 @@
 -- A call is a span with no call inside; so two attempts inside one are two calls, and what is above
 -- them is told of the one that ended it: the last that went well, else the last.
 --   * owner, key     of the outermost that has it: it asked.
---   * endpoint, provider, model, tier, time of GPU, prefill and decode: of the innermost that has
---                    it: it ran there.
+--   * endpoint and cluster, provider, model, tier, time of GPU, prefill and decode: of the innermost
+--                    that has it: it ran there.
 --   * tokens         all of one span: of those that told both, of those the ones that told what was
 --                    read from a cache, the innermost.
 --   * hour, status, latency: of the outermost, of which an attempt that was given up knows nothing.
@@ -128,8 +128,8 @@ placed as (
         chain.call_hash,
         chain.is_last,
         chain.level * 1099511627776 + cast(hash(
-            span.span_role, span.x_Time, span.told_endpoint, span.told_provider, span.x_Feature,
-            span.x_Tenant, span.x_Environment, span.x_Model, span.x_Credential, span.x_ServiceTier,
+            span.span_role, span.x_Time, span.told_endpoint, span.told_cluster, span.told_provider,
+            span.x_Feature, span.x_Tenant, span.x_Environment, span.x_Model, span.x_Credential, span.x_ServiceTier,
             span.x_Status, span.x_InputTokens, span.x_CachedInputTokens, span.x_CacheWrite5mTokens,
             span.x_OutputTokens, span.x_GpuMs, span.x_PrefillMs, span.x_DecodeMs, span.x_LatencyMs
         ) >> 24 as bigint) as place,
@@ -137,6 +137,7 @@ placed as (
         span.span_role,
         span.x_Time,
         span.told_endpoint,
+        span.told_cluster,
         span.told_provider,
         span.x_Feature,
         span.x_Tenant,
@@ -164,7 +165,10 @@ merged as (
     select
         arg_min(x_CallId, place) as x_CallId,
         arg_max(x_Time, place) filter (is_last) as x_Time,
-        arg_min(told_endpoint, place) as told_endpoint,
+        arg_min(
+            {'endpoint': told_endpoint, 'cluster': told_cluster},
+            case when told_endpoint is not null then place end
+        ) as served,
         arg_min(told_provider, place) as told_provider,
         arg_max(x_Feature, place) as x_Feature,
         arg_max(x_Tenant, place) as x_Tenant,
@@ -197,7 +201,8 @@ call_or_line as (
     select
         x_CallId,
         x_Time,
-        told_endpoint,
+        served.endpoint as told_endpoint,
+        served.cluster as told_cluster,
         told_provider,
         x_Feature,
         x_Tenant,
@@ -223,6 +228,7 @@ call_or_line as (
         x_CallId,
         x_Time,
         told_endpoint,
+        told_cluster,
         told_provider,
         x_Feature,
         x_Tenant,
@@ -254,6 +260,7 @@ select
     x_CallId,
     x_Time,
     coalesce(told_endpoint, '(unknown)/' || x_Model) as x_Endpoint,
+    told_cluster as x_Cluster,
     coalesce(told_provider, '(unknown)') as x_Provider,
     x_Feature,
     x_Tenant,

@@ -13,6 +13,8 @@
 --   * endpoint  in a cluster `namespace/workload`: by the address that was called, else by the k8s
 --               attributes, which describe the server on a server's span or where no vendor is
 --               the provider; on a client's span they describe the caller. Else `provider/model`.
+--   * cluster   `k8s.cluster.name`, for a service is called by its address from its own cluster, but
+--               by one in `clusterset.local`.
 --   * time      of prefill and decode where vLLM's own spans have it; time to the first token has
 --               the queue and the network in it, and is not looked at.
 --   * tokens    absent is unknown (null), not zero. Input counts cached tokens too; where fewer
@@ -234,7 +236,9 @@ picked as (
             '$.resource.attributes."feature.name"',
             '$.resource.attributes.tenant', '$.resource.attributes."tenant.id"',
             '$.resource.attributes.customer',
-            '$.resource.attributes.credential', '$.resource.attributes."app.credential"'
+            '$.resource.attributes.credential', '$.resource.attributes."app.credential"',
+            '$.attributes."k8s.cluster.name"', '$.resource."k8s.cluster.name"',
+            '$.resource.attributes."k8s.cluster.name"'
         ]) as p,
         attributes_type
     from flat_span
@@ -297,7 +301,8 @@ read_span as (
         coalesce(p[57], p[58], p[59], p[60]) as tier,
         coalesce(p[61], p[62], p[75], p[76]) as credential,
         p[63] as prefill_text,
-        p[64] as decode_text
+        p[64] as decode_text,
+        nullif(coalesce(p[77], p[78], p[79]), '') as cluster
     from picked
 ),
 
@@ -359,7 +364,8 @@ counted as (
         coalesce(cached_text, '0') as cached_text,
         coalesce(gpu_text, '0') as gpu_text,
         coalesce(prefill_text, '0') as prefill_text,
-        coalesce(decode_text, '0') as decode_text
+        coalesce(decode_text, '0') as decode_text,
+        cluster
     from read_span
 ),
 
@@ -394,6 +400,7 @@ judged as (
         gpu_ms,
         prefill_seconds,
         decode_seconds,
+        cluster,
         case
             when not is_json then 'not a JSON object'
             when is_empty_batch then 'resourceSpans without spans in scopeSpans'
@@ -441,6 +448,10 @@ select
             then namespace || '/' || workload
         when provider is not null then provider || '/' || model
     end as told_endpoint,
+    case
+        when regexp_matches(host, '^[a-z0-9-]+\.[a-z0-9-]+\.svc\.clusterset\.') then null
+        else cluster
+    end as told_cluster,
     provider as told_provider,
     feature as x_Feature,
     tenant as x_Tenant,
