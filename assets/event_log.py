@@ -25,16 +25,25 @@ KEPT = 8
 
 
 class EventLog(SqliteEventLogStorage):
-    """The files of Dagster's own event log, in the folder it has them in by default."""
+    """The files of Dagster's own event log, in the folder of `home` it has them in by default."""
 
-    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+    def __init__(self, home: Path, inst_data: ConfigurableClassData | None = None) -> None:
         self._kept: OrderedDict[str, sqlalchemy.Engine] = OrderedDict()
-        super().__init__(str(Path(base_dir, "history", "runs")), inst_data)
+        super().__init__(str(home / "history" / "runs"), inst_data)
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
-        """See `ConfigurableClass`; `base_dir` is DAGSTER_HOME."""
-        return cls(inst_data=inst_data, **config_value)
+    def config_type(cls) -> dict[str, Any]:
+        """See `ConfigurableClass`: there is nothing to configure."""
+        return {}
+
+    @classmethod
+    def from_config_value(
+        cls,
+        inst_data: ConfigurableClassData | None,
+        config_value: Any,  # noqa: ARG003  # Dagster calls it by this name.
+    ) -> Self:
+        """In DAGSTER_HOME, else where `finops run` would have it."""
+        return cls(Path(os.environ.get("DAGSTER_HOME") or Path.cwd() / ".dagster"), inst_data)
 
     @contextlib.contextmanager
     def _connect(self, shard: str) -> Iterator[sqlalchemy.Connection]:

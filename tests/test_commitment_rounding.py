@@ -18,15 +18,20 @@ from finops_pipeline.explain import explain
 from finops_pipeline.export import export_focus
 from finops_pipeline.warehouse import Warehouse, altered
 
-from .small import Small
+from .small import MONEY, Small
 from .test_cases import engine, fill
-from .test_history import run as short_run
+from .test_history import run
 
 BOOKED = "(commitment rounding)"
 MONTHS = ("2026-08", "2026-09", "2026-10")
 THIRD = "0.3333333333"
 ZERO = Decimal(0)
 Charge = dict[str, Any]
+
+
+def run_terms(small: Small, period: str) -> None:
+    """The road to the bill and to what is told of terms."""
+    run(small, period, to=(*MONEY, "commitment", "commitment_term"))
 
 
 def after(period: str) -> str:
@@ -430,7 +435,7 @@ def test_a_gap_is_told_by_the_export(tmp_path: Path) -> None:
     use(small, "2026-09", 0, 1)
     small.run("2026-09")
     small.deliver((("01", "chat", "1"),))
-    short_run(small, "2026-10")
+    run_terms(small, "2026-10")
     done = export_focus(small.config, "2026-09", small.root / "out")
 
     assert ["EffectiveCost-C-012-C"] == [t.requirement for t in done.told]
@@ -448,9 +453,9 @@ def two(tmp_path: Path) -> Small:
 
 
 def test_over_two_months_the_last_carries_it(two: Small) -> None:
-    short_run(two, "2026-09")
+    run_terms(two, "2026-09")
     assert [("running",)] == two.ask("select x_TermState from commitment_term")
-    short_run(two, "2026-10")
+    run_terms(two, "2026-10")
 
     assert [("2026-10", TENTH_PLACE)] == two.ask(CARRIED)
     assert [(ONE, ONE)] == two.ask(SUMS.format("cost_and_usage"))
@@ -462,12 +467,12 @@ def test_the_order_of_the_runs_is_told_and_mended(
 ) -> None:
     now = datetime(2026, 12, 24, tzinfo=UTC)
     monkeypatch.setattr(history, "now", lambda: now)
-    short_run(two, "2026-10")
+    run_terms(two, "2026-10")
     assert [] == two.ask(CARRIED)
     assert [("begun_before",)] == two.ask("select x_TermState from commitment_term")
-    short_run(two, "2026-09")
+    run_terms(two, "2026-09")
     assert [("gap", TENTH_PLACE)] == two.ask("select x_TermState, x_OpenCost from commitment_term")
-    short_run(two, "2026-10")
+    run_terms(two, "2026-10")
     assert [("settled", ZERO)] == two.ask("select x_TermState, x_OpenCost from commitment_term")
 
     # Both bills are closed since, and what is booked beside a bill makes no other bill of it.
@@ -478,18 +483,18 @@ def test_the_order_of_the_runs_is_told_and_mended(
     buy(in_order, "2026-09", "2026-11-01")
     use(in_order, "2026-09", 0)
     use(in_order, "2026-10", 0, 1)
-    short_run(in_order, "2026-09")
-    short_run(in_order, "2026-10")
+    run_terms(in_order, "2026-09")
+    run_terms(in_order, "2026-10")
     assert in_order.parquet() == two.parquet()
 
 
 def test_a_restated_month_is_carried_at_the_next_run_of_the_last(two: Small) -> None:
-    short_run(two, "2026-09")
-    short_run(two, "2026-10")
+    run_terms(two, "2026-09")
+    run_terms(two, "2026-10")
     use(two, "2026-09", 0, cost="0.3333333334")
-    short_run(two, "2026-09")
+    run_terms(two, "2026-09")
     assert [("gap", -TENTH_PLACE)] == two.ask("select x_TermState, x_OpenCost from commitment_term")
-    short_run(two, "2026-10")
+    run_terms(two, "2026-10")
 
     assert [] == two.ask(CARRIED)
     assert [(ONE, ONE)] == two.ask(SUMS.format("cost_and_usage"))
@@ -497,12 +502,12 @@ def test_a_restated_month_is_carried_at_the_next_run_of_the_last(two: Small) -> 
 
 
 def test_a_month_without_commitments_asks_no_other(two: Small) -> None:
-    short_run(two, "2026-09")
+    run_terms(two, "2026-09")
     two.deliver((("01", "chat", "1"),), period="2026-11")
-    short_run(two, "2026-11")
+    run_terms(two, "2026-11")
     before = two.parquet()
     use(two, "2026-09", 0, cost="0.25")
-    short_run(two, "2026-09")
+    run_terms(two, "2026-09")
     with Warehouse(two.config).writing() as warehouse:
         (step,) = (s for s in pipeline.steps() if s.name == "bill")
         assert {True} == {b.skipped for b in step.run(warehouse, "2026-11")}
