@@ -12,7 +12,15 @@ import pytest
 
 from finops_pipeline import sample
 
-LONG = ("test_survive.py", "test_conservation.py", "test_benchmarks.py", "test_deliveries.py")
+LONG = (
+    "test_survive.py",
+    "test_warehouse.py",
+    "test_history.py",
+    "test_conservation.py",
+    "test_end_to_end.py",
+    "test_benchmarks.py",
+    "test_deliveries.py",
+)
 """Files that take minutes: first, so that at the end no worker waits for another."""
 
 

@@ -35,7 +35,7 @@ from finops_pipeline.transports import Item
 from finops_pipeline.transports.s3 import S3
 from finops_pipeline.warehouse import STATE, Warehouse, altered
 
-from .small import PERIOD, V1, V2, Small
+from .small import MONEY, PERIOD, V1, V2, Small
 from .test_cases import engine
 from .test_seams import CREDENTIALS, Bucket, s3_endpoint
 
@@ -44,7 +44,7 @@ __all__ = ["s3_endpoint"]
 
 @pytest.fixture
 def small(tmp_path: Path) -> Small:
-    made = Small.make(tmp_path)
+    made = Small.make(tmp_path, to=MONEY)
     made.deliver(V1)
     return made
 
@@ -92,7 +92,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_what_came_is_told(tmp_path: Path) -> None:
-    small = Small.make(tmp_path, manifest=True)
+    small = Small.make(tmp_path, manifest=True, to=MONEY)
     files = [small.deliver(V1, "1.csv"), small.deliver(V2, "2.csv", InvoiceId="two")]
     small.list_parts("1.csv", "2.csv")
     read_bill(small)
@@ -117,7 +117,7 @@ def test_without_a_manifest_there_is_none(small: Small) -> None:
 def test_a_manifest_is_kept_as_it_came_and_as_long_as_the_state_that_used_it(
     tmp_path: Path,
 ) -> None:
-    small = Small.make(tmp_path, manifest=True)
+    small = Small.make(tmp_path, manifest=True, to=MONEY)
     path = small.root / "in" / PERIOD / "manifest.json"
     small.deliver(V1, "1.csv")
     small.list_parts("1.csv")
@@ -154,7 +154,7 @@ def test_a_bill_without_the_manifest_it_was_read_by_is_found() -> None:
 
 
 def test_a_manifest_that_is_not_utf_8_is_not_whole(tmp_path: Path) -> None:
-    small = Small.make(tmp_path, manifest=True)
+    small = Small.make(tmp_path, manifest=True, to=MONEY)
     small.deliver(V1, "1.csv")
     small.list_parts("1.csv")
     path = small.root / "in" / PERIOD / "manifest.json"
@@ -213,7 +213,7 @@ def test_a_damaged_listing_is_no_listing(small: Small) -> None:
 
 
 def test_half_a_delivery_changes_nothing(tmp_path: Path) -> None:
-    small = Small.make(tmp_path, manifest=True)
+    small = Small.make(tmp_path, manifest=True, to=MONEY)
     small.deliver(V1, "1.csv")
     small.list_parts("1.csv")
     small.run()
@@ -259,7 +259,7 @@ def remote(
         f'location = "{bucket.location}/{{period}}/*.csv"\n'
         f'[s3]\nendpoint_url = "{s3_endpoint}"\n'
     )
-    return Small.make(tmp_path, toml), bucket
+    return Small.make(tmp_path, toml, to=MONEY), bucket
 
 
 def upload(small: Small, bucket: Bucket, rows: Any, name: str = "bill.csv") -> str:
@@ -464,10 +464,10 @@ def test_any_way_to_the_same_delivery_ends_with_the_same_bytes(data: st.DataObje
             charge["ResourceId"] = f"i-{n}"
     last = restated[-1]
     with TemporaryDirectory() as one, TemporaryDirectory() as other:
-        plain = Small.make(Path(one))
+        plain = Small.make(Path(one), to=MONEY)
         write(plain, last, "bill.csv")
         expected = allocate(plain)
-        small = Small.make(Path(other))
+        small = Small.make(Path(other), to=MONEY)
         for charges in restated:
             files = data.draw(deliveries(charges))
             copies_of_first = data.draw(st.integers(0, 1))
@@ -538,7 +538,7 @@ UNSEEN = [
 @pytest.fixture(scope="module")
 def owned(tmp_path_factory: pytest.TempPathFactory) -> Small:
     """A bill whose invoice is known."""
-    small = Small.make(tmp_path_factory.mktemp("owned"), OWNED)
+    small = Small.make(tmp_path_factory.mktemp("owned"), OWNED, to=MONEY)
     small.deliver(V1)
     (small.root / "invoices").mkdir()
     (small.root / "invoices" / f"{PERIOD}.csv").write_text(INVOICE)

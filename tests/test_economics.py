@@ -10,7 +10,7 @@ import pytest
 from finops_pipeline import pipeline, queries
 from finops_pipeline.errors import CheckFailed, ConfigError, UnreadableFile
 
-from .small import PERIOD, V1, Small
+from .small import MONEY, PERIOD, V1, Small
 from .test_cases import engine
 from .test_warehouse import rewrite
 
@@ -19,7 +19,7 @@ REVENUE = '[economics]\nrevenue = "revenue/{period}.csv"'
 
 @pytest.fixture
 def small(tmp_path: Path) -> Small:
-    made = Small.make(tmp_path)
+    made = Small.make(tmp_path, to=(*MONEY, "margin", "unit_economics"))
     made.configure(REVENUE)
     made.deliver(V1, Tags='{"tenant":"acme","feature":"chat"}')
     return made

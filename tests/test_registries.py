@@ -34,7 +34,7 @@ from finops_pipeline.registries import Version, noted, open_registry, vertex
 from finops_pipeline.registries import mlflow as mlflow_registry
 from finops_pipeline.warehouse import Warehouse
 
-from .small import V1, Small
+from .small import MONEY, V1, Small
 from .test_seams import s3_endpoint  # noqa: F401  # moto's server has SageMaker, too
 from .tools import tool
 
@@ -538,7 +538,7 @@ def test_vertex_needs_a_project_and_credentials(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_registry_that_is_away_is_told_by_the_run(tmp_path: Path) -> None:
-    small = Small.make(tmp_path)
+    small = Small.make(tmp_path, to=(*MONEY, "model_cost"))
     small.deliver(V1)
     small.run()
     before = small.everything()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
@@ -24,7 +25,7 @@ from finops_pipeline.errors import FinopsError
 from finops_pipeline.warehouse import Warehouse
 
 from .conftest import Ran, finops
-from .small import PERIOD, V1, V2, Small, broken
+from .small import MONEY, PERIOD, V1, V2, Small, broken
 
 ROOT = Path(__file__).parents[1]
 SHOWN = [n for n, t in tables().items() if t.stage in ("allocation", "showback")]
@@ -295,7 +296,7 @@ def no_csv(path: Path) -> None:
 def test_damage_is_named_and_the_old_bill_stands(
     bills: tuple[Small, list[Any]], harm: Callable[[Path], None], said: str, code: int
 ) -> None:
-    small, _ = bills
+    small = replace(bills[0], to=MONEY)
     start(small, V1)
     small.run()
     before = small.everything()
@@ -312,7 +313,7 @@ def test_damage_is_named_and_the_old_bill_stands(
 
 
 def test_a_cost_that_is_no_number_is_one_row_not_the_bill(tmp_path: Path) -> None:
-    small = Small.make(tmp_path)
+    small = Small.make(tmp_path, to=MONEY)
     number_in_words(small.deliver(V1))
 
     small.run()
@@ -333,7 +334,7 @@ location = "in/{period}/*.parquet"
 
 
 def test_a_parquet_bill_that_broke(tmp_path: Path) -> None:
-    small = Small.make(tmp_path, PARQUET)
+    small = Small.make(tmp_path, PARQUET, to=MONEY)
     source = small.deliver(V1)
     path = source.with_suffix(".parquet")
     frame = pl.read_csv(source, infer_schema=False)
@@ -363,7 +364,7 @@ def test_a_parquet_bill_that_broke(tmp_path: Path) -> None:
 
 
 def test_a_delivery_that_came_twice_counts_once(tmp_path: Path) -> None:
-    small = Small.make(tmp_path)
+    small = Small.make(tmp_path, to=MONEY)
     path = small.deliver(V1)
     shutil.copy(path, path.with_name("bill (1).csv"))
 

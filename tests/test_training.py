@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from finops_pipeline import bindings, config, queries
 from finops_pipeline.errors import CheckFailed
 
-from .small import V1, Small
+from .small import MONEY, V1, Small
 from .test_cases import engine, fill
 from .test_conservation import MONTH, MONTHS, road
 from .test_warehouse import rewrite
@@ -212,7 +212,7 @@ def view(small: Small) -> list[tuple[Any, ...]]:
 
 
 def test_training_is_a_second_view_and_moves_through_the_months(tmp_path: Path) -> None:
-    small = Small.make(tmp_path)
+    small = Small.make(tmp_path, to=(*MONEY, "training_schedule", "model_cost"))
     small.configure(TOLD)
     small.deliver((("01", "risk", "100.00"),), period="2026-09", Tags=RUN_TAGS)
     small.deliver(V1)
@@ -243,7 +243,7 @@ def test_training_is_a_second_view_and_moves_through_the_months(tmp_path: Path) 
 def test_a_schedule_that_is_not_the_cost_is_not_published(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = Small.make(tmp_path)
+    small = Small.make(tmp_path, to=(*MONEY, "training_schedule", "model_cost"))
     small.configure(TOLD)
     small.deliver((("01", "risk", "100.00"),), Tags=RUN_TAGS)
     small.run()
