@@ -266,7 +266,7 @@ def test_what_its_provider_does_not_amortise_has_no_rounding() -> None:
 AMOUNTS = st.integers(min_value=100, max_value=10**9).map(lambda cents: Decimal(cents) / 100)
 
 
-@settings(deadline=None, derandomize=True, max_examples=40)
+@settings(deadline=None, derandomize=True, max_examples=20)
 @given(
     price=AMOUNTS,
     upfront_permille=st.integers(0, 1000),
