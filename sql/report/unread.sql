@@ -1,6 +1,7 @@
 -- Lines of logs and metrics that could not be read, by the block they came by, with the first of
--- them to look at, of a day that is lost if there is one. What was read beside them is calls, invocations or hours of metrics, whichever
--- the block has; on a day with lines and nothing read, all of the source is missing.
+-- them to look at, of a day that is lost if there is one. What was read beside them is calls,
+-- invocations or hours of metrics, whichever the block has; on a day with lines and nothing read, all
+-- of the source is missing.
 --
 -- One row per source that has such lines in the period.
 with
@@ -9,7 +10,9 @@ refused as (
         x_Source,
         x_Day,
         count(distinct (x_SourceFile, x_SourceRow)) as x_Lines,
-        min((x_SourceFile, x_SourceRow, x_Reason)) as first_line
+        min(struct_pack(
+            file := x_SourceFile, line := x_SourceRow, reason := x_Reason
+        )) as first_line
     from unread_usage
     where starts_with(x_Day, $period || '-')
     group by x_Source, x_Day
@@ -61,8 +64,8 @@ select
     x_Read,
     x_LostDays,
     x_FirstLostDay,
-    first_line[1] as x_SourceFile,
-    first_line[2] as x_SourceRow,
-    first_line[3] as x_Reason
+    first_line.file as x_SourceFile,
+    first_line.line as x_SourceRow,
+    first_line.reason as x_Reason
 from by_source
 order by x_LostDays desc, x_Lines desc, x_Source;

@@ -6,7 +6,9 @@ with refused as (
         coalesce(BillingCurrency, 'XXX') as BillingCurrency,
         cast(count(*) as bigint) as x_Lines,
         coalesce(sum(BilledCost), 0) as BilledCost,
-        min((x_SourceFile, x_SourceRow, x_Reason)) as first_line
+        min(struct_pack(
+            file := x_SourceFile, line := x_SourceRow, reason := x_Reason
+        )) as first_line
     from quarantine
     where BillingPeriod = $period
     group by x_Source, coalesce(BillingCurrency, 'XXX')
@@ -31,9 +33,9 @@ select
     refused.x_Lines,
     cast(delivered.x_Delivered - refused_rows.x_Refused as bigint) as x_Read,
     refused.BilledCost,
-    refused.first_line[1] as x_SourceFile,
-    refused.first_line[2] as x_SourceRow,
-    refused.first_line[3] as x_Reason
+    refused.first_line.file as x_SourceFile,
+    refused.first_line.line as x_SourceRow,
+    refused.first_line.reason as x_Reason
 from refused
 inner join refused_rows on refused_rows.x_Source = refused.x_Source
 left join delivered on delivered.x_Source = refused.x_Source
