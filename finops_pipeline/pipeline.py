@@ -925,7 +925,6 @@ def survey(config: Config, period: str) -> list[tuple[str, bool]]:
     """What `finops check` tells: each input with how many files there are, and whether any is."""
     told: list[tuple[str, bool]] = []
     small_tables(config)  # what one block says against another is an error here, too
-    parameters(config)
     for block in config.billing:
         location = deliveries.of_month(block, block.location, period)
         found = open_transport(block.location, config).list(location)
